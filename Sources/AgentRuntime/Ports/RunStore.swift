@@ -1,0 +1,207 @@
+package import JSON
+
+/// One entry of a run's log.
+///
+/// A record with a `sequence` is an event of the wire. One without is the runtime's own (a claim, a call that was deferred): it takes part in the
+/// fold and in the compare-and-swap by `position`, and no client sees it.
+package struct LogRecord: Sendable, Equatable {
+  /// From 1, without gaps, over all records of a run.
+  package var position: Int
+  /// From 1, without gaps, over the events of a run.
+  package var sequence: Int?
+  package var type: String
+  /// The exact `params` of the `run.event` notification; nil for the runtime's own records.
+  package var event: Bytes?
+  /// A JSON object that only the runtime reads.
+  package var hidden: Bytes?
+
+  package init(position: Int, sequence: Int?, type: String, event: Bytes?, hidden: Bytes?) {
+    self.position = position
+    self.sequence = sequence
+    self.type = type
+    self.event = event
+    self.hidden = hidden
+  }
+}
+
+/// What lists and claims need of a run without its log; written anew with every append.
+package struct RunSummary: Sendable, Equatable {
+  package var runID: ULID
+  package var parentRunID: ULID?
+  package var sessionID: ULID?
+  package var agentID: ULID?
+  package var status: RunStatus
+  package var lastPosition: Int
+  package var lastSequence: Int
+  /// The process that drives the run; nil when nobody does. Whether it lives is `RunStore.isAlive`.
+  package var owner: OwnerID?
+  /// Grows by one with every claim.
+  package var epoch: Int
+  package var createdAt: Timestamp
+  package var updatedAt: Timestamp
+  /// An object of strings.
+  package var metadata: CarriedJSON?
+  /// Unique in the store.
+  package var idempotencyKey: String?
+
+  package init(runID: ULID, status: RunStatus, createdAt: Timestamp) {
+    self.runID = runID
+    self.status = status
+    lastPosition = 0
+    lastSequence = 0
+    epoch = 0
+    self.createdAt = createdAt
+    updatedAt = createdAt
+  }
+}
+
+/// A process that has the store open.
+package struct OwnerID: Sendable, Hashable {
+  package let number: Int
+  package init(number: Int) { self.number = number }
+}
+
+package enum BlobType: String, Sendable { case string, json }
+
+/// A value that is stored once and named in events. For a string, `value` is the inside of the JSON string as it was escaped on the wire.
+package struct NewBlob: Sendable, Equatable {
+  package var id: ULID
+  package var type: BlobType
+  package var value: Bytes
+
+  package init(id: ULID, type: BlobType, value: Bytes) {
+    self.id = id
+    self.type = type
+    self.value = value
+  }
+}
+
+/// Records to add to one run's log, if the log still ends where the writer thinks.
+package struct Append: Sendable {
+  /// The position the log must end at; 0 creates the run.
+  package var expectedPosition: Int
+  /// The run's row after the append.
+  package var summary: RunSummary
+  package var records: [LogRecord]
+  package var blobs: [NewBlob]
+
+  package init(expectedPosition: Int, summary: RunSummary, records: [LogRecord], blobs: [NewBlob] = []) {
+    self.expectedPosition = expectedPosition
+    self.summary = summary
+    self.records = records
+    self.blobs = blobs
+  }
+}
+
+package enum AppendResult: Sendable, Equatable {
+  case appended
+  /// The log ends elsewhere: load what is new and decide again.
+  case conflict
+  /// A run with this idempotency key exists; nothing was created.
+  case keyTaken(ULID)
+  /// The run was deleted.
+  case missing
+}
+
+package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
+  package enum Code: Sendable { case unavailable, full, newer }
+  package var code: Code
+  /// What failed and where; names the file, never a value.
+  package var message: String
+
+  package init(_ code: Code, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  package var description: String { message }
+}
+
+package struct RunQuery: Sendable {
+  package var statuses: [RunStatus] = []
+  package var sessionID: ULID?
+  /// Members that the run's metadata must have, with these values.
+  package var metadata: [String: String] = [:]
+  /// Only runs older than this one (ids sort by creation).
+  package var before: ULID?
+  package var limit = 50
+  package init() {}
+}
+
+/// Streamed text on its way to observers in other processes; never part of the log.
+package struct LiveChunk: Sendable, Equatable {
+  package var runID: ULID
+  /// The exact `params` of the ephemeral `run.event` notification.
+  package var event: Bytes
+
+  package init(runID: ULID, event: Bytes) {
+    self.runID = runID
+    self.event = event
+  }
+}
+
+/// The durable truth. All calls come from one thread, the engine's, which the store may block.
+package protocol RunStore: AnyObject, Sendable {
+  /// This process, as claims name it.
+  var owner: OwnerID { get }
+
+  /// Whether the process behind `owner` still has the store open. True for this one.
+  func isAlive(_ owner: OwnerID) -> Bool
+
+  /// True when another process has committed since the last call. Costs microseconds.
+  func changedByOthers() throws(StoreError) -> Bool
+
+  /// Applies every append in one transaction and calls `completion` with one result each, in order, when all of it is synced.
+  /// An append that conflicts changes nothing and does not hinder the others. On failure nothing of the batch is there.
+  func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void)
+
+  func summary(of run: ULID) throws(StoreError) -> RunSummary?
+
+  /// Last position of each run that exists, for those given.
+  func positions(of runs: [ULID]) throws(StoreError) -> [ULID: Int]
+
+  func run(withIdempotencyKey key: String) throws(StoreError) -> ULID?
+
+  /// Records after `position`, oldest first: as many as fit in about `maxBytes`, at least one if there is one.
+  func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord]
+
+  /// The event bytes with a sequence above `sequence`, oldest first: at most `limit`, and as many as fit in about `maxBytes`, at least one.
+  func events(of run: ULID, after sequence: Int, limit: Int, maxBytes: Int) throws(StoreError) -> [(sequence: Int, event: Bytes)]
+
+  /// Newest first.
+  func runs(matching query: RunQuery) throws(StoreError) -> [RunSummary]
+
+  /// Runs with an owner, or with status `running`, that are not driven by a living process.
+  func orphans() throws(StoreError) -> [ULID]
+
+  /// Deletes the run, its log and its blobs.
+  func delete(run: ULID) throws(StoreError)
+
+  // Blobs. Those of an append belong to its run; those written by a client belong to nobody until an append names them (`adopt`).
+
+  /// Type and size in bytes, of a blob that is complete.
+  func blob(_ id: ULID) throws(StoreError) -> (type: BlobType, bytes: Int)?
+
+  /// At most `length` bytes from `offset`.
+  func blobBytes(_ id: ULID, offset: Int, length: Int) throws(StoreError) -> Bytes
+
+  /// Adds a chunk to a blob that a client builds (the first one creates it); returns the size so far. `last` completes it.
+  func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int
+
+  // Observers in other processes.
+
+  /// Declares (or ends) that this process wants the streamed text of a run that another one drives.
+  func observe(_ run: ULID, _ wanted: Bool) throws(StoreError)
+
+  /// Which of `runs` have an observer in another living process.
+  func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID>
+
+  /// Makes chunks visible to observers; not durable.
+  func publish(_ chunks: [LiveChunk]) throws(StoreError)
+
+  /// The chunks of the observed runs that came since the last call.
+  func liveChunks() throws(StoreError) -> [LiveChunk]
+
+  /// Checkpoints and closes; the owner's claims are free afterwards.
+  func close()
+}

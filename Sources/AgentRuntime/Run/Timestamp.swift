@@ -1,0 +1,42 @@
+/// Milliseconds since 1970-01-01T00:00:00Z.
+package struct Timestamp: Sendable, Hashable, Comparable {
+  package var milliseconds: Int
+
+  package init(milliseconds: Int) { self.milliseconds = milliseconds }
+
+  package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
+
+  /// RFC 3339, UTC, with milliseconds: `2026-11-20T10:00:00.000Z`.
+  package var text: String {
+    let (days, inDay) = milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
+    // Days to civil date, after Howard Hinnant: https://howardhinnant.github.io/date_algorithms.html
+    let z = days + 719_468
+    let era = z / 146_097
+    let dayOfEra = z - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let m = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * m + 2) / 5 + 1
+    let month = m < 10 ? m + 3 : m - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    var digits: [UInt8] = []
+    digits.reserveCapacity(24)
+    func put(_ value: Int, _ width: Int, _ after: UInt8) {
+      var power = 1
+      for _ in 1..<width { power *= 10 }
+      while power > 0 {
+        digits.append(UInt8(48 + value / power % 10))
+        power /= 10
+      }
+      digits.append(after)
+    }
+    put(year, 4, 0x2D)
+    put(month, 2, 0x2D)
+    put(day, 2, 0x54)
+    put(inDay / 3_600_000, 2, 0x3A)
+    put(inDay / 60000 % 60, 2, 0x3A)
+    put(inDay / 1000 % 60, 2, 0x2E)
+    put(inDay % 1000, 3, 0x5A)
+    return String(decoding: digits, as: UTF8.self)
+  }
+}

@@ -1,0 +1,111 @@
+/// An immutable run of bytes; slices share its storage.
+///
+/// The unit in which payloads travel from a frame to the store and to a model: passing one on costs a reference, not a copy.
+@safe package struct Bytes: Sendable {
+  private let storage: ByteStorage
+  private let start: Int
+  package let count: Int
+
+  package init() {
+    self.init(storage: ByteStorage.empty, start: 0, count: 0)
+  }
+
+  init(storage: ByteStorage, start: Int, count: Int) {
+    precondition(start >= 0 && count >= 0 && start + count <= storage.capacity)
+    self.storage = storage
+    self.start = start
+    self.count = count
+  }
+
+  package init(_ string: String) {
+    var buffer = ByteBuffer(capacity: string.utf8.count)
+    buffer.append(string)
+    self = buffer.finish()
+  }
+
+  package init(_ bytes: [UInt8]) {
+    unsafe self = bytes.withUnsafeBytes { unsafe Bytes(copying: $0) }
+  }
+
+  package init(copying bytes: UnsafeRawBufferPointer) {
+    var buffer = ByteBuffer(capacity: bytes.count)
+    unsafe buffer.append(bytes)
+    self = buffer.finish()
+  }
+
+  package var isEmpty: Bool { count == 0 }
+
+  /// The bytes at `range`, in the same storage.
+  package subscript(range: Range<Int>) -> Bytes {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count)
+    return Bytes(storage: storage, start: start + range.lowerBound, count: range.count)
+  }
+
+  package subscript(index: Int) -> UInt8 {
+    precondition(index >= 0 && index < count)
+    return unsafe storage.base[start + index]
+  }
+
+  /// The memory is valid, and followed by `ByteStorage.padding` readable bytes, for the time of the call.
+  package func withUnsafeBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    defer { extendLifetime(storage) }
+    return try unsafe body(UnsafeRawBufferPointer(start: storage.base + start, count: count))
+  }
+
+  /// The same bytes in storage of their own when they are a small part of what they hold alive.
+  package func compacted() -> Bytes {
+    if storage.capacity <= 2 * count + 256 { return self }
+    return unsafe withUnsafeBytes { unsafe Bytes(copying: $0) }
+  }
+
+  /// The bytes as text; what is not UTF-8 becomes U+FFFD.
+  package var string: String {
+    unsafe withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+}
+
+extension Bytes: Hashable {
+  package static func == (a: Bytes, b: Bytes) -> Bool {
+    guard a.count == b.count else { return false }
+    return unsafe a.withUnsafeBytes { x in
+      unsafe b.withUnsafeBytes { y in
+        for i in 0..<x.count where unsafe x[i] != y[i] { return false }
+        return true
+      }
+    }
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    unsafe withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+  }
+}
+
+/// The memory behind `Bytes`: written by one `ByteBuffer`, then never changed again.
+@safe final class ByteStorage: @unchecked Sendable {
+  // Unchecked, because: `base` is written only by the buffer that made it, before any `Bytes` on it exists.
+
+  /// Readable bytes after the capacity, so that loops may look at whole vectors past the end.
+  static let padding = 64
+  static let empty = unsafe ByteStorage(base: ByteStorage.allocate(0), capacity: 0)
+
+  let base: UnsafeMutablePointer<UInt8>
+  let capacity: Int
+
+  init(base: UnsafeMutablePointer<UInt8>, capacity: Int) {
+    unsafe self.base = base
+    self.capacity = capacity
+  }
+
+  deinit { unsafe free(base) }
+
+  static func allocate(_ capacity: Int) -> UnsafeMutablePointer<UInt8> {
+    guard let memory = unsafe malloc(capacity + padding) else { fatalError("out of memory: \(capacity) bytes") }
+    return unsafe memory.bindMemory(to: UInt8.self, capacity: capacity + padding)
+  }
+}
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif

@@ -1,0 +1,164 @@
+/// One JSON value as the exact bytes it came in: numbers, member order, duplicates and escapes stay as they are.
+///
+/// The bytes are valid RFC 8259 without white space around them; whoever makes one proves that (`init(validating:)`) or knows it (`init(trusted:)`).
+package struct CarriedJSON: Sendable, Equatable {
+  package let bytes: Bytes
+
+  package enum Kind: Sendable { case object, array, string, number, bool, null }
+
+  /// Takes bytes that a scan has validated or that the bridge has written itself.
+  package init(trusted bytes: Bytes) { self.bytes = bytes }
+
+  /// - Throws: `JSONError` with the offset of what is wrong.
+  package init(validating text: Bytes, limits: JSONLimits = JSONLimits()) throws(JSONError) {
+    let range = try unsafe text.withUnsafeBytes { (raw) throws(JSONError) -> Range<Int> in
+      var scanner = unsafe JSONScanner(raw, maxDepth: limits.maxDepth)
+      scanner.skipWhitespace()
+      let start = scanner.position
+      try scanner.skipValue(depth: 0)
+      let stop = scanner.position
+      scanner.skipWhitespace()
+      guard scanner.position == scanner.end else { throw scanner.error(.trailingData, "something follows the value") }
+      return start..<stop
+    }
+    bytes = text[range]
+  }
+
+  package static let emptyObject = CarriedJSON(trusted: Bytes("{}"))
+  package static let null = CarriedJSON(trusted: Bytes("null"))
+
+  /// `text` as a JSON string.
+  package init(string text: String) {
+    var writer = JSONWriter(capacity: text.utf8.count + 16)
+    writer.string(text)
+    self.init(trusted: writer.finish())
+  }
+
+  package var kind: Kind {
+    switch bytes[0] {
+    case 0x7B: .object
+    case 0x5B: .array
+    case 0x22: .string
+    case 0x74, 0x66: .bool
+    case 0x6E: .null
+    default: .number
+    }
+  }
+
+  package var isNull: Bool { kind == .null }
+  package var boolValue: Bool? { kind == .bool ? bytes[0] == 0x74 : nil }
+
+  /// The number when it is written as an integer that fits.
+  package var intValue: Int? { kind == .number ? Int(bytes.string) : nil }
+  package var doubleValue: Double? { kind == .number ? Double(bytes.string) : nil }
+
+  /// The text of a string value; a lone surrogate escape becomes U+FFFD.
+  package var stringValue: String? {
+    guard kind == .string else { return nil }
+    return JSONText.unescape(bytes[1..<bytes.count - 1])
+  }
+
+  /// Calls `body` with each member of an object in order; a repeated name is seen each time. No calls for another kind.
+  package func forEachMember<E>(_ body: (_ name: String, _ value: CarriedJSON) throws(E) -> Void) throws(E) {
+    guard kind == .object else { return }
+    var position = 1
+    while let (name, value, next) = member(at: position) {
+      try body(name, value)
+      position = next
+    }
+  }
+
+  private func member(at position: Int) -> (String, CarriedJSON, Int)? {
+    let found = unsafe bytes.withUnsafeBytes { raw -> (Range<Int>, Range<Int>, Int)? in
+      var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: position)
+      do throws(JSONError) {
+        scanner.skipWhitespace()
+        guard scanner.current != 0x7D else { return nil }
+        let nameStart = scanner.position + 1
+        try scanner.skipString()
+        let nameEnd = scanner.position - 1
+        scanner.skipWhitespace()
+        scanner.position += 1
+        scanner.skipWhitespace()
+        let start = scanner.position
+        try scanner.skipValue(depth: 0)
+        let stop = scanner.position
+        scanner.skipWhitespace()
+        if scanner.current == 0x2C { scanner.position += 1 }
+        return (nameStart..<nameEnd, start..<stop, scanner.position)
+      } catch { preconditionFailure("a carried value was not valid: \(error)") }
+    }
+    guard let (name, value, next) = found else { return nil }
+    return (JSONText.unescape(bytes[name]), CarriedJSON(trusted: bytes[value]), next)
+  }
+
+  /// Calls `body` with each element of an array in order. No calls for another kind.
+  package func forEachElement<E>(_ body: (CarriedJSON) throws(E) -> Void) throws(E) {
+    guard kind == .array else { return }
+    var position = 1
+    while let (value, next) = element(at: position) {
+      try body(value)
+      position = next
+    }
+  }
+
+  private func element(at position: Int) -> (CarriedJSON, Int)? {
+    let found = unsafe bytes.withUnsafeBytes { raw -> (Range<Int>, Int)? in
+      var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: position)
+      do throws(JSONError) {
+        scanner.skipWhitespace()
+        guard scanner.current != 0x5D else { return nil }
+        let start = scanner.position
+        try scanner.skipValue(depth: 0)
+        let stop = scanner.position
+        scanner.skipWhitespace()
+        if scanner.current == 0x2C { scanner.position += 1 }
+        return (start..<stop, scanner.position)
+      } catch { preconditionFailure("a carried value was not valid: \(error)") }
+    }
+    guard let (value, next) = found else { return nil }
+    return (CarriedJSON(trusted: bytes[value]), next)
+  }
+
+  package var elements: [CarriedJSON] {
+    var all: [CarriedJSON] = []
+    forEachElement { all.append($0) }
+    return all
+  }
+
+  /// The value of the first member called `name`.
+  package subscript(_ name: String) -> CarriedJSON? {
+    var found: CarriedJSON?
+    forEachMember { if found == nil, $0 == name { found = $1 } }
+    return found
+  }
+
+  /// Members of one object by name.
+  /// - Throws: `duplicateKey` with the pointer, when a name is there twice; `typeMismatch` when this is no object.
+  package func uniqueMembers(at pointer: String = "") throws(JSONError) -> [String: CarriedJSON] {
+    guard kind == .object else { throw JSONError(.typeMismatch, "must be an object", pointer: pointer) }
+    var members: [String: CarriedJSON] = [:]
+    try forEachMember { (name, value) throws(JSONError) in
+      if members.updateValue(value, forKey: name) != nil {
+        throw JSONError(.duplicateKey, "a member name is there twice", pointer: pointer + "/" + JSONPointer.escape(name))
+      }
+    }
+    return members
+  }
+}
+
+package enum JSONPointer {
+  /// A member name as a reference token of RFC 6901.
+  package static func escape(_ name: String) -> String {
+    guard name.utf8.contains(where: { $0 == 0x7E || $0 == 0x2F }) else { return name }
+    var text = ""
+    for scalar in name.unicodeScalars {
+      switch scalar {
+      case "~": text += "~0"
+      case "/": text += "~1"
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    return text
+  }
+}
