@@ -84,6 +84,8 @@ package struct Append: Sendable {
   package var summary: RunSummary
   package var records: [LogRecord]
   package var blobs: [NewBlob]
+  /// Blobs a client has built, which this run now names.
+  package var adoptedBlobs: [ULID] = []
 
   package init(expectedPosition: Int, summary: RunSummary, records: [LogRecord], blobs: [NewBlob] = []) {
     self.expectedPosition = expectedPosition
