@@ -1,2 +1,272 @@
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "CPOSIX.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/sockios.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#else
+#include <stdlib.h>
+#include <sys/event.h>
+#include <time.h>
+#endif
+
+int cposix_pipe(int ends[2]) {
+#ifdef __linux__
+  return pipe2(ends, O_CLOEXEC);
+#else
+  if (pipe(ends) != 0) return -1;
+  for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+  return 0;
+#endif
+}
+
+int cposix_eventfd(void) {
+#ifdef __linux__
+  return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+#else
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+int cposix_set_pipe_size(int descriptor, int bytes) {
+#ifdef __linux__
+  return fcntl(descriptor, F_SETPIPE_SZ, bytes);
+#else
+  (void)descriptor;
+  (void)bytes;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+int cposix_is_fifo(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+int cposix_is_socket(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+long cposix_send_now(int descriptor, const void *bytes, unsigned long count) {
+  int flags = MSG_DONTWAIT;
+#ifdef MSG_NOSIGNAL
+  flags |= MSG_NOSIGNAL;
+#endif
+  ssize_t sent;
+  do sent = send(descriptor, bytes, count, flags);
+  while (sent < 0 && errno == EINTR);
+  return (long)sent;
+}
+
+int cposix_unread_output(int descriptor) {
+  int count = -1;
+  if (cposix_is_fifo(descriptor)) return ioctl(descriptor, FIONREAD, &count) == 0 ? count : -1;
+#ifdef __linux__
+  return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : -1;
+#else
+  return -1;
+#endif
+}
+
+int cposix_unread_input(int descriptor) {
+  int count = -1;
+  return ioctl(descriptor, FIONREAD, &count) == 0 ? count : -1;
+}
+
+int cposix_is_executable_file(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+int cposix_is_folder(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+int cposix_random(void *bytes, unsigned long count) {
+#ifdef __linux__
+  unsigned char *at = bytes;
+  while (count > 0) {
+    ssize_t got = getrandom(at, count, 0);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return -1;
+    }
+    at += got;
+    count -= (unsigned long)got;
+  }
+#else
+  arc4random_buf(bytes, count);
+#endif
+  return 0;
+}
+
+void cposix_error_text(int number, char *text, unsigned long room) {
+#ifdef __linux__
+  /* The GNU form may answer with a constant instead of filling the buffer. */
+  const char *found = strerror_r(number, text, room);
+  if (found != text) snprintf(text, room, "%s", found);
+#else
+  if (strerror_r(number, text, room) != 0) snprintf(text, room, "error %d", number);
+#endif
+}
+
+void cposix_name_thread(const char *name) {
+  char cut[16];
+  snprintf(cut, sizeof cut, "%s", name);
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), cut);
+#else
+  pthread_setname_np(cut);
+#endif
+}
+
+int cposix_block_signals(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int cposix_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
+
+int cposix_signal_descriptor(const int *signals, int count) {
+#ifdef __linux__
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+#else
+  /* A kqueue sees signals even when they are ignored, so the default action is switched off and nothing is handled asynchronously. */
+  int queue = kqueue();
+  if (queue < 0) return -1;
+  fcntl(queue, F_SETFD, FD_CLOEXEC);
+  for (int i = 0; i < count; i++) {
+    struct kevent change;
+    signal(signals[i], SIG_IGN);
+    EV_SET(&change, signals[i], EVFILT_SIGNAL, EV_ADD, 0, 0, NULL);
+    if (kevent(queue, &change, 1, NULL, 0, NULL) != 0) {
+      close(queue);
+      return -1;
+    }
+  }
+  return queue;
+#endif
+}
+
+int cposix_take_signal(int descriptor) {
+#ifdef __linux__
+  struct signalfd_siginfo info;
+  ssize_t got;
+  do got = read(descriptor, &info, sizeof info);
+  while (got < 0 && errno == EINTR);
+  if (got == (ssize_t)sizeof info) return (int)info.ssi_signo;
+  return got < 0 && errno != EAGAIN ? -1 : 0;
+#else
+  struct kevent event;
+  struct timespec now = {0, 0};
+  int got = kevent(descriptor, NULL, 0, &event, 1, &now);
+  return got == 1 ? (int)event.ident : got;
+#endif
+}
+
+int cposix_open_process(int process) {
+#if defined(__linux__) && defined(SYS_pidfd_open)
+  return (int)syscall(SYS_pidfd_open, process, 0);
+#else
+  (void)process;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+int cposix_await_exit(int process) {
+  siginfo_t info;
+  int result;
+  do result = waitid(P_PID, (id_t)process, &info, WEXITED | WNOWAIT);
+  while (result < 0 && errno == EINTR);
+  return result;
+}
+
+int cposix_reap(int process, int *code, int *signal) {
+  int status;
+  pid_t got;
+  do got = waitpid(process, &status, WNOHANG);
+  while (got < 0 && errno == EINTR);
+  if (got <= 0) return (int)got;
+  *code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return 1;
+}
+
+static int add_actions(posix_spawn_file_actions_t *actions, const struct cposix_spawn *request) {
+  int error = 0;
+  if (request->working_folder) error = posix_spawn_file_actions_addchdir_np(actions, request->working_folder);
+  /* A descriptor given its own number loses close-on-exec here. */
+  for (int i = 0; i < 3 && !error; i++) error = posix_spawn_file_actions_adddup2(actions, request->descriptors[i], i);
+#ifdef __linux__
+  if (!error) error = posix_spawn_file_actions_addclosefrom_np(actions, 3);
+#endif
+  return error;
+}
+
+static int set_attributes(posix_spawnattr_t *attributes, const struct cposix_spawn *request) {
+  sigset_t none, all;
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+  sigemptyset(&none);
+  sigfillset(&all);
+#ifdef __linux__
+  sigdelset(&all, SIGKILL);
+  sigdelset(&all, SIGSTOP);
+#else
+  flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
+#endif
+  int error = posix_spawnattr_setsigmask(attributes, &none);
+  if (!error) error = posix_spawnattr_setsigdefault(attributes, &all);
+  if (!error && request->new_process_group) {
+    flags |= POSIX_SPAWN_SETPGROUP;
+    error = posix_spawnattr_setpgroup(attributes, 0);
+  }
+  if (!error) error = posix_spawnattr_setflags(attributes, flags);
+  return error;
+}
+
+int cposix_spawn_process(const struct cposix_spawn *request, int *process) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int error = posix_spawn_file_actions_init(&actions);
+  if (error) return error;
+  error = posix_spawnattr_init(&attributes);
+  if (!error) {
+    pid_t made = 0;
+    error = add_actions(&actions, request);
+    if (!error) error = set_attributes(&attributes, request);
+    if (!error) error = posix_spawn(&made, request->program, &actions, &attributes, request->arguments, request->environment);
+    if (!error) *process = (int)made;
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return error;
+}

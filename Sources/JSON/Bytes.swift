@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// An immutable run of bytes; slices share its storage.
 ///
 /// The unit in which payloads travel from a frame to the store and to a model: passing one on costs a reference, not a copy.
@@ -52,6 +58,12 @@
     return try unsafe body(UnsafeRawBufferPointer(start: storage.base + start, count: count))
   }
 
+  func equals(_ other: UnsafeRawBufferPointer) -> Bool {
+    guard count == other.count else { return false }
+    guard count > 0, let there = other.baseAddress else { return true }
+    return unsafe withUnsafeBytes { here in unsafe here.baseAddress == there || memcmp(here.baseAddress!, there, count) == 0 }
+  }
+
   /// The same bytes in storage of their own when they are a small part of what they hold alive.
   package func compacted() -> Bytes {
     if storage.capacity <= 2 * count + 256 { return self }
@@ -66,13 +78,7 @@
 
 extension Bytes: Hashable {
   package static func == (a: Bytes, b: Bytes) -> Bool {
-    guard a.count == b.count else { return false }
-    return unsafe a.withUnsafeBytes { x in
-      unsafe b.withUnsafeBytes { y in
-        for i in 0..<x.count where unsafe x[i] != y[i] { return false }
-        return true
-      }
-    }
+    unsafe b.withUnsafeBytes { unsafe a.equals($0) }
   }
 
   package func hash(into hasher: inout Hasher) {
@@ -103,9 +109,3 @@ extension Bytes: Hashable {
     return unsafe memory.bindMemory(to: UInt8.self, capacity: capacity + padding)
   }
 }
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif

@@ -146,19 +146,3 @@ package struct CarriedJSON: Sendable, Equatable {
     return members
   }
 }
-
-package enum JSONPointer {
-  /// A member name as a reference token of RFC 6901.
-  package static func escape(_ name: String) -> String {
-    guard name.utf8.contains(where: { $0 == 0x7E || $0 == 0x2F }) else { return name }
-    var text = ""
-    for scalar in name.unicodeScalars {
-      switch scalar {
-      case "~": text += "~0"
-      case "/": text += "~1"
-      default: text.unicodeScalars.append(scalar)
-      }
-    }
-    return text
-  }
-}

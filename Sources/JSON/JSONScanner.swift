@@ -26,6 +26,11 @@
     }
   }
 
+  /// The text of a string's inside.
+  func unescape(_ inside: Range<Int>) -> String {
+    JSONText.unescape(unsafe Bytes(copying: UnsafeRawBufferPointer(start: base + inside.lowerBound, count: inside.count)))
+  }
+
   func error(_ code: JSONError.Code, _ message: String) -> JSONError {
     JSONError(code, message, offset: position)
   }
@@ -88,8 +93,16 @@
   }
 
   mutating func skipKeyAndColon() throws(JSONError) {
+    var name = 0..<0
+    try skipKeyAndColon(&name)
+  }
+
+  /// Tells where the name stands, without its quotes.
+  mutating func skipKeyAndColon(_ name: inout Range<Int>) throws(JSONError) {
     guard current == 0x22 else { throw unexpected("a member name in quotes") }
+    let start = position + 1
     try skipString()
+    name = start..<position - 1
     skipWhitespace()
     guard current == 0x3A else { throw unexpected("':'") }
     position += 1

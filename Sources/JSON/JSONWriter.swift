@@ -84,8 +84,12 @@ package struct JSONWriter: ~Copyable {
   /// The shortest text that reads back as the same number; null for what JSON cannot say.
   package mutating func double(_ value: Double) {
     guard value.isFinite else { return null() }
+    number(value.description)
+  }
+
+  /// A number as Swift describes it.
+  mutating func number(_ text: String) {
     separate()
-    let text = value.description
     buffer.append(text.hasSuffix(".0") ? String(text.dropLast(2)) : text)
   }
 

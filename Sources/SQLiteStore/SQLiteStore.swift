@@ -1,1 +1,174 @@
-// placeholder
+package import AgentRuntime
+import CSQLite
+import JSON
+import POSIXSupport
+
+/// The log of runs in one SQLite file, which several processes of one machine may share.
+///
+/// Write-ahead log, one connection, one transaction for a batch; `submit` completes on the caller's thread. A failed read or write of the disk
+/// poisons the store: every later call answers `unavailable` until `reopen`.
+///
+/// Unchecked, because: all calls come from one thread at a time, the engine's, as `RunStore` demands; whoever opens the store hands it over.
+package final class SQLiteStore: RunStore, @unchecked Sendable {
+  /// How durable a commit is when it completes.
+  package enum Synchronous: String, Sendable {
+    /// Survives a power cut.
+    case full
+    /// Survives a crash of the process; a power cut may take the last commits. https://sqlite.org/pragma.html#pragma_synchronous
+    case normal
+  }
+
+  package private(set) var owner: OwnerID
+
+  let path: String
+  let synchronous: Synchronous
+  let wallClock: @Sendable () -> Int
+
+  /// nil after `close`, and after a `reopen` that failed.
+  private var connection: Connection?
+  /// nil for a store in memory.
+  private var files: Files?
+  /// Why there is no connection.
+  private var absence: StoreError?
+  var live: LiveBoard?
+
+  let appends = AppendStatements()
+  let runs = RunStatements()
+  let blobs = BlobStatements()
+  private let dataVersion = Statement("PRAGMA data_version")
+  private var lastDataVersion = 0
+
+  /// What a store on a disk has besides its connection.
+  private final class Files {
+    let file: StoreFile
+    let lock: WriteLock
+
+    init(_ file: StoreFile, _ lock: consuming WriteLock) {
+      self.file = file
+      self.lock = lock
+    }
+  }
+
+  /// Opens the store, making the file and its folders when they are missing.
+  ///
+  /// - Parameter path: a file, or `:memory:`.
+  /// - Throws: a `StoreError` that says which file, why, and what to do.
+  package static func open(
+    path: String, synchronous: Synchronous = .full, wallClock: @escaping @Sendable () -> Int
+  ) throws(StoreError) -> SQLiteStore {
+    let store = SQLiteStore(path: path, synchronous: synchronous, wallClock: wallClock)
+    try store.connect(keeping: nil)
+    return store
+  }
+
+  private init(path: String, synchronous: Synchronous, wallClock: @escaping @Sendable () -> Int) {
+    self.path = path
+    self.synchronous = synchronous
+    self.wallClock = wallClock
+    owner = OwnerID(number: 1)
+  }
+
+  deinit { close() }
+
+  private func connect(keeping previous: OwnerID?) throws(StoreError) {
+    if path == ":memory:" {
+      let connection = try Connection(file: path, path: "the store in memory")
+      try connection.execute("PRAGMA temp_store = MEMORY")
+      try Schema.migrate(connection)
+      self.connection = connection
+      return
+    }
+    let file = try StoreFile(preparing: path)
+    if files == nil || files?.file.realPath != file.realPath || files?.lock.isInPlace == false {
+      files = nil
+      files = Files(file, try WriteLock.open(file, keeping: previous))
+    }
+    guard let files else { return }
+    owner = files.lock.owner
+    // The whole opening under the lock: two processes must not both set up the file, and the one that is alone may clear up.
+    try files.lock.acquire()
+    defer { files.lock.release() }
+    if files.lock.isAlone { LiveBoard.remove(at: file) }
+    let connection = try Connection.open(file, synchronous: synchronous)
+    live = LiveBoard(file, owner)
+    self.connection = connection
+    absence = nil
+    lastDataVersion = try connection.int(dataVersion) ?? 0
+    try removeLooseBlobs(olderThanMilliseconds: 7 * 24 * 3_600_000, connection)
+  }
+
+  /// The connection, if it may be believed.
+  func ready() throws(StoreError) -> Connection {
+    guard let connection else { throw absence ?? StoreError(.unavailable, "\(path) is closed") }
+    if let poison = connection.poison { throw poison }
+    return connection
+  }
+
+  /// One transaction: all of `body` or nothing, synced when this returns.
+  ///
+  /// - Parameter isBig: leaves out the checkpoint that would be part of the commit; `checkpoint` makes up for it.
+  func write<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
+    let connection = try ready()
+    if let files { try files.lock.acquire() }
+    defer { files?.lock.release() }
+    return try connection.transaction(isBig: isBig, body)
+  }
+
+  /// After a big transaction, when its completion was told.
+  func checkpoint() {
+    guard let files, let connection = try? ready(), (try? files.lock.acquire()) != nil else { return }
+    connection.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+    files.lock.release()
+  }
+
+  package func isAlive(_ owner: OwnerID) -> Bool {
+    if let files { files.lock.isAlive(owner) } else { owner == self.owner && connection != nil }
+  }
+
+  package func changedByOthers() throws(StoreError) -> Bool {
+    let version = try ready().int(dataVersion) ?? 0
+    defer { lastDataVersion = version }
+    return version != lastDataVersion
+  }
+
+  /// Holds the right to write streamed text.
+  func withLiveLock(_ body: (LiveBoard) throws(StoreError) -> Void) throws(StoreError) {
+    _ = try ready()
+    guard let files, let live else { return }
+    try files.lock.acquire(.live)
+    defer { files.lock.release(.live) }
+    try body(live)
+  }
+
+  /// Opens the file anew after a failure poisoned the store; what was committed is there, what was not is gone. This process keeps its number.
+  ///
+  /// A store in memory has nothing to come back to.
+  package func reopen() throws(StoreError) {
+    guard path != ":memory:" else { return _ = try ready() }
+    connection?.close(checkpoint: false)
+    connection = nil
+    live = nil
+    do throws(StoreError) { try connect(keeping: owner) } catch {
+      absence = error
+      throw error
+    }
+  }
+
+  package func close() {
+    live?.close()
+    live = nil
+    let (connection, files) = (connection, files)
+    (self.connection, self.files, absence) = (nil, nil, nil)
+    guard let connection else { return }
+    guard let files else { return connection.close(checkpoint: false) }
+    // Closing may checkpoint; without the lock it must not.
+    let isLocked = (try? files.lock.acquire(timeoutMilliseconds: 1000)) != nil
+    let isAlone = isLocked && files.lock.isAlone
+    if isAlone {
+      LiveBoard.remove(at: files.file)
+      connection.rewindLog()
+    }
+    connection.close(checkpoint: isAlone)
+    if isLocked { files.lock.release() }
+  }
+}

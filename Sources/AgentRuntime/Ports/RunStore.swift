@@ -204,6 +204,9 @@ package protocol RunStore: AnyObject, Sendable {
   /// The chunks of the observed runs that came since the last call.
   func liveChunks() throws(StoreError) -> [LiveChunk]
 
+  /// Opens the store again after a failure that closed it to use; does nothing when it is usable.
+  func reopen() throws(StoreError)
+
   /// Checkpoints and closes; the owner's claims are free afterwards.
   func close()
 }

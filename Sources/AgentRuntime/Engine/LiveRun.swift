@@ -1,0 +1,77 @@
+import Synchronization
+
+/// A run that this process has in memory: because it drives it, has its calls out, or somebody waits for it. Only the engine's thread touches it.
+final class LiveRun {
+  /// One thing to decide, kept until its records are in the log: a conflict means deciding again on what the log then says.
+  struct Input {
+    var decide: (inout RunMachine) throws(RuntimeError) -> Void
+    /// When durable, before its events are published.
+    var committed: (LiveRun) -> Void
+    /// When published; with the error that `decide` threw, or the store's.
+    var answered: (LiveRun, RuntimeError?) -> Void
+    var error: RuntimeError?
+  }
+
+  struct Waiter {
+    enum Condition { case settled, paused, ended }
+    var token: WaitToken
+    var condition: Condition
+    var verdicts: Verdicts?
+    var timer: Timers.Token?
+    var reply: RunReply
+  }
+
+  let runID: ULID
+  var machine: RunMachine
+  /// The last position that is in the log.
+  var committed: Int
+  var inputs: [Input] = []
+  var isDirty = false
+  var waiters: [Waiter] = []
+
+  var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
+  var runningTools: [ULID: any RunningTool] = [:]
+  /// Timers of calls that are out or wait for another attempt.
+  var callTimers: [ULID: Timers.Token] = [:]
+  var deadlineTimer: Timers.Token?
+  /// Continues as soon as fewer runs are driven.
+  var waitsForPlace = false
+
+  init(machine: RunMachine, committed: Int) {
+    runID = machine.state.runID
+    self.machine = machine
+    self.committed = committed
+  }
+
+  var state: RunState { machine.state }
+
+  func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
+
+  /// Whether anything in this process still needs the run in memory.
+  func isNeeded(by owner: OwnerID) -> Bool {
+    isDirty || !inputs.isEmpty || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || waitsForPlace
+      || isDriven(by: owner)
+      || (!state.status.hasEnded && state.pendingClientCalls.contains { $0.sender == owner && !$0.isParked })
+  }
+}
+
+/// The streamed text of a message so far; written by the provider's thread, read when the run is cancelled.
+final class PartialText: Sendable {
+  private let text = Mutex("")
+
+  func append(_ more: String) { text.withLock { $0 += more } }
+  func clear() { text.withLock { $0 = "" } }
+  var current: String { text.withLock { $0 } }
+}
+
+/// Names one wait, so that it can be ended.
+package typealias WaitToken = Int
+
+/// What a request about a run is answered with.
+package struct RunAnswer: Sendable {
+  package var outcome: RunOutcome
+  package var verdicts: Verdicts?
+}
+
+/// Called on the engine's thread.
+package typealias RunReply = @Sendable (Result<RunAnswer, RuntimeError>) -> Void

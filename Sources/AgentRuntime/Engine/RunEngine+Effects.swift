@@ -1,0 +1,236 @@
+import JSON
+
+/// Performing what the machines decided, and taking what comes of it.
+extension RunEngine {
+  func publish(_ runID: ULID, _ records: [LogRecord]) {
+    guard let last = watched[runID] else { return }
+    let events = records.compactMap { record -> PublishedEvent? in
+      guard let sequence = record.sequence, let bytes = record.event, sequence > last else { return nil }
+      return PublishedEvent(sequence: sequence, type: record.type, bytes: bytes)
+    }
+    guard let newest = events.last else { return }
+    watched[runID] = newest.sequence
+    parent?.publish(runID, events)
+  }
+
+  func perform(_ effect: RunEffect, _ run: LiveRun) {
+    switch effect {
+    case .callModel(let messageID): callModel(messageID, run)
+    case .abortModel:
+      run.modelCall?.call.cancel()
+      run.modelCall = nil
+    case .runServerTool(let callID, let attempt): runServerTool(callID, attempt, run)
+    case .stopServerTools:
+      for tool in run.runningTools.values { tool.stop() }
+      run.runningTools = [:]
+    case .invoke(let callID, let attempt): invoke(callID, attempt, run)
+    case .cancelInvocations(let callID, let reason):
+      stopTimer(of: callID, run)
+      parent?.cancelInvocation(callID, reason: reason)
+    case .closeInvocations(let callID):
+      stopTimer(of: callID, run)
+      parent?.closeInvocations(of: callID)
+    case .retryInvocation(let callID, let delay):
+      stopTimer(of: callID, run)
+      run.callTimers[callID] = after(milliseconds: delay) { [unowned self, unowned run] in
+        run.callTimers[callID] = nil
+        input(run) { (machine) throws(RuntimeError) in machine.retryDue(callID) }
+      }
+    case .waitForPlace:
+      if !run.waitsForPlace { placeQueue.append(run.runID) }
+      run.waitsForPlace = true
+    }
+  }
+
+  private func stopTimer(of callID: ULID, _ run: LiveRun) {
+    if let timer = run.callTimers.removeValue(forKey: callID) { timers.cancel(timer) }
+  }
+
+  // MARK: Model
+
+  private func callModel(_ messageID: ULID, _ run: LiveRun) {
+    let runID = run.runID
+    let provider: any ModelProvider
+    do throws(RuntimeError) { provider = try models.provider(for: run.state.agent) } catch {
+      let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
+      return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
+    }
+    let partial = PartialText()
+    let request = ModelRequest(
+      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent, transcript: run.state.transcript,
+      tools: run.state.tools, load: { [store] (value) throws(StoreError) in try store.load(value) },
+      schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
+    let call = provider.start(request) { [host, weak parent, liveText] signal in
+      switch signal {
+      case .text(let text):
+        partial.append(text)
+        let delta = StreamedDelta.text(messageID: messageID, text)
+        parent?.stream(runID, delta)
+        liveText.append(runID, delta)
+      case .reasoning(let text):
+        let delta = StreamedDelta.reasoning(messageID: messageID, text)
+        parent?.stream(runID, delta)
+        liveText.append(runID, delta)
+      case .retried(let attempt, let reason, let delay):
+        partial.clear()
+        host.post { engine in
+          engine.signal(runID) { machine in
+            machine.modelRetried(messageID, attempt: attempt, reason: reason, retryAfterMilliseconds: delay)
+          }
+        }
+      case .finished(let turn): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFinished(messageID, turn) } }
+      case .failed(let fault): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFailed(messageID, fault) } }
+      }
+    }
+    run.modelCall = (messageID, call, partial)
+  }
+
+  private func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
+    guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
+    run.modelCall = nil
+    flushLiveText()
+    signal(runID, decide)
+  }
+
+  /// Something a run's work reports, when the run is still here.
+  fileprivate func signal(_ runID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
+    guard !isEnding, let run = live[runID] else { return }
+    input(run) { (machine) throws(RuntimeError) in decide(&machine) }
+  }
+
+  // MARK: Server tools
+
+  private func runServerTool(_ callID: ULID, _ attempt: Int, _ run: LiveRun) {
+    let runID = run.runID
+    guard let call = run.state.call(callID), let tool = call.tool else { return }
+    let arguments: CarriedJSON
+    do throws(StoreError) { arguments = try load(call.arguments) } catch {
+      let result = ToolResult.failure("The arguments could not be read from the store: \(error.message)")
+      return input(run) { (machine) throws(RuntimeError) in machine.serverToolFinished(callID, attempt: attempt, result) }
+    }
+    run.runningTools[callID] = serverTools.start(
+      ServerToolCall(runID: runID, callID: callID, tool: tool, arguments: arguments, attempt: attempt),
+      progress: { [weak parent] stream, text in parent?.stream(runID, .toolProgress(callID: callID, Self.progress(stream, text))) },
+      completion: { [host] result in
+        host.post { engine in
+          guard let run = engine.live[runID], run.runningTools.removeValue(forKey: callID) != nil else { return }
+          engine.signal(runID) { machine in machine.serverToolFinished(callID, attempt: attempt, result) }
+        }
+      })
+  }
+
+  private static func progress(_ stream: String, _ text: String) -> CarriedJSON {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("stream", stream)
+    writer.member("text", text)
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
+  // MARK: tool.invoke
+
+  private func invoke(_ callID: ULID, _ attempt: Int, _ run: LiveRun) {
+    let runID = run.runID
+    guard let parent, let call = run.state.call(callID), call.isPending else { return }
+    let arguments: CarriedJSON
+    do throws(StoreError) { arguments = try load(call.arguments) } catch {
+      let words = "The arguments could not be read from the store: \(error.message)"
+      return input(run) { (machine) throws(RuntimeError) in
+        machine.invocationAnswered(callID, attempt: attempt, .error(words, bytes: 0))
+      }
+    }
+    let timeout = call.tool?.timeoutMs ?? run.state.agent.clientTools?.invokeTimeoutMs ?? 30000
+    let invocation = ToolInvocation(
+      runID: runID, callID: callID, name: call.name, arguments: arguments, attempt: attempt, timeoutMilliseconds: timeout,
+      meta: run.state.meta, afterSequence: run.state.sequence)
+    parent.invoke(
+      invocation,
+      sent: { [host] in host.post { $0.startInvocationTimer(runID, callID, attempt, milliseconds: timeout) } },
+      progress: { [host, weak parent] params in
+        parent?.stream(runID, .toolProgress(callID: callID, params))
+        host.post { $0.startInvocationTimer(runID, callID, attempt, milliseconds: timeout) }
+      },
+      reply: { [host] reply in
+        host.post { engine in engine.invocationReplied(runID, callID, attempt, reply) }
+      })
+  }
+
+  /// (Re)starts the timeout of an attempt that is still the call's last.
+  private func startInvocationTimer(_ runID: ULID, _ callID: ULID, _ attempt: Int, milliseconds: Int) {
+    guard let run = live[runID], let call = run.state.call(callID), call.isPending, call.attempt == attempt, call.sender == store.owner,
+      !call.isDeferred, !call.isParked
+    else { return }
+    stopTimer(of: callID, run)
+    run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, unowned run] in
+      run.callTimers[callID] = nil
+      input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
+    }
+  }
+
+  private func invocationReplied(_ runID: ULID, _ callID: ULID, _ attempt: Int, _ reply: InvocationReply) {
+    do throws(RuntimeError) {
+      // One in memory may be behind the log: then the append conflicts, and it decides again.
+      let run = if let known = live[runID] { known } else { try run(runID) }
+      if let call = run.state.call(callID), call.attempt == attempt { stopTimer(of: callID, run) }
+      input(run) { (machine) throws(RuntimeError) in machine.invocationAnswered(callID, attempt: attempt, reply) }
+    } catch { host.log("an answer to call \(callID) could not be kept: \(error.message)") }
+  }
+
+  // MARK: Deadline
+
+  /// Keeps a timer for what is left of `deadlineMs` while this process drives the run.
+  func armDeadline(_ run: LiveRun) {
+    if let timer = run.deadlineTimer {
+      timers.cancel(timer)
+      run.deadlineTimer = nil
+    }
+    guard let most = run.state.limits.deadlineMs, run.isDriven(by: store.owner) else { return }
+    let since = host.wallClock().milliseconds - run.state.updatedAt.milliseconds
+    let left = max(0, most - run.state.drivenMilliseconds - max(0, since))
+    run.deadlineTimer = after(milliseconds: left) { [unowned self, unowned run] in
+      run.deadlineTimer = nil
+      input(run) { (machine) throws(RuntimeError) in machine.deadlinePassed() }
+    }
+  }
+
+  // MARK: Places
+
+  /// Lets runs go on that waited because `maxConcurrentRuns` were driven.
+  func givePlaces() {
+    while !placeQueue.isEmpty, drivenCount < limits.maxConcurrentRuns {
+      guard let run = live[placeQueue.removeFirst()], run.waitsForPlace else { continue }
+      run.waitsForPlace = false
+      input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }
+      return
+    }
+  }
+
+  // MARK: Foreign changes
+
+  /// Another process has appended: what no longer holds here is ended.
+  func reconcile(_ run: LiveRun) {
+    let state = run.state
+    if run.modelCall != nil, state.modelAtWork != run.modelCall?.messageID || state.owner != store.owner {
+      run.modelCall?.call.cancel()
+      run.modelCall = nil
+    }
+    for (callID, tool) in run.runningTools where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
+      tool.stop()
+      run.runningTools[callID] = nil
+    }
+    for callID in run.callTimers.keys where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
+      stopTimer(of: callID, run)
+      parent?.cancelInvocation(callID, reason: "answered elsewhere")
+      parent?.closeInvocations(of: callID)
+    }
+    if let owner = state.owner, owner != store.owner {
+      run.machine.context.invokesHere = false
+      if watched[run.runID] != nil, !observing.contains(run.runID) { observe(run.runID, true) }
+    }
+    if state.cancelRequest != nil, state.owner == nil || state.owner == store.owner, !state.status.hasEnded {
+      let partial = run.modelCall?.partial.current
+      input(run) { (machine) throws(RuntimeError) in machine.cancel(reason: machine.state.cancelRequest?.reason, partialText: partial) }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/// How the process' runs are left when it ends.
+extension RunEngine {
+  package enum Ending: Sendable {
+    /// The client is gone: open calls get their `onDisconnect` strategy, the rest is parked.
+    case hangUp
+    /// The process was asked to end; the client may well live: everything parks.
+    case signal
+  }
+
+  /// The client answers no more, but work goes on as far as it can without it.
+  package func drain() {
+    for run in Array(live.values) {
+      input(run) { (machine) throws(RuntimeError) in
+        machine.parentHungUp(parkAll: false)
+        machine.advance(cause: .invoke)
+      }
+    }
+  }
+
+  /// Stops all work, leaves every run as its log should have it, and answers whoever waits with the outcome as it stands.
+  package func end(_ ending: Ending) {
+    guard !isEnding else { return }
+    for run in Array(live.values) {
+      for tool in run.runningTools.values { tool.stop() }
+      run.runningTools = [:]
+      input(run) { (machine) throws(RuntimeError) in
+        machine.parentHungUp(parkAll: ending == .signal)
+      } answered: { [unowned self] run, _ in
+        stopWork(run)
+        leave(run)
+      }
+    }
+    isEnding = true
+  }
+
+  private func leave(_ run: LiveRun) {
+    let waiters = run.waiters
+    run.waiters = []
+    for waiter in waiters {
+      if let timer = waiter.timer { timers.cancel(timer) }
+      waiter.reply(.success(answer(run, waiter.verdicts)))
+    }
+  }
+
+  /// No run of this process is at work or waited for.
+  package var isIdle: Bool {
+    live.values.allSatisfy { run in !run.isDriven(by: store.owner) && !run.waitsForPlace && run.waiters.isEmpty && run.inputs.isEmpty }
+  }
+
+  /// Whether a run of this connection was left waiting, paused or queued.
+  package var leavesWork: Bool { !touched.isEmpty }
+
+  package func close() { store.close() }
+}

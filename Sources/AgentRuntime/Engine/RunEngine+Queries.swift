@@ -1,0 +1,110 @@
+package import JSON
+
+/// What a client may look at. All on the engine's thread.
+extension RunEngine {
+  /// A run for `run.get`.
+  package struct Details: Sendable {
+    package var outcome: RunOutcome
+    package var createdAt: Timestamp
+    package var updatedAt: Timestamp
+    /// As it was given.
+    package var agent: CarriedJSON?
+    package var rejectedResults: Int
+  }
+
+  package func details(of runID: ULID) throws(RuntimeError) -> Details {
+    let state = try glance(runID)
+    return Details(
+      outcome: outcome(of: state), createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.json["agent"],
+      rejectedResults: state.rejectedResults)
+  }
+
+  package func outcome(of state: RunState) -> RunOutcome {
+    state.outcome(own: store.owner) { isAlive($0) }
+  }
+
+  package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [RunOutcome], more: ULID?) {
+    var page: [RunOutcome] = []
+    var query = query
+    let wanted = query.limit
+    query.limit = wanted + 1
+    while true {
+      let rows = try read { () throws(StoreError) in try store.runs(matching: query) }
+      for row in rows {
+        if page.count == wanted { return (page, page.last?.runID) }
+        let outcome = try outcome(of: row)
+        if driver == nil || outcome.driver == driver { page.append(outcome) }
+      }
+      guard rows.count == query.limit, let last = rows.last else { return (page, nil) }
+      query.before = last.runID
+    }
+  }
+
+  private func outcome(of row: RunSummary) throws(RuntimeError) -> RunOutcome {
+    do throws(RuntimeError) { return outcome(of: try glance(row.runID)) } catch {
+      guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
+      // Its log has records that this version does not know: the row says what can be said.
+      let driver: RunOutcome.Driver = row.owner.map { isAlive($0) ? ($0 == store.owner ? .own : .other) : .none } ?? .none
+      return RunOutcome(
+        runID: row.runID, status: row.status, driver: driver, stopReason: nil, answer: nil, structuredAnswer: nil, pendingCalls: [],
+        usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata)
+    }
+  }
+
+  /// Status and last sequence.
+  package func standing(of runID: ULID) throws(RuntimeError) -> (status: RunStatus, lastSequence: Int) {
+    guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else {
+      throw RuntimeError(.runNotFound, "there is no such run")
+    }
+    return (row.status, row.lastSequence)
+  }
+
+  package func events(of runID: ULID, after sequence: Int, limit: Int, maxBytes: Int) throws(RuntimeError) -> [(sequence: Int, event: Bytes)] {
+    try read { () throws(StoreError) in try store.events(of: runID, after: sequence, limit: limit, maxBytes: maxBytes) }
+  }
+
+  package func delete(_ runID: ULID) throws(RuntimeError) {
+    let run = try run(runID)
+    guard run.state.status.hasEnded else { throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first") }
+    try read { () throws(StoreError) in try store.delete(run: runID) }
+    live[runID] = nil
+    watched[runID] = nil
+  }
+
+  // MARK: Watching
+
+  /// From now on, events after `sequence` are published to the parent as they come.
+  package func watch(_ runID: ULID, after sequence: Int) {
+    let isNew = watched.updateValue(sequence, forKey: runID) == nil
+    startTicking()
+    guard isNew, live[runID]?.isDriven(by: store.owner) != true else { return }
+    observe(runID, true)
+  }
+
+  package func unwatch(_ runID: ULID) {
+    guard watched.removeValue(forKey: runID) != nil else { return }
+    observe(runID, false)
+  }
+
+  func observe(_ runID: ULID, _ wanted: Bool) {
+    do throws(StoreError) {
+      try store.observe(runID, wanted)
+      if wanted { observing.insert(runID) } else { observing.remove(runID) }
+    } catch { host.log("streamed text of run \(runID) from other processes is not available: \(error.message)") }
+  }
+
+  // MARK: Blobs
+
+  package func blob(_ id: ULID) throws(RuntimeError) -> (type: BlobType, bytes: Int) {
+    guard let found = try read({ () throws(StoreError) in try store.blob(id) }) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
+    return found
+  }
+
+  package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(RuntimeError) -> Bytes {
+    try read { () throws(StoreError) in try store.blobBytes(id, offset: offset, length: length) }
+  }
+
+  package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(RuntimeError) -> Int {
+    try read { () throws(StoreError) in try store.appendToBlob(id, type: type, chunk: chunk, last: last) }
+  }
+}

@@ -1,0 +1,268 @@
+package import JSON
+
+/// What `run.start` asks of the engine, checked.
+package struct StartRequest: Sendable {
+  package var input: CarriedJSON
+  /// The params that make the run what it is: without the input, `wait`, `delivery`, `events` and `_meta`.
+  package var params: CarriedJSON
+  package var meta: CarriedJSON?
+  package var delivery: Delivery
+  package var canInvoke: Bool
+  package var warnings: [String]
+  package var idempotencyKey: String?
+  package var wait: Bool
+
+  package init(input: CarriedJSON, params: CarriedJSON, delivery: Delivery, canInvoke: Bool, wait: Bool) {
+    self.input = input
+    self.params = params
+    self.delivery = delivery
+    self.canInvoke = canInvoke
+    self.wait = wait
+    warnings = []
+  }
+}
+
+/// The requests of protocol section 3 that change a run or wait for it. All on the engine's thread.
+extension RunEngine {
+  /// - Parameter durable: called when the run is in the log (or was found by its key), before any of its events is published: `isNew`
+  ///   tells whether this request began it.
+  package func start(
+    _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: (WaitToken) -> Void, reply: @escaping RunReply
+  ) {
+    do throws(RuntimeError) {
+      try refuseWhenEnding()
+      if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
+        return join(known, request, durable: durable, waiting: waiting, reply: reply)
+      }
+      if drivenCount >= limits.maxConcurrentRuns {
+        throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
+      }
+      let runID = makeID()
+      let machine = try RunMachine(
+        runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
+        warnings: request.warnings, context: context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke))
+      try checkDrivable(machine.state)
+      let run = LiveRun(machine: machine, committed: 0)
+      live[runID] = run
+      touched.insert(runID)
+      startTicking()
+      let token = nextWaitToken()
+      if request.wait { waiting(token) }
+      input(run) { (_) throws(RuntimeError) in
+      } committed: { [unowned self] run in
+        durable(runID, true)
+        if !request.wait { reply(.success(answer(run))) }
+      } answered: { [unowned self] run, error in
+        if let error {
+          if error.kind == .runIdempotencyConflict, let other = error.runID { return join(other, request, durable: durable, waiting: { _ in }, reply: reply) }
+          return reply(.failure(error))
+        }
+        if request.wait { wait(run, token, .settled, nil, reply) }
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  /// The same key again: the same run, if it was asked for the same.
+  private func join(
+    _ runID: ULID, _ request: StartRequest, durable: (ULID, Bool) -> Void, waiting: (WaitToken) -> Void, reply: @escaping RunReply
+  ) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      let input = try read { () throws(StoreError) in try load(run.state.input) }
+      guard run.state.params.json.isEquivalent(to: request.params), input.isEquivalent(to: request.input) else {
+        var error = RuntimeError(.runIdempotencyConflict, "a run was started with this idempotency key and other params")
+        error.details = [("runId", CarriedJSON(string: runID.text))]
+        throw error
+      }
+      durable(runID, false)
+      guard run.state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none, !run.state.status.hasEnded else {
+        return settle(run, wait: request.wait, nil, waiting: waiting, reply: reply)
+      }
+      var resumption = RunMachine.Resumption()
+      resumption.delivery = request.delivery
+      resumption.canInvoke = request.canInvoke
+      resume(run, resumption, wait: request.wait, waiting: waiting, reply: reply)
+    } catch { reply(.failure(error)) }
+  }
+
+  package func wait(_ runID: ULID, timeoutMilliseconds: Int?, waiting: (WaitToken) -> Void, reply: @escaping RunReply) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      let token = nextWaitToken()
+      waiting(token)
+      wait(run, token, .settled, nil, reply)
+      guard let timeoutMilliseconds, let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
+      run.waiters[place].timer = after(milliseconds: timeoutMilliseconds) { [unowned self, unowned run] in
+        guard let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
+        let waiter = run.waiters.remove(at: place)
+        waiter.reply(.success(answer(run)))
+        afterChange(run)
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  package func submit(
+    _ runID: ULID, _ submission: Submission, wait: Bool, waiting: @escaping (WaitToken) -> Void, reply: @escaping RunReply
+  ) {
+    do throws(RuntimeError) {
+      try refuseWhenEnding()
+      let run = try run(runID)
+      let verdicts = Shared(Verdicts())
+      input(run) { (machine) throws(RuntimeError) in
+        verdicts.value = try machine.submit(submission)
+      } answered: { [unowned self] run, error in
+        if let error { return reply(.failure(error)) }
+        if !run.state.status.hasEnded { touched.insert(runID) }
+        if submission.isPartial, !run.state.status.isWorking { return reply(.success(answer(run, verdicts.value))) }
+        settle(run, wait: wait && !submission.isPartial || wait && run.state.batch.pendingCount == 0, verdicts.value, waiting: waiting, reply: reply)
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  package func cancel(_ runID: ULID, reason: String?, waiting: (WaitToken) -> Void, reply: @escaping RunReply) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      let token = nextWaitToken()
+      waiting(token)
+      let partial = run.modelCall?.partial.current
+      input(run) { (machine) throws(RuntimeError) in
+        machine.cancel(reason: reason, partialText: partial)
+      } answered: { [unowned self] run, error in
+        if let error { return reply(.failure(error)) }
+        wait(run, token, .ended, nil, reply)
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  package func pause(_ runID: ULID, waiting: (WaitToken) -> Void, reply: @escaping RunReply) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      let token = nextWaitToken()
+      waiting(token)
+      input(run) { (machine) throws(RuntimeError) in
+        machine.pause()
+      } answered: { [unowned self] run, error in
+        if let error { return reply(.failure(error)) }
+        wait(run, token, .paused, nil, reply)
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  package func addNote(_ runID: ULID, _ text: CarriedJSON, reply: @escaping RunReply) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      input(run) { (machine) throws(RuntimeError) in
+        try machine.addNote(text)
+      } answered: { [unowned self] run, error in
+        reply(error.map { .failure($0) } ?? .success(answer(run)))
+      }
+    } catch { reply(.failure(error)) }
+  }
+
+  package func resume(
+    _ runID: ULID, _ resumption: RunMachine.Resumption, wait: Bool, waiting: @escaping (WaitToken) -> Void, reply: @escaping RunReply
+  ) {
+    do throws(RuntimeError) {
+      try refuseWhenEnding()
+      resume(try run(runID), resumption, wait: wait, waiting: waiting, reply: reply)
+    } catch { reply(.failure(error)) }
+  }
+
+  private func resume(
+    _ run: LiveRun, _ resumption: RunMachine.Resumption, wait: Bool, waiting: (WaitToken) -> Void, reply: @escaping RunReply
+  ) {
+    let token = nextWaitToken()
+    if wait { waiting(token) }
+    input(run) { (machine) throws(RuntimeError) in
+      try machine.resume(resumption)
+    } answered: { [unowned self] run, error in
+      if let error { return reply(.failure(error)) }
+      if !run.state.status.hasEnded { touched.insert(run.runID) }
+      if wait { self.wait(run, token, .settled, nil, reply) } else { reply(.success(answer(run))) }
+    }
+  }
+
+  private func refuseWhenEnding() throws(RuntimeError) {
+    if isEnding { throw RuntimeError(.shuttingDown, "the bridge is about to end") }
+  }
+
+  // MARK: Waiting
+
+  private func nextWaitToken() -> WaitToken {
+    lastWaitToken += 1
+    return lastWaitToken
+  }
+
+  func answer(_ run: LiveRun, _ verdicts: Verdicts? = nil) -> RunAnswer {
+    RunAnswer(outcome: run.machine.outcome(), verdicts: verdicts)
+  }
+
+  private func settle(_ run: LiveRun, wait: Bool, _ verdicts: Verdicts?, waiting: (WaitToken) -> Void, reply: @escaping RunReply) {
+    guard wait else { return reply(.success(answer(run, verdicts))) }
+    let token = nextWaitToken()
+    waiting(token)
+    self.wait(run, token, .settled, verdicts, reply)
+  }
+
+  private func wait(_ run: LiveRun, _ token: WaitToken, _ condition: LiveRun.Waiter.Condition, _ verdicts: Verdicts?, _ reply: @escaping RunReply) {
+    run.waiters.append(LiveRun.Waiter(token: token, condition: condition, verdicts: verdicts, timer: nil, reply: reply))
+    if live[run.runID] == nil { live[run.runID] = run }
+    startTicking()
+    afterChange(run)
+  }
+
+  /// Ends a wait without an answer; the run goes on. False when it was answered already.
+  package func cancelWait(_ token: WaitToken) -> Bool {
+    for run in live.values {
+      guard let place = run.waiters.firstIndex(where: { $0.token == token }) else { continue }
+      if let timer = run.waiters.remove(at: place).timer { timers.cancel(timer) }
+      afterChange(run)
+      return true
+    }
+    return false
+  }
+
+  func answerWaiters(_ run: LiveRun) {
+    guard !run.waiters.isEmpty, !run.isDirty, run.inputs.isEmpty else { return }
+    let isSettled = isSettled(run)
+    let ready = run.waiters.filter { waiter in
+      switch waiter.condition {
+      case .settled: isSettled
+      case .paused: run.state.status.hasEnded || run.state.status == .paused || (isSettled && run.state.status == .running)
+      case .ended: run.state.status.hasEnded
+      }
+    }
+    if ready.isEmpty { return }
+    run.waiters.removeAll { waiter in ready.contains { $0.token == waiter.token } }
+    for waiter in ready {
+      if let timer = waiter.timer { timers.cancel(timer) }
+      waiter.reply(.success(answer(run, waiter.verdicts)))
+    }
+  }
+
+  /// It ended, is paused, nobody drives it, or it waits with no call out at a parent that lives.
+  func isSettled(_ run: LiveRun) -> Bool {
+    let state = run.state
+    switch state.status {
+    case .success, .error, .cancelled, .maxIterations, .paused: return true
+    case .running, .queued: return !run.waitsForPlace && state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none
+    case .waitingClientTool, .waitingApproval, .waitingHumanInput:
+      return !run.waitsForPlace && !state.pendingClientCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
+    }
+  }
+}
+
+/// A value that several closures of one turn share.
+final class Shared<Value> {
+  var value: Value
+  init(_ value: Value) { self.value = value }
+}
+
+extension RunStatus {
+  var isWorking: Bool { self == .running || self == .queued }
+}
+
+extension RuntimeError {
+  /// The run that the details name.
+  var runID: ULID? { details.first { $0.name == "runId" }?.value.stringValue.flatMap(ULID.init) }
+}

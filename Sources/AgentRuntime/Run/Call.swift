@@ -1,0 +1,69 @@
+import JSON
+
+/// One call of the model's last message.
+package struct Call: Sendable, Equatable {
+  package let callID: ULID
+  package let name: String
+  package let arguments: StoredValue
+  /// The tool as it stood when the model called it; nil when there is none of that name.
+  package let tool: Tool?
+  /// Why it is not dispatched.
+  package let refusal: String?
+  /// How often it was sent.
+  package internal(set) var attempt = 0
+  /// The process that sent it last.
+  package internal(set) var sender: OwnerID?
+  package internal(set) var isDeferred = false
+  package internal(set) var isParked = false
+  /// When it was first sent, or else when the model made it.
+  package internal(set) var since: Timestamp
+  package internal(set) var result: ToolResult?
+
+  package var target: Tool.Target { tool?.target ?? .client }
+  package var isPending: Bool { result == nil }
+
+  init(_ call: ModelMessage.Call, tool: Tool?, at time: Timestamp) {
+    callID = call.callID
+    name = call.name
+    arguments = call.arguments
+    self.tool = tool
+    refusal = call.refusal
+    since = time
+  }
+}
+
+/// The calls of one model message, in its order.
+package struct Batch: Sendable, Equatable {
+  package internal(set) var calls: [Call]
+  private var places: [ULID: Int]
+  package private(set) var pendingCount: Int
+
+  static let empty = Batch([])
+
+  init(_ calls: [Call]) {
+    self.calls = calls
+    pendingCount = calls.count
+    places = [:]
+    for (index, call) in calls.enumerated() { places[call.callID] = index }
+  }
+
+  package subscript(_ callID: ULID) -> Call? { places[callID].map { calls[$0] } }
+
+  mutating func update(_ callID: ULID, _ body: (inout Call) -> Void) {
+    guard let place = places[callID] else { return }
+    let wasPending = calls[place].isPending
+    body(&calls[place])
+    if wasPending, !calls[place].isPending { pendingCount -= 1 }
+  }
+
+  package var pending: some Sequence<Call> { calls.lazy.filter(\.isPending) }
+}
+
+/// What a model has been told and has said, in order.
+package enum TranscriptEntry: Sendable, Equatable {
+  case user([ContentBlock])
+  case assistant(ModelMessage)
+  /// A message that the input puts into the assistant's mouth.
+  case said([ContentBlock])
+  case tool(callID: ULID, name: String, result: ToolResult, maxBytes: Int)
+}

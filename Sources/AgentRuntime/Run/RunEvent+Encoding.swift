@@ -1,0 +1,200 @@
+import JSON
+
+extension RunEvent {
+  /// The word in the log: an event type of the wire, or a word of the runtime's own.
+  package var type: String {
+    switch self {
+    case .started: "run.started"
+    case .modelStarted: "model.started"
+    case .modelRetried: "model.retried"
+    case .modelCompleted: "model.completed"
+    case .toolStarted: "tool.started"
+    case .toolCompleted: "tool.completed"
+    case .toolRejected: "tool.resultRejected"
+    case .paused: "run.paused"
+    case .resumed: "run.resumed"
+    case .noteAdded: "note.added"
+    case .limitWarning: "limit.warning"
+    case .ended(let end):
+      switch end.status {
+      case .error: "run.error"
+      case .cancelled: "run.cancelled"
+      default: "run.completed"
+      }
+    case .callDeferred: "call.deferred"
+    case .callParked: "call.parked"
+    case .reconfigured: "run.reconfigured"
+    case .pauseRequested: "pause.requested"
+    case .cancelRequested: "cancel.requested"
+    case .answerRejected: "answer.rejected"
+    }
+  }
+
+  package var isOnTheWire: Bool {
+    switch self {
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected: false
+    default: true
+    }
+  }
+
+  /// The record for the log. `state` is the run after this event; `outcome` is where it then stands.
+  func record(state: RunState, at time: Timestamp, outcome: () -> RunOutcome) -> LogRecord {
+    var event: Bytes?
+    if isOnTheWire {
+      var writer = JSONWriter(capacity: 512)
+      writer.beginObject()
+      writer.member("runId", state.runID.text)
+      writer.member("seq", state.sequence)
+      writer.member("type", type)
+      writer.member("time", time.text)
+      writer.key("data")
+      writer.beginObject()
+      writeData(to: &writer, state: state, at: time, outcome: outcome)
+      writer.endObject()
+      writer.member("_meta", ifPresent: state.trace)
+      writer.endObject()
+      event = writer.finish()
+    }
+    return LogRecord(
+      position: state.position, sequence: isOnTheWire ? state.sequence : nil, type: type, event: event, hidden: hiddenPart)
+  }
+
+  private func writeData(to writer: inout JSONWriter, state: RunState, at time: Timestamp, outcome: () -> RunOutcome) {
+    switch self {
+    case .started(let start):
+      writer.key("agent")
+      writer.beginObject()
+      writer.member("name", ifPresent: state.agent.name)
+      writer.member("model", state.agent.model)
+      writer.endObject()
+      writer.member("input", start.input.wire)
+      writer.key("tools")
+      writer.beginArray()
+      for tool in state.tools {
+        writer.beginObject()
+        writer.member("name", tool.name)
+        writer.member("target", tool.target.rawValue)
+        writer.endObject()
+      }
+      writer.endArray()
+      if !start.warnings.isEmpty {
+        writer.key("warnings")
+        writer.beginArray()
+        for warning in start.warnings { writer.string(warning) }
+        writer.endArray()
+      }
+    case .modelStarted(let messageID, let continuation):
+      writer.member("messageId", messageID.text)
+      writer.member("continuation", continuation)
+    case .modelRetried(let messageID, let attempt, let reason, let retryAfter):
+      writer.member("messageId", messageID.text)
+      writer.member("attempt", attempt)
+      writer.member("reason", reason)
+      writer.member("retryAfterMs", retryAfter)
+    case .modelCompleted(let message): message.writeMembers(to: &writer)
+    case .toolStarted(let callID, let attempt, _):
+      guard let call = state.call(callID) else { return }
+      writer.member("callId", callID.text)
+      writer.member("name", call.name)
+      writer.member("target", call.target.rawValue)
+      writer.member("arguments", call.arguments.wire)
+      writer.member("attempt", attempt)
+    case .toolCompleted(let callID, let result):
+      guard let call = state.completedCall(callID) else { return }
+      writer.member("callId", callID.text)
+      writer.member("name", call.name)
+      writer.member("target", call.target.rawValue)
+      writer.member("isError", result.isError)
+      writer.member("durationMs", max(0, time.milliseconds - call.since.milliseconds))
+      result.writeMembers(to: &writer)
+    case .toolRejected(let callID, let verdict, let bytes):
+      writer.member("callId", callID)
+      writer.member("verdict", verdict.rawValue)
+      writer.member("bytes", bytes)
+    case .paused(let status, let fault):
+      writer.member("status", status.rawValue)
+      writer.key("pendingToolCalls")
+      writer.beginArray()
+      for call in outcome().pendingCalls { call.write(to: &writer) { $0.wire } }
+      writer.endArray()
+      if let fault {
+        writer.key("error")
+        fault.write(to: &writer)
+      }
+    case .resumed(let cause, _): writer.member("cause", cause.rawValue)
+    case .noteAdded(let text): writer.member("text", text.wire)
+    case .limitWarning(let limit, let used, let maximum):
+      writer.member("limit", limit)
+      writer.member("used", used)
+      writer.member("max", maximum)
+    case .ended(let end):
+      writer.member("reason", ifPresent: end.reason)
+      writer.member("partialText", ifPresent: end.partialText?.wire)
+      outcome().writeMembers(to: &writer)
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected: break
+    }
+  }
+
+  /// What only the runtime reads: a JSON object.
+  private var hiddenPart: Bytes? {
+    var writer = JSONWriter(capacity: 128)
+    writer.beginObject()
+    switch self {
+    case .started(let start):
+      writer.member("params", start.params)
+      writer.member("meta", ifPresent: start.meta)
+      writer.member("delivery", start.delivery.rawValue)
+      start.claim.writeMembers(to: &writer)
+    case .modelCompleted(let message):
+      let refused = message.calls.filter { $0.refusal != nil }
+      guard !refused.isEmpty else { return nil }
+      writer.key("refusals")
+      writer.beginObject()
+      for call in refused {
+        writer.key(escaping: call.callID.text)
+        writer.string(call.refusal ?? "")
+      }
+      writer.endObject()
+    case .toolStarted(_, _, let sender): writer.member("sender", sender.number)
+    case .resumed(_, let claim): claim.writeMembers(to: &writer)
+    case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)
+    case .reconfigured(let limits, let tools, let delivery):
+      writer.member("limits", ifPresent: limits)
+      writer.member("tools", ifPresent: tools)
+      writer.member("delivery", ifPresent: delivery?.rawValue)
+    case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
+    case .answerRejected(let reason): writer.member("reason", reason)
+    case .pauseRequested: break
+    default: return nil
+    }
+    writer.endObject()
+    return writer.finish()
+  }
+}
+
+extension Claim {
+  fileprivate func writeMembers(to writer: inout JSONWriter) {
+    writer.member("owner", owner.number)
+    writer.member("epoch", epoch)
+  }
+}
+
+extension ModelMessage {
+  fileprivate func writeMembers(to writer: inout JSONWriter) {
+    writer.member("messageId", messageID.text)
+    writer.member("text", text.wire)
+    writer.key("toolCalls")
+    writer.beginArray()
+    for call in calls {
+      writer.beginObject()
+      writer.member("callId", call.callID.text)
+      writer.member("name", call.name)
+      writer.member("arguments", call.arguments.wire)
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.key("usage")
+    usage.write(to: &writer)
+    writer.member("stopReason", stopReason)
+  }
+}

@@ -1,0 +1,88 @@
+package import JSON
+
+/// One thing that happened to a run. The log is a list of these; `RunState` is their fold.
+///
+/// The first group stands on the wire as `run.event`; the second is the runtime's own.
+package enum RunEvent: Sendable, Equatable {
+  case started(RunStart)
+  case modelStarted(messageID: ULID, continuation: Bool)
+  case modelRetried(messageID: ULID, attempt: Int, reason: String, retryAfterMilliseconds: Int)
+  case modelCompleted(ModelMessage)
+  /// One an attempt. `sender` is the process whose parent was asked, or which runs the tool.
+  case toolStarted(callID: ULID, attempt: Int, sender: OwnerID)
+  case toolCompleted(callID: ULID, result: ToolResult)
+  case toolRejected(callID: String, verdict: Verdict, bytes: Int)
+  /// A waiting status, or `paused` with what stopped it (nil: the user).
+  case paused(status: RunStatus, fault: RunFault?)
+  /// Work goes on, driven by `claim.owner`.
+  case resumed(cause: ResumeCause, claim: Claim)
+  case noteAdded(text: StoredValue)
+  case limitWarning(limit: String, used: Int, maximum: Int)
+  case ended(RunEnd)
+
+  case callDeferred(callID: ULID)
+  case callParked(callID: ULID)
+  /// From here on: other limits, other plain tools, another door for client calls.
+  case reconfigured(limits: CarriedJSON?, tools: CarriedJSON?, delivery: Delivery?)
+  case pauseRequested
+  case cancelRequested(reason: String?)
+  /// The final answer did not fit `outputSchema`: the model is told and asked again.
+  case answerRejected(reason: String)
+}
+
+package enum Delivery: String, Sendable, Codable { case invoke, pause }
+
+package enum ResumeCause: String, Sendable { case submit, invoke, approval, input, resume, recovery }
+
+package enum Verdict: String, Sendable { case accepted, duplicate, conflict, unknown, terminal, invalid }
+
+/// Who drives, since when.
+package struct Claim: Sendable, Equatable {
+  package var owner: OwnerID
+  package var epoch: Int
+}
+
+/// The beginning of a run: what it was asked, and all that it needs to go on anywhere.
+package struct RunStart: Sendable, Equatable {
+  /// As it was given; long, it is a blob.
+  package var input: StoredValue
+  /// The params of `run.start` without the input and without what only concerns the asking connection.
+  package var params: CarriedJSON
+  /// `_meta` of the request, carried through to `tool.invoke`.
+  package var meta: CarriedJSON?
+  package var delivery: Delivery
+  package var claim: Claim
+  package var warnings: [String]
+}
+
+/// A finished turn of the model.
+package struct ModelMessage: Sendable, Equatable {
+  package struct Call: Sendable, Equatable {
+    package var callID: ULID
+    package var name: String
+    /// The arguments as JSON; text that is no JSON stands as a string.
+    package var arguments: StoredValue
+    /// Why the call is not dispatched; nil for a good one.
+    package var refusal: String?
+  }
+
+  package var messageID: ULID
+  /// A JSON string.
+  package var text: StoredValue
+  package var calls: [Call]
+  package var usage: Usage
+  package var stopReason: String
+}
+
+package struct RunEnd: Sendable, Equatable {
+  package var status: RunStatus
+  package var stopReason: String?
+  package var answer: StoredValue?
+  package var structuredAnswer: StoredValue?
+  package var fault: RunFault?
+  /// Of a cancel.
+  package var reason: String?
+  package var partialText: StoredValue?
+
+  package init(_ status: RunStatus) { self.status = status }
+}

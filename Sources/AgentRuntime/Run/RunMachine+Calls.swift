@@ -1,0 +1,150 @@
+import JSON
+
+/// What becomes of calls that are out: answers, timeouts, a parent that hung up.
+extension RunMachine {
+  // MARK: Server tools
+
+  package mutating func serverToolFinished(_ callID: ULID, attempt: Int, _ result: ToolResult) {
+    guard let call = state.call(callID), call.isPending, call.attempt == attempt, call.sender == context.own else { return }
+    complete(callID, checked(result, of: call.tool))
+    advance(cause: .resume)
+  }
+
+  // MARK: tool.invoke
+
+  package mutating func invocationAnswered(_ callID: ULID, attempt: Int, _ reply: InvocationReply) {
+    guard let call = state.call(callID), call.isPending, !state.status.hasEnded else { return keepLate(callID, reply) }
+    switch reply {
+    case .result(let result, _) where result.deferred:
+      if attempt == call.attempt { append(.callDeferred(callID: callID)) }
+      advance(cause: .invoke)
+    case .result(let result, _): settle(call, result)
+    case .error(let words, _):
+      // A late error of an earlier attempt is ignored.
+      if attempt == call.attempt { settle(call, .failure(words)) }
+    }
+  }
+
+  private mutating func settle(_ call: Call, _ result: ToolResult) {
+    perform(.closeInvocations(callID: call.callID))
+    complete(call.callID, checked(result, of: call.tool))
+    advance(cause: .invoke)
+  }
+
+  /// An answer that came when the call had its result: kept as evidence unless it says the same.
+  private mutating func keepLate(_ callID: ULID, _ reply: InvocationReply) {
+    guard let sequence = state.resultSequences[callID] else { return }
+    let bytes: Int
+    switch reply {
+    case .result(let result, let size):
+      bytes = size
+      if let stored = try? context.storedResult(sequence), isSame(result, stored.result, toolName: stored.name) { return }
+    case .error(_, let size): bytes = size
+    }
+    reject(callID.text, state.status.hasEnded ? .terminal : .conflict, bytes: bytes)
+  }
+
+  package mutating func invocationTimedOut(_ callID: ULID, attempt: Int) {
+    guard let call = state.call(callID), call.isPending, call.attempt == attempt, !call.isDeferred, !call.isParked else { return }
+    perform(.cancelInvocations(callID: callID, reason: "timeout"))
+    switch call.tool?.onTimeout ?? state.agent.clientTools?.onTimeout ?? .fallbackMessage {
+    case .fallbackMessage: settle(call, fallback(for: call))
+    case .failFast: fail(RunFault(.toolTimeout, "the client did not answer the call of '\(call.name)' in time", retryable: true))
+    case .park:
+      append(.callParked(callID: callID))
+      advance(cause: .invoke)
+    case .retryWithBackoff:
+      guard call.tool?.isIdempotent == true, attempt <= state.agent.clientTools?.maxRetries ?? 3 else {
+        return settle(call, fallback(for: call))
+      }
+      let delay = Double(200 << min(attempt - 1, 10)) * (0.75 + context.jitter / 2)
+      perform(.retryInvocation(callID: callID, afterMilliseconds: Int(delay)))
+    }
+  }
+
+  /// The wait before another attempt is over.
+  package mutating func retryDue(_ callID: ULID) {
+    guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, context.invokesHere else { return }
+    append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))
+    perform(.invoke(callID: callID, attempt: call.attempt + 1))
+  }
+
+  /// The parent is gone: each call that is out with it gets its `onDisconnect` strategy. `parkAll`: it may well live (a signal ended us).
+  package mutating func parentHungUp(parkAll: Bool) {
+    context.invokesHere = false
+    for call in state.pendingClientCalls where call.sender == context.own && !call.isDeferred && !call.isParked && !state.status.hasEnded {
+      let strategy = parkAll ? .park : call.tool?.onDisconnect ?? state.agent.clientTools?.onDisconnect ?? .park
+      switch strategy {
+      case .park, .retryWithBackoff: append(.callParked(callID: call.callID))
+      case .failFast: fail(RunFault(.clientDisconnected, "the client hung up while the call of '\(call.name)' was out"))
+      case .fallbackMessage: complete(call.callID, fallback(for: call))
+      }
+    }
+  }
+
+  private func fallback(for call: Call) -> ToolResult {
+    let template =
+      state.agent.clientTools?.fallbackTemplate ?? "Client unavailable. Tool '{0}' may or may not have run; its result is unknown."
+    return .failure(template.replacing("{0}", with: call.name))
+  }
+
+  // MARK: After a crash
+
+  /// Server calls that a dead process had begun: run again only where a repeat does no harm; otherwise the model is told.
+  mutating func settleInterruptedServerCalls() {
+    for call in state.pendingServerCalls where call.attempt > 0 && call.sender != context.own && call.tool?.isIdempotent != true {
+      complete(
+        call.callID,
+        .failure("The tool '\(call.name)' was interrupted and was not run again; whether it took effect is unknown."))
+    }
+  }
+
+  // MARK: Results
+
+  /// The result, or the error that the model gets when it does not fit the tool's `outputSchema`.
+  func checked(_ result: ToolResult, of tool: Tool?) -> ToolResult {
+    guard let schema = tool?.outputSchema, !result.isError, !result.deferred else { return result }
+    guard case .inline(let value)? = result.structuredContent else {
+      if result.structuredContent != nil { return result }
+      return .failure("The tool's result has no structuredContent, which its outputSchema asks for.")
+    }
+    let failures = context.failures(schema, value)
+    return failures.isEmpty ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
+  }
+
+  /// Keeps a refused result as evidence: a hundred a run.
+  mutating func reject(_ callID: String, _ verdict: Verdict, bytes: Int) {
+    guard state.rejectedResults < 100 else { return }
+    append(.toolRejected(callID: String(callID.prefix(256)), verdict: verdict, bytes: bytes))
+  }
+
+  /// Whether a result says the same as a stored one: equal JSON values, a text standing for a list of one text block.
+  func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) -> Bool {
+    let given = checked(given, of: state.tool(named: toolName))
+    return given.isError == stored.isError && isSame(given.structuredContent, stored.structuredContent) && isSame(given.stdout, stored.stdout)
+      && isSame(given.stderr, stored.stderr) && isSame(given.meta, stored.meta) && given.content.count == stored.content.count
+      && zip(given.content, stored.content).allSatisfy { a, b in
+        a.type == b.type && a.members.count == b.members.count
+          && a.members.allSatisfy { member in b[member.name].map { isSame(member.value, $0) } ?? false }
+      }
+  }
+
+  private func isSame(_ a: StoredValue?, _ b: StoredValue?) -> Bool {
+    guard let a, let b else { return a == nil && b == nil }
+    guard let x = try? context.load(a), let y = try? context.load(b) else { return false }
+    return x.isEquivalent(to: y)
+  }
+}
+
+extension String {
+  /// Every `pattern` replaced, without Foundation.
+  fileprivate func replacing(_ pattern: String, with text: String) -> String {
+    var result = ""
+    var rest = self[...]
+    while let range = rest.firstRange(of: pattern) {
+      result += rest[..<range.lowerBound] + text
+      rest = rest[range.upperBound...]
+    }
+    return result + rest
+  }
+}

@@ -1,0 +1,74 @@
+package import JSON
+
+/// `run.cancel`, `run.pause`, `run.resume`, `run.addNote`.
+extension RunMachine {
+  /// Ends the run as cancelled; a driver elsewhere is asked to, and an ended run stays what it is.
+  package mutating func cancel(reason: String?, partialText: String?) {
+    guard !state.status.hasEnded else { return }
+    if isDrivenElsewhere {
+      if state.cancelRequest == nil { append(.cancelRequested(reason: reason)) }
+      return
+    }
+    var end = RunEnd(.cancelled)
+    end.reason = reason
+    end.partialText = partialText.map { store(.inline(CarriedJSON(string: $0))) }
+    finish(end, openCallsSay: "The run was cancelled before this call was answered.")
+  }
+
+  /// At once for a waiting or undriven run; before its next model call or dispatch for a driven one.
+  package mutating func pause() {
+    guard !state.status.hasEnded, state.status != .paused else { return }
+    if state.status == .running, let owner = state.owner, context.isAlive(owner) {
+      if !state.pauseRequested { append(.pauseRequested) }
+      return
+    }
+    append(.paused(status: .paused, fault: nil))
+  }
+
+  package mutating func addNote(_ text: CarriedJSON) throws(RuntimeError) {
+    if state.status.hasEnded { throw RuntimeError(.runAlreadyTerminal, "the run has ended") }
+    append(.noteAdded(text: store(.inline(text))))
+  }
+
+  package struct Resumption: Sendable {
+    package var delivery: Delivery?
+    package var limits: CarriedJSON?
+    /// Deferred calls to send again.
+    package var reissue: Set<ULID> = []
+    package var canInvoke = false
+    /// Taken up by `--adopt`, not by a parent.
+    package var cause = ResumeCause.resume
+
+    package init() {}
+  }
+
+  /// Takes up an undriven or paused run, or sends the parked calls of a waiting one again.
+  /// - Throws: `run.leaseHeld` when another process drives it; what keeps this bridge from going on with it.
+  package mutating func resume(_ resumption: Resumption) throws(RuntimeError) {
+    if state.status.hasEnded { return }
+    if isDrivenElsewhere {
+      throw RuntimeError(.runLeaseHeld, "another process drives the run", retryAfterMilliseconds: 1000)
+    }
+    if state.status == .running, state.owner == context.own { return }
+    if state.cancelRequest != nil { return advance(cause: .recovery) }
+    try context.checkDrivable(state)
+    let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
+    if resumption.limits != nil || changesDelivery {
+      append(.reconfigured(limits: resumption.limits, tools: nil, delivery: changesDelivery ? resumption.delivery : nil))
+    }
+    context.invokesHere = resumption.canInvoke && state.delivery == .invoke
+    switch state.status {
+    case .paused: append(.resumed(cause: .resume, claim: nextClaim))
+    case .running: append(.resumed(cause: resumption.cause == .resume ? .resume : .recovery, claim: nextClaim))
+    default: break
+    }
+    settleInterruptedServerCalls()
+    if context.invokesHere {
+      for call in state.pendingClientCalls where call.attempt > 0 {
+        let isWanted = call.isDeferred ? resumption.reissue.contains(call.callID) : !state.isOpen(call, isAlive: context.isAlive)
+        if isWanted { toResend.insert(call.callID) }
+      }
+    }
+    advance(cause: .resume)
+  }
+}

@@ -1,0 +1,144 @@
+import JSON
+
+/// Model turns: beginning one, its answer, and the limits that are judged between them.
+extension RunMachine {
+  mutating func startModelTurn() {
+    if state.modelTurns >= state.maxIterations {
+      return stopAtLimit(limitFault("maxIterations", state.maxIterations, "model turns"), maxIterations: true, cause: .resume)
+    }
+    if let most = state.limits.maxTotalTokens, state.usage.totalTokens >= most {
+      return stopAtLimit(limitFault("maxTotalTokens", most, "tokens"), maxIterations: false, cause: .resume)
+    }
+    if let most = state.limits.deadlineMs, state.drivenMilliseconds >= most {
+      return stopAtLimit(limitFault("deadlineMs", most, "milliseconds"), maxIterations: false, cause: .resume)
+    }
+    warn("maxIterations", used: state.modelTurns, maximum: state.maxIterations)
+    warn("maxTotalTokens", used: state.usage.totalTokens, maximum: state.limits.maxTotalTokens)
+    let messageID = context.makeID()
+    append(.modelStarted(messageID: messageID, continuation: state.modelTurns > 0))
+    perform(.callModel(messageID: messageID))
+  }
+
+  /// Tells once, when four fifths of a limit are used.
+  private mutating func warn(_ limit: String, used: Int, maximum: Int?) {
+    guard let maximum, used * 5 >= maximum * 4, !state.warnedLimits.contains(limit) else { return }
+    append(.limitWarning(limit: limit, used: used, maximum: maximum))
+  }
+
+  private func limitFault(_ name: String, _ most: Int, _ unit: String) -> RunFault {
+    RunFault(.runLimitExceeded, "the run's limit of \(most) \(unit) (\(name)) is reached")
+  }
+
+  func toolCallLimit() -> RunFault? {
+    guard let most = state.limits.maxToolCalls, state.usage.toolCalls > most, state.batch.pendingCount > 0 else { return nil }
+    return limitFault("maxToolCalls", most, "tool calls")
+  }
+
+  mutating func stopAtLimit(_ fault: RunFault, maxIterations: Bool, cause: ResumeCause) {
+    if state.limits.onLimit == .pause { return append(.paused(status: .paused, fault: fault)) }
+    var end = RunEnd(maxIterations ? .maxIterations : .error)
+    if !maxIterations { end.fault = fault }
+    finish(end, openCallsSay: "The run ended before this call was dispatched: \(fault.message).")
+  }
+
+  package mutating func deadlinePassed() {
+    guard state.status == .running, state.owner == context.own, let most = state.limits.deadlineMs else { return }
+    let fault = limitFault("deadlineMs", most, "milliseconds")
+    if state.modelAtWork != nil { perform(.abortModel) }
+    if state.limits.onLimit == .pause { perform(.stopServerTools) }
+    stopAtLimit(fault, maxIterations: false, cause: .resume)
+  }
+
+  package mutating func modelRetried(_ messageID: ULID, attempt: Int, reason: String, retryAfterMilliseconds: Int) {
+    guard state.modelAtWork == messageID else { return }
+    append(.modelRetried(messageID: messageID, attempt: attempt, reason: reason, retryAfterMilliseconds: retryAfterMilliseconds))
+  }
+
+  package mutating func modelFailed(_ messageID: ULID, _ fault: RunFault) {
+    guard state.modelAtWork == messageID, state.owner == context.own else { return }
+    if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    if fault.kind == .modelUnavailable, state.limits.onModelUnavailable != .error {
+      return append(.paused(status: .paused, fault: fault))
+    }
+    fail(fault)
+  }
+
+  package mutating func modelFinished(_ messageID: ULID, _ turn: ModelTurn) {
+    guard state.modelAtWork == messageID, state.owner == context.own else { return }
+    if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    var counts = state.callCounts
+    let calls = turn.calls.map { call in
+      let judged = judge(call, counts: &counts)
+      return ModelMessage.Call(
+        callID: context.makeID(), name: call.name, arguments: store(.inline(judged.arguments)), refusal: judged.refusal)
+    }
+    var usage = turn.usage
+    usage.modelCalls = 1
+    usage.toolCalls = calls.count
+    let message = ModelMessage(
+      messageID: messageID, text: store(.inline(turn.text)), calls: calls, usage: usage, stopReason: turn.stopReason)
+    append(.modelCompleted(message))
+    warn("maxToolCalls", used: state.usage.toolCalls, maximum: state.limits.maxToolCalls)
+    guard !calls.isEmpty else { return answer(with: turn, as: message) }
+    for call in calls {
+      if let refusal = call.refusal { complete(call.callID, .failure(refusal)) }
+    }
+    advance(cause: .resume)
+  }
+
+  // MARK: The final answer
+
+  private mutating func answer(with turn: ModelTurn, as message: ModelMessage) {
+    if !state.unseenNotes.isEmpty { return advance(cause: .resume) }
+    var end = RunEnd(.success)
+    end.stopReason = turn.stopReason == "tool_use" ? "end_turn" : turn.stopReason
+    end.answer = message.text
+    if let schema = state.params.outputSchema, end.stopReason != "refusal" {
+      let text = turn.text.stringValue ?? ""
+      let failures: [String]
+      do throws(JSONError) {
+        let value = try CarriedJSON(validating: Bytes(text))
+        end.structuredAnswer = store(.inline(value))
+        failures = context.failures(schema, value)
+      } catch { failures = ["the answer is not JSON: \(error.message)"] }
+      if !failures.isEmpty { return sendBack(failures) }
+    }
+    finish(end, openCallsSay: "The run ended.")
+  }
+
+  /// Asks again, twice at the most, saying what is wrong.
+  private mutating func sendBack(_ failures: [String]) {
+    let words = "The answer does not fit the schema that it must fit: \(failures.joined(separator: "; "))."
+    guard state.answerCorrections < 2 else { return fail(RunFault(.modelInvalidOutput, words)) }
+    append(.answerRejected(reason: words + " Answer again with nothing but JSON that fits."))
+    advance(cause: .resume)
+  }
+
+  // MARK: Calls
+
+  /// The arguments as they are logged, and why the call is not dispatched, if it is not.
+  private func judge(_ call: ModelTurn.Call, counts: inout [String: Int]) -> (arguments: CarriedJSON, refusal: String?) {
+    counts[call.name, default: 0] += 1
+    let text = call.arguments.isEmpty ? Bytes("{}") : call.arguments
+    let arguments: CarriedJSON
+    do throws(JSONError) { arguments = try CarriedJSON(validating: text) } catch {
+      let why = call.isCutOff ? "The call was cut off by the output limit; it was not run." : "The arguments are not valid JSON: \(error.located(in: text))."
+      return (CarriedJSON(string: text.string), why)
+    }
+    if call.isCutOff { return (arguments, "The call was cut off by the output limit; it was not run.") }
+    guard let tool = state.tool(named: call.name) else {
+      let names = state.tools.map(\.name).joined(separator: ", ")
+      return (arguments, "There is no tool named \"\(call.name.prefix(128))\". Available: \(names.isEmpty ? "none" : names).")
+    }
+    guard arguments.kind == .object else { return (arguments, "The arguments must be a JSON object.") }
+    if let pointer = arguments.firstDuplicateMember() { return (arguments, "The arguments have a member twice, at \(pointer).") }
+    if let schema = tool.schema {
+      let failures = context.failures(schema, arguments)
+      if !failures.isEmpty { return (arguments, "The arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; ")).") }
+    }
+    if let most = tool.maxCallsPerRun, counts[call.name, default: 0] > most {
+      return (arguments, "The tool \"\(call.name)\" may be called at most \(most) times in a run.")
+    }
+    return (arguments, nil)
+  }
+}

@@ -1,0 +1,220 @@
+package import JSON
+
+/// What the machine asks its engine to do once its records are in the log.
+package enum RunEffect: Sendable, Equatable {
+  case callModel(messageID: ULID)
+  case abortModel
+  case runServerTool(callID: ULID, attempt: Int)
+  case stopServerTools
+  case invoke(callID: ULID, attempt: Int)
+  case cancelInvocations(callID: ULID, reason: String)
+  /// The call has its result: answers to its requests are late from here on.
+  case closeInvocations(callID: ULID)
+  /// Send the call again after a while.
+  case retryInvocation(callID: ULID, afterMilliseconds: Int)
+  /// The run could go on, but as many as may be are driven: continue it when there is room.
+  case waitForPlace
+}
+
+/// What the machine needs of the world, as values and pure look-ups.
+package struct MachineContext {
+  package var now: Timestamp
+  package var own: OwnerID
+  package var isAlive: (OwnerID) -> Bool
+  package var makeID: @Sendable () -> ULID
+  /// This process' parent answers `tool.invoke`, and the run's calls go to it.
+  package var invokesHere: Bool
+  /// Reads a value that stands in the log as a blob.
+  package var load: (StoredValue) throws(StoreError) -> CarriedJSON
+  /// What is wrong with a value by a schema; empty when it fits.
+  package var failures: (_ schema: CarriedJSON, _ value: CarriedJSON) -> [String]
+  /// The stored result of a finished call.
+  package var storedResult: (_ sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)?
+  /// Whether this bridge can go on with the run: its model and its tools.
+  package var checkDrivable: (RunState) throws(RuntimeError) -> Void
+  /// Whether one more run may be driven here.
+  package var hasPlace: () -> Bool
+  /// From 0 to 1.
+  package var jitter: Double
+}
+
+/// Decides what happens next in a run: pure, but for the values it takes from `context`.
+///
+/// Every decision is an event appended through `append`, which folds it into the state at once, so that a run that was recovered from its log
+/// decides as the one that wrote it. Nothing is acted on before the engine has made the records durable: that is what effects are for.
+package struct RunMachine {
+  package private(set) var state: RunState
+  package var context: MachineContext
+  package private(set) var records: [LogRecord] = []
+  package private(set) var effects: [RunEffect] = []
+  private var spiller: BlobSpiller
+  /// Calls that this process sends (again) as soon as there is room: those that `run.resume` named.
+  var toResend: Set<ULID> = []
+
+  package init(state: RunState, context: MachineContext) {
+    self.state = state
+    self.context = context
+    spiller = BlobSpiller(makeID: context.makeID)
+  }
+
+  /// A new run, whose first record is made here.
+  package init(runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String], context: MachineContext)
+    throws(RuntimeError)
+  {
+    var spiller = BlobSpiller(makeID: context.makeID)
+    let start = RunStart(
+      input: spiller.store(.inline(input)), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
+      warnings: warnings)
+    state = try RunState(runID: runID, start: start, at: context.now)
+    self.context = context
+    self.spiller = spiller
+    record(.started(start))
+    advance(cause: .resume)
+  }
+
+  // MARK: Output
+
+  package var blobs: [NewBlob] { spiller.blobs }
+  package var hasOutput: Bool { !records.isEmpty || !effects.isEmpty }
+
+  /// Hands over what was decided since the last time.
+  package mutating func takeOutput() -> (records: [LogRecord], blobs: [NewBlob], effects: [RunEffect]) {
+    let output = (records, spiller.blobs, effects)
+    records = []
+    effects = []
+    spiller = BlobSpiller(makeID: context.makeID)
+    return output
+  }
+
+  /// Takes records that another process wrote.
+  package mutating func take(_ foreign: [LogRecord]) throws(RuntimeError) {
+    for record in foreign {
+      let (event, time) = try RunEvent.decode(record)
+      try state.apply(event, at: time ?? state.updatedAt)
+    }
+  }
+
+  package func outcome() -> RunOutcome { state.outcome(own: context.own, isAlive: context.isAlive) }
+
+  // MARK: For the topics in the other files
+
+  mutating func append(_ event: RunEvent) {
+    do throws(RuntimeError) { try state.apply(event, at: context.now) } catch {
+      preconditionFailure("an event the machine made does not fold: \(error.message)")
+    }
+    record(event)
+  }
+
+  private mutating func record(_ event: RunEvent) {
+    records.append(event.record(state: state, at: context.now) { outcome() })
+  }
+
+  mutating func perform(_ effect: RunEffect) { effects.append(effect) }
+
+  mutating func store(_ value: StoredValue) -> StoredValue { spiller.store(value) }
+
+  mutating func complete(_ callID: ULID, _ result: ToolResult) {
+    append(.toolCompleted(callID: callID, result: result.stored(by: &spiller)))
+  }
+
+  /// A claim on the run by this process.
+  var nextClaim: Claim { Claim(owner: context.own, epoch: state.epoch + 1) }
+
+  var isDrivenElsewhere: Bool {
+    guard let owner = state.owner else { return false }
+    return owner != context.own && context.isAlive(owner)
+  }
+
+  // MARK: What is next
+
+  /// Takes the run as far as it can go now. `cause` is what a continuation is put down to.
+  mutating func advance(cause: ResumeCause) {
+    guard !state.status.hasEnded, state.status != .paused, !isDrivenElsewhere else { return }
+    if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    if state.modelAtWork != nil, state.owner == context.own { return }
+    if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
+    let waits = state.pendingServerCalls.isEmpty && state.batch.pendingCount > 0
+    if waits { return waitForClient() }
+    if state.owner != context.own, !context.hasPlace() { return perform(.waitForPlace) }
+    drive(cause: cause)
+    if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
+    if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
+    startModelTurn()
+  }
+
+  /// Makes this process the driver, if it is not yet.
+  mutating func drive(cause: ResumeCause) {
+    if state.status == .running, state.owner == context.own { return }
+    append(.resumed(cause: cause, claim: nextClaim))
+  }
+
+  private mutating func dispatchServerCalls() {
+    let running = state.pendingServerCalls.filter { $0.sender == context.own && $0.attempt > 0 }
+    var isAlone = running.contains { $0.tool?.runsAlone == true }
+    var count = running.count
+    var sent = false
+    for call in state.pendingServerCalls where call.attempt == 0 || call.sender != context.own {
+      let alone = call.tool?.runsAlone == true
+      if isAlone || (alone && count > 0) { break }
+      if state.pauseRequested { break }
+      isAlone = alone
+      count += 1
+      sent = true
+      append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
+      perform(.runServerTool(callID: call.callID, attempt: call.attempt + 1))
+    }
+    if !sent, count == 0, state.pauseRequested { append(.paused(status: .paused, fault: nil)) }
+  }
+
+  /// The pause is in the log before a request goes out, and says of each call whether it does.
+  private mutating func waitForClient() {
+    if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
+    var invocations: [RunEffect] = []
+    for call in callsToSend() {
+      append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
+      toResend.remove(call.callID)
+      invocations.append(.invoke(callID: call.callID, attempt: call.attempt + 1))
+    }
+    if state.status != .waitingClientTool { append(.paused(status: .waitingClientTool, fault: nil)) }
+    for invocation in invocations { perform(invocation) }
+  }
+
+  private func callsToSend() -> [Call] {
+    guard context.invokesHere else { return [] }
+    let pending = state.pendingClientCalls
+    let out = pending.filter { $0.sender == context.own && !$0.isParked && !$0.isDeferred && $0.attempt > 0 && !toResend.contains($0.callID) }
+    var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
+    var isAlone = out.contains { $0.tool?.runsAlone == true }
+    var count = out.count
+    var chosen: [Call] = []
+    for call in pending where call.attempt == 0 || toResend.contains(call.callID) {
+      let alone = call.tool?.runsAlone == true
+      if room <= 0 || isAlone || (alone && count > 0) { break }
+      isAlone = alone
+      room -= 1
+      count += 1
+      chosen.append(call)
+    }
+    return chosen
+  }
+
+  // MARK: Ends
+
+  /// Ends the run; open calls get an error result that says why, so that the transcript is complete.
+  mutating func finish(_ end: RunEnd, openCallsSay why: String) {
+    for call in state.batch.calls where call.isPending {
+      perform(.cancelInvocations(callID: call.callID, reason: why))
+      perform(.closeInvocations(callID: call.callID))
+      complete(call.callID, .failure(why))
+    }
+    perform(.stopServerTools)
+    if state.modelAtWork != nil { perform(.abortModel) }
+    append(.ended(end))
+  }
+
+  mutating func fail(_ fault: RunFault) {
+    var end = RunEnd(.error)
+    end.fault = fault
+    finish(end, openCallsSay: "The run ended with an error before this call was answered: \(fault.message)")
+  }
+}

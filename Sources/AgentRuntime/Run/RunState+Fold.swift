@@ -1,0 +1,125 @@
+import JSON
+
+extension RunState {
+  /// Takes the next event of the log, whose time is `time` (for the runtime's own records: when the event before it was).
+  package mutating func apply(_ event: RunEvent, at time: Timestamp) throws(RuntimeError) {
+    position += 1
+    if event.isOnTheWire { sequence += 1 }
+    if owner != nil { drivenMilliseconds += max(0, time.milliseconds - updatedAt.milliseconds) }
+    updatedAt = max(updatedAt, time)
+    switch event {
+    case .started: throw RuntimeError(.storeUnavailable, "the run's log begins twice")
+    case .modelStarted(let messageID, _): startModel(messageID)
+    case .modelRetried: break
+    case .limitWarning(let limit, _, _): warnedLimits.insert(limit)
+    case .modelCompleted(let message): finishModel(message, at: time)
+    case .toolStarted(let callID, let attempt, let sender):
+      batch.update(callID) { call in
+        if call.attempt == 0 { call.since = time }
+        call.attempt = attempt
+        call.sender = sender
+        call.isParked = false
+        call.isDeferred = false
+      }
+    case .toolCompleted(let callID, let result): finishCall(callID, result)
+    case .toolRejected: rejectedResults += 1
+    case .paused(let status, let fault):
+      self.status = status
+      self.fault = fault
+      owner = nil
+      modelAtWork = nil
+      if status == .paused { pauseRequested = false }
+    case .resumed(_, let claim):
+      status = .running
+      fault = nil
+      owner = claim.owner
+      epoch = claim.epoch
+      modelAtWork = nil
+    case .noteAdded(let text): unseenNotes.append(text)
+    case .ended(let end): finish(end)
+    case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
+    case .callParked(let callID): batch.update(callID) { $0.isParked = true }
+    case .reconfigured(let limits, let tools, let delivery): try reconfigure(limits, tools, delivery)
+    case .pauseRequested: pauseRequested = true
+    case .cancelRequested(let reason): cancelRequest = CancelRequest(reason: reason)
+    case .answerRejected(let reason):
+      answerCorrections += 1
+      transcript.append(.user([.text(reason)]))
+    }
+  }
+
+  private mutating func startModel(_ messageID: ULID) {
+    modelAtWork = messageID
+    if transcript.isEmpty { transcript = TranscriptEntry.entries(of: input) }
+    for note in unseenNotes { transcript.append(.user([.text(note)])) }
+    unseenNotes = []
+  }
+
+  private mutating func finishModel(_ message: ModelMessage, at time: Timestamp) {
+    modelAtWork = nil
+    modelTurns += 1
+    usage += message.usage
+    for call in message.calls { callCounts[call.name, default: 0] += 1 }
+    transcript.append(.assistant(message))
+    batch = Batch(message.calls.map { Call($0, tool: tool(named: $0.name), at: time) })
+  }
+
+  private mutating func finishCall(_ callID: ULID, _ result: ToolResult) {
+    batch.update(callID) { $0.result = result }
+    resultSequences[callID] = sequence
+    lastFinished = batch[callID]
+    guard batch.pendingCount == 0 else { return }
+    for call in batch.calls {
+      guard let result = call.result else { continue }
+      transcript.append(
+        .tool(
+          callID: call.callID, name: call.name, result: result, maxBytes: call.tool?.maxResultBytes ?? Tool.defaultMaxResultBytes))
+    }
+    batch = .empty
+  }
+
+  private mutating func finish(_ end: RunEnd) {
+    status = end.status
+    self.end = end
+    owner = nil
+    modelAtWork = nil
+    fault = end.fault
+    transcript = []
+    batch = .empty
+  }
+
+  private mutating func reconfigure(_ limits: CarriedJSON?, _ tools: CarriedJSON?, _ delivery: Delivery?) throws(RuntimeError) {
+    if let limits {
+      self.limits = self.limits.overridden(by: try RunParams.read(Limits.self, limits, at: "/limits"))
+    }
+    if let tools {
+      let plain = try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths)
+      self.tools = ToolLevels.merge(agent: agent.tools ?? [], run: plain).tools
+    }
+    if let delivery { self.delivery = delivery }
+  }
+}
+
+extension TranscriptEntry {
+  /// The messages that an input stands for: a text, content blocks, or a list of messages with roles.
+  static func entries(of input: StoredValue) -> [TranscriptEntry] {
+    guard case .inline(let value) = input else {
+      if case .blob(let reference) = input, reference.type == .string { return [.user([.text(input)])] }
+      return [.user([ContentBlock(type: "json", members: [ContentBlock.Member(name: "value", value: input)])])]
+    }
+    guard value.kind == .array else { return [.user([.text(input)])] }
+    var entries: [TranscriptEntry] = []
+    var blocks: [ContentBlock] = []
+    value.forEachElement { element in
+      guard let role = element["role"]?.stringValue else {
+        blocks.append(ContentBlock(logged: element))
+        return
+      }
+      let content = element["content"] ?? CarriedJSON(string: "")
+      let list = content.kind == .string ? [ContentBlock.text(.inline(content))] : [ContentBlock](logged: content)
+      entries.append(role == "assistant" ? .said(list) : .user(list))
+    }
+    if !blocks.isEmpty { entries.append(.user(blocks)) }
+    return entries
+  }
+}

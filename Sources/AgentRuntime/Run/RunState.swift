@@ -1,0 +1,142 @@
+package import JSON
+
+/// A run as its log tells it: the fold of `RunEvent`s. Nothing here is set but by `apply`.
+package struct RunState: Sendable {
+  package let runID: ULID
+  package let createdAt: Timestamp
+  package internal(set) var updatedAt: Timestamp
+  /// Position and sequence of the last record.
+  package internal(set) var position = 0
+  package internal(set) var sequence = 0
+
+  package internal(set) var agent: Agent
+  /// The agent's tools with those of the run in place of their namesakes.
+  package internal(set) var tools: [Tool]
+  package internal(set) var limits: Limits
+  package internal(set) var delivery: Delivery
+  package let params: RunParams
+  package let input: StoredValue
+  package let meta: CarriedJSON?
+  /// The W3C trace members of `meta`, which every event carries.
+  let trace: CarriedJSON?
+
+  package internal(set) var status = RunStatus.running
+  /// Who drives the run; nil while it waits, is paused or has ended.
+  package internal(set) var owner: OwnerID?
+  package internal(set) var epoch = 0
+  /// Milliseconds for which somebody drove the run.
+  package internal(set) var drivenMilliseconds = 0
+
+  package internal(set) var transcript: [TranscriptEntry] = []
+  package internal(set) var batch = Batch.empty
+  /// The message that a model is at work on.
+  package internal(set) var modelAtWork: ULID?
+  package internal(set) var modelTurns = 0
+  package internal(set) var usage = Usage()
+  /// Notes that no model turn has seen yet.
+  package internal(set) var unseenNotes: [StoredValue] = []
+  /// How often the final answer was sent back because it did not match `outputSchema`.
+  package internal(set) var answerCorrections = 0
+
+  package internal(set) var pauseRequested = false
+  package internal(set) var cancelRequest: CancelRequest?
+  package internal(set) var fault: RunFault?
+  package internal(set) var end: RunEnd?
+  package internal(set) var rejectedResults = 0
+  package internal(set) var warnedLimits: Set<String> = []
+  /// Where the result of each finished call stands in the log.
+  package internal(set) var resultSequences: [ULID: Int] = [:]
+  /// Calls of each tool so far.
+  package internal(set) var callCounts: [String: Int] = [:]
+  var lastFinished: Call?
+
+  package struct CancelRequest: Sendable, Equatable { package var reason: String? }
+
+  package func call(_ callID: ULID) -> Call? { batch[callID] }
+  func completedCall(_ callID: ULID) -> Call? { lastFinished?.callID == callID ? lastFinished : batch[callID] }
+
+  /// Client calls without a result, in call order.
+  package var pendingClientCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .client && $0.refusal == nil } }
+  package var pendingServerCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .server && $0.refusal == nil } }
+
+  package func tool(named name: String) -> Tool? { tools.first { $0.name == name } }
+
+  package var maxIterations: Int { limits.maxIterations ?? Limits.defaultMaxIterations }
+
+  /// Begins the fold: the first record of every log is `run.started`.
+  /// - Throws: what is wrong with the stored agent or tools, when another version wrote them.
+  package init(runID: ULID, start: RunStart, at time: Timestamp) throws(RuntimeError) {
+    self.runID = runID
+    createdAt = time
+    updatedAt = time
+    params = try RunParams(reading: start.params)
+    agent = params.agent
+    tools = ToolLevels.merge(agent: agent.tools ?? [], run: params.tools).tools
+    limits = (agent.limits ?? Limits()).overridden(by: params.limits)
+    delivery = start.delivery
+    input = start.input
+    meta = start.meta
+    trace = start.meta.flatMap(Self.traceMembers)
+    owner = start.claim.owner
+    epoch = start.claim.epoch
+    position = 1
+    sequence = 1
+  }
+
+  /// The row that lists and claims read.
+  package var summary: RunSummary {
+    var row = RunSummary(runID: runID, status: status, createdAt: createdAt)
+    row.lastPosition = position
+    row.lastSequence = sequence
+    row.owner = owner
+    row.epoch = epoch
+    row.updatedAt = updatedAt
+    row.metadata = params.metadata
+    row.idempotencyKey = params.idempotencyKey
+    return row
+  }
+
+  /// Where the run stands, seen from process `own`.
+  package func outcome(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome {
+    RunOutcome(
+      runID: runID, status: status, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
+      structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive), usage: usage,
+      fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata)
+  }
+
+  package func driver(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome.Driver {
+    guard let owner, isAlive(owner) else { return .none }
+    return owner == own ? .own : .other
+  }
+
+  /// What the run waits for: client calls, once the server calls of their batch are done, or as they stand while it is paused.
+  private func listedCalls(isAlive: (OwnerID) -> Bool) -> [PendingCall] {
+    guard status.isWaiting || status == .paused else { return [] }
+    return pendingClientCalls.map { call in
+      PendingCall(
+        runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, attempt: call.attempt,
+        state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked)
+    }
+  }
+
+  /// Whether the call is out at a parent that lives.
+  package func isOpen(_ call: Call, isAlive: (OwnerID) -> Bool) -> Bool {
+    guard call.isPending, call.target == .client, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }
+    return isAlive(sender)
+  }
+
+  /// `traceparent` and `tracestate`: https://www.w3.org/TR/trace-context/
+  private static func traceMembers(of meta: CarriedJSON) -> CarriedJSON? {
+    var writer = JSONWriter()
+    var isEmpty = true
+    writer.beginObject()
+    meta.forEachMember { name, value in
+      guard name == "traceparent" || name == "tracestate", value.kind == .string, value.bytes.count <= 1024 else { return }
+      writer.key(escaping: name)
+      writer.value(value)
+      isEmpty = false
+    }
+    writer.endObject()
+    return isEmpty ? nil : CarriedJSON(trusted: writer.finish())
+  }
+}

@@ -1,0 +1,86 @@
+package import JSON
+
+/// A value inside an event: there whole, or stored once as a blob and named.
+package enum StoredValue: Sendable, Equatable {
+  case inline(CarriedJSON)
+  case blob(BlobReference)
+
+  /// As it stands in an event.
+  package var wire: CarriedJSON {
+    switch self {
+    case .inline(let value): value
+    case .blob(let reference): reference.wire
+    }
+  }
+
+  /// Reads a place of an event where a blob may stand: an object with a `$blob` member is never literal there.
+  package init(wire value: CarriedJSON) {
+    if let reference = BlobReference(wire: value) { self = .blob(reference) } else { self = .inline(value) }
+  }
+}
+
+/// `{"$blob": id, "type": "string" | "json", "bytes", "preview"}`.
+package struct BlobReference: Sendable, Equatable {
+  package var id: ULID
+  package var type: BlobType
+  /// Of the whole value: UTF-8 bytes of a string's text, of the JSON text otherwise.
+  package var bytes: Int
+  package let wire: CarriedJSON
+
+  package init(id: ULID, type: BlobType, bytes: Int, preview: String) {
+    self.id = id
+    self.type = type
+    self.bytes = bytes
+    var writer = JSONWriter(capacity: 1200)
+    writer.beginObject()
+    writer.member("$blob", id.text)
+    writer.member("type", type.rawValue)
+    writer.member("bytes", bytes)
+    writer.member("preview", preview)
+    writer.endObject()
+    wire = CarriedJSON(trusted: writer.finish())
+  }
+
+  package init?(wire value: CarriedJSON) {
+    guard value.kind == .object, value.bytes.count < 16384, let id = value["$blob"]?.stringValue.flatMap(ULID.init),
+      let type = value["type"]?.stringValue.flatMap(BlobType.init(rawValue:)), let bytes = value["bytes"]?.intValue
+    else { return nil }
+    self.id = id
+    self.type = type
+    self.bytes = bytes
+    wire = value
+  }
+}
+
+/// Decides which values of an event are stored as blobs, and collects those.
+package struct BlobSpiller: Sendable {
+  /// A value longer than this is stored once and named.
+  package static let threshold = 65536
+  static let previewCharacters = 1024
+
+  package private(set) var blobs: [NewBlob] = []
+  private let makeID: @Sendable () -> ULID
+
+  package init(makeID: @escaping @Sendable () -> ULID) { self.makeID = makeID }
+
+  /// The value itself, or a reference when it is long or could be mistaken for one.
+  package mutating func store(_ value: StoredValue) -> StoredValue {
+    guard case .inline(let literal) = value else { return value }
+    guard literal.bytes.count > Self.threshold || literal.hasMember("$blob") else { return value }
+    guard literal.kind == .string else {
+      let id = makeID()
+      blobs.append(NewBlob(id: id, type: .json, value: literal.bytes))
+      return .blob(BlobReference(id: id, type: .json, bytes: literal.bytes.count, preview: Self.preview(literal.bytes)))
+    }
+    let bytes = literal.stringByteCount
+    guard bytes > Self.threshold else { return value }
+    let id = makeID()
+    blobs.append(NewBlob(id: id, type: .string, value: literal.bytes[1..<literal.bytes.count - 1]))
+    return .blob(BlobReference(id: id, type: .string, bytes: bytes, preview: literal.stringPrefix(characters: Self.previewCharacters)))
+  }
+
+  private static func preview(_ text: Bytes) -> String {
+    let head = text[0..<min(text.count, 4 * previewCharacters)].string
+    return String(String.UnicodeScalarView(head.unicodeScalars.prefix(previewCharacters)))
+  }
+}

@@ -1,0 +1,111 @@
+package import JSON
+
+/// Something that observers see at once and that is in no log: streamed text, a tool's progress.
+package enum StreamedDelta: Sendable {
+  case text(messageID: ULID, String)
+  case reasoning(messageID: ULID, String)
+  /// An object of members besides the call's id.
+  case toolProgress(callID: ULID, CarriedJSON)
+
+  /// A text longer than this travels in several events.
+  static let longestText = 32768
+
+  /// The `params` of the ephemeral `run.event`.
+  package func event(of runID: ULID, at time: Timestamp) -> Bytes {
+    var writer = JSONWriter(capacity: 256)
+    writer.beginObject()
+    writer.member("runId", runID.text)
+    switch self {
+    case .text: writer.member("type", "text.delta")
+    case .reasoning: writer.member("type", "reasoning.delta")
+    case .toolProgress: writer.member("type", "tool.progress")
+    }
+    writer.member("time", time.text)
+    writer.key("data")
+    writer.beginObject()
+    switch self {
+    case .text(let messageID, let text), .reasoning(let messageID, let text):
+      writer.member("messageId", messageID.text)
+      writer.member("text", text)
+    case .toolProgress(let callID, let members):
+      writer.member("callId", callID.text)
+      members.forEachMember { name, value in
+        guard name != "callId", name != "progressToken" else { return }
+        writer.key(escaping: name)
+        writer.value(value)
+      }
+    }
+    writer.endObject()
+    writer.endObject()
+    return writer.finish()
+  }
+
+  package var type: String {
+    switch self {
+    case .text: "text.delta"
+    case .reasoning: "reasoning.delta"
+    case .toolProgress: "tool.progress"
+    }
+  }
+
+  /// The same deltas with neighbouring text of one message in one piece, and no piece longer than an event may be.
+  package static func merged(_ deltas: [(runID: ULID, delta: StreamedDelta)]) -> [(runID: ULID, delta: StreamedDelta)] {
+    var merged: [(runID: ULID, delta: StreamedDelta)] = []
+    for (runID, delta) in deltas {
+      if let last = merged.last, last.runID == runID, let joined = last.delta.joined(with: delta) {
+        merged[merged.count - 1].delta = joined
+      } else {
+        merged.append((runID, delta))
+      }
+    }
+    return merged.flatMap { entry in entry.delta.pieces.map { (entry.runID, $0) } }
+  }
+
+  private func joined(with next: StreamedDelta) -> StreamedDelta? {
+    switch (self, next) {
+    case (.text(let a, let x), .text(let b, let y)) where a == b: .text(messageID: a, x + y)
+    case (.reasoning(let a, let x), .reasoning(let b, let y)) where a == b: .reasoning(messageID: a, x + y)
+    default: nil
+    }
+  }
+
+  /// This delta, cut at character borders where its text is too long for one event.
+  package var pieces: [StreamedDelta] {
+    switch self {
+    case .text(let id, let text): Self.cut(text).map { .text(messageID: id, $0) }
+    case .reasoning(let id, let text): Self.cut(text).map { .reasoning(messageID: id, $0) }
+    case .toolProgress: [self]
+    }
+  }
+
+  private static func cut(_ text: String) -> [String] {
+    if text.utf8.count <= longestText { return [text] }
+    var pieces: [String] = []
+    var rest = text.unicodeScalars[...]
+    while !rest.isEmpty {
+      let stop = rest.utf8Index(rest.startIndex, offsetBy: longestText)
+      pieces.append(String(rest[..<stop]))
+      rest = rest[stop...]
+    }
+    return pieces
+  }
+}
+
+extension Substring.UnicodeScalarView {
+  /// The index of the scalar at most `bytes` of UTF-8 further.
+  fileprivate func utf8Index(_ start: Index, offsetBy bytes: Int) -> Index {
+    var count = 0
+    var index = start
+    while index < endIndex {
+      count += UTF8.width(self[index])
+      if count > bytes { return index }
+      index = self.index(after: index)
+    }
+    return index
+  }
+}
+
+enum EventType {
+  /// The `type` of an event as it was logged.
+  static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
+}

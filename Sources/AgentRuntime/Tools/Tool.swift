@@ -1,0 +1,89 @@
+package import JSON
+
+/// A tool as it is declared: shapes of protocol section 5.
+package struct Tool: Sendable, Codable, Equatable {
+  package enum Target: String, Sendable, Codable { case client, server }
+
+  package struct Annotations: Sendable, Codable, Equatable {
+    package var readOnlyHint: Bool?
+    package var destructiveHint: Bool?
+    package var idempotentHint: Bool?
+    package var openWorldHint: Bool?
+  }
+
+  package var name: String
+  package var title: String?
+  package var description: String
+  package var inputSchema: CarriedJSON?
+  /// Accepted for `inputSchema`.
+  package var parameters: CarriedJSON?
+  package var outputSchema: CarriedJSON?
+  package var declaredTarget: Target?
+  package var annotations: Annotations?
+  package var requiresApproval: Bool?
+  package var parallel: Bool?
+  package var timeoutMs: Int?
+  package var maxCallsPerRun: Int?
+  package var onTimeout: DispatchStrategy?
+  package var onDisconnect: DispatchStrategy?
+  package var maxResultBytes: Int?
+  package var command: [String]?
+  package var cwd: String?
+  package var env: [String: String]?
+
+  enum CodingKeys: String, CodingKey {
+    case name, title, description, inputSchema, parameters, outputSchema, annotations, requiresApproval, parallel, timeoutMs, maxCallsPerRun
+    case onTimeout, onDisconnect, maxResultBytes, command, cwd, env
+    case declaredTarget = "target"
+  }
+
+  package static let members = [
+    "name", "title", "description", "inputSchema", "parameters", "outputSchema", "target", "annotations", "requiresApproval", "parallel",
+    "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "command", "cwd", "env",
+  ]
+  package static let laterMembers = ["toolkit", "agent"]
+  package static let annotationMembers = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint", "title"]
+
+  package var target: Target { command == nil ? .client : .server }
+
+  /// The schema of its arguments; there in every tool that passed `check`.
+  package var schema: CarriedJSON? { inputSchema ?? parameters }
+
+  /// Whether a repeat does no harm.
+  package var isIdempotent: Bool { annotations?.idempotentHint == true || annotations?.readOnlyHint == true }
+
+  package var runsAlone: Bool { parallel == false }
+
+  package static let defaultMaxResultBytes = 1 << 20
+  package static let defaultCommandTimeoutMilliseconds = 120_000
+
+  /// - Throws: `tool.invalid` that names the tool and the member.
+  package func check(at pointer: String) throws(RuntimeError) {
+    func refuse(_ member: String, _ why: String) -> RuntimeError {
+      RuntimeError(.toolInvalid, "tool '\(name.prefix(64))': \(member) \(why)", pointer: pointer + "/" + member)
+    }
+    guard Self.isName(name) else {
+      throw RuntimeError(.toolInvalid, "a tool's name must match ^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$", pointer: pointer + "/name")
+    }
+    if schema == nil { throw .invalidParams("is required", at: pointer + "/inputSchema") }
+    if inputSchema != nil, parameters != nil { throw refuse("parameters", "is another name for inputSchema, which is there too") }
+    if let declaredTarget, declaredTarget != target {
+      throw refuse("target", command == nil ? "is server, but there is no command" : "is client, but the tool has a command")
+    }
+    if let command, command.isEmpty || command[0].isEmpty { throw refuse("command", "needs at least the program") }
+    if command == nil, cwd != nil { throw refuse("cwd", "is only for tools with a command") }
+    if command == nil, env != nil { throw refuse("env", "is only for tools with a command") }
+    for (member, value) in [("timeoutMs", timeoutMs), ("maxCallsPerRun", maxCallsPerRun), ("maxResultBytes", maxResultBytes)] {
+      if let value, value < 1 { throw refuse(member, "must be at least 1") }
+    }
+  }
+
+  private static func isName(_ text: String) -> Bool {
+    guard let first = text.utf8.first, text.utf8.count <= 64, isLetter(first) else { return false }
+    return text.utf8.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+  }
+
+  private static func isLetter(_ byte: UInt8) -> Bool {
+    (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
+  }
+}

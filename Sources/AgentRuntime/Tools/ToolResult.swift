@@ -1,0 +1,119 @@
+package import JSON
+
+/// What a tool call came to: protocol section 3, `ToolResult`.
+package struct ToolResult: Sendable, Equatable {
+  package var content: [ContentBlock] = []
+  package var structuredContent: StoredValue?
+  package var isError = false
+  /// Lists of strings.
+  package var stdout: StoredValue?
+  package var stderr: StoredValue?
+  /// Of a command that ran to its end.
+  package var exitCode: Int?
+  package var meta: StoredValue?
+  /// Accepted; the result comes later.
+  package var deferred = false
+
+  package init() {}
+
+  /// An error for the model, in words.
+  package static func failure(_ text: String) -> ToolResult {
+    var result = ToolResult()
+    result.content = [.text(text)]
+    result.isError = true
+    return result
+  }
+
+  /// What in a ToolResult is only carried.
+  package static let carriedPaths: CarriedPaths = [
+    "/structuredContent", "/content/*/value", "/content/*/resource", "/content/*/annotations", "/content/*/_meta", "/_meta", "/augmentation/updateState",
+    "/augmentation/patchState", "/augmentation/addContext/*/value",
+  ]
+
+  /// Reads what a parent sent. `callId` is left to the caller.
+  /// - Throws: `invalidParams` with the pointer of what is wrong.
+  package init(reading value: CarriedJSON, at pointer: String = "") throws(RuntimeError) {
+    guard value.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
+    try value.forEachMember { (name, member) throws(RuntimeError) in
+      let place = pointer + "/" + name
+      switch name {
+      case "content": content = try [ContentBlock](reading: member, at: place)
+      case "structuredContent": structuredContent = .inline(member)
+      case "isError": isError = try Self.bool(member, at: place)
+      case "deferred": deferred = try Self.bool(member, at: place)
+      case "stdout": stdout = .inline(try Self.lines(member, at: place))
+      case "stderr": stderr = .inline(try Self.lines(member, at: place))
+      case "_meta":
+        guard member.kind == .object else { throw .invalidParams("must be an object", at: place) }
+        meta = .inline(member)
+      case "augmentation":
+        throw RuntimeError(.unsupportedCapability, "this release does not apply augmentations", pointer: place)
+      default: break
+      }
+    }
+  }
+
+  private static func bool(_ value: CarriedJSON, at pointer: String) throws(RuntimeError) -> Bool {
+    guard let bool = value.boolValue else { throw .invalidParams("must be true or false", at: pointer) }
+    return bool
+  }
+
+  private static func lines(_ value: CarriedJSON, at pointer: String) throws(RuntimeError) -> CarriedJSON {
+    guard value.kind == .array else { throw .invalidParams("must be a list of strings", at: pointer) }
+    var index = 0
+    try value.forEachElement { (line) throws(RuntimeError) in
+      if line.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(index)") }
+      index += 1
+    }
+    return value
+  }
+
+  /// Reads the `data` of a `tool.completed` event.
+  init(logged data: CarriedJSON) {
+    data.forEachMember { name, member in
+      switch name {
+      case "content": content = [ContentBlock](logged: member)
+      case "structuredContent": structuredContent = StoredValue(wire: member)
+      case "isError": isError = member.boolValue ?? false
+      case "stdout": stdout = StoredValue(wire: member)
+      case "stderr": stderr = StoredValue(wire: member)
+      case "exitCode": exitCode = member.intValue
+      case "_meta": meta = StoredValue(wire: member)
+      default: break
+      }
+    }
+  }
+
+  /// The same result with long values as blobs.
+  func stored(by spiller: inout BlobSpiller) -> ToolResult {
+    var result = self
+    result.content = content.map { $0.stored(by: &spiller) }
+    result.structuredContent = structuredContent.map { spiller.store($0) }
+    result.stdout = stdout.map { spiller.store($0) }
+    result.stderr = stderr.map { spiller.store($0) }
+    result.meta = meta.map { spiller.store($0) }
+    return result
+  }
+
+  func writeMembers(to writer: inout JSONWriter) {
+    writer.key("content")
+    content.write(to: &writer)
+    writer.member("structuredContent", ifPresent: structuredContent?.wire)
+    writer.member("stdout", ifPresent: stdout?.wire)
+    writer.member("stderr", ifPresent: stderr?.wire)
+    writer.member("exitCode", ifPresent: exitCode)
+    writer.member("_meta", ifPresent: meta?.wire)
+  }
+
+  /// Bytes of all its values, for accounting.
+  package var byteCount: Int {
+    func size(_ value: StoredValue?) -> Int {
+      switch value {
+      case .inline(let json)?: json.bytes.count
+      case .blob(let reference)?: reference.bytes
+      case nil: 0
+      }
+    }
+    return content.reduce(0) { $0 + $1.members.reduce(0) { $0 + size($1.value) } } + size(structuredContent) + size(stdout) + size(stderr)
+  }
+}

@@ -1,0 +1,79 @@
+import JSON
+import POSIXSupport
+
+/// Which requests are open, in both directions.
+final class Exchange: Sendable {
+  /// A request of this side that waits for its answer.
+  struct Pending: Sendable {
+    let carrying: CarriedPaths
+    let reply: @Sendable (PeerReply) -> Void
+  }
+
+  private struct Open {
+    // Weak, so that a request nobody keeps is answered by its end.
+    weak var request: IncomingRequest?
+  }
+
+  private struct State {
+    var open: [RequestID: Open] = [:]
+    var pending: [Int: Pending] = [:]
+    var lastNumber = 0
+    /// No answer can come any more.
+    var isClosed = false
+  }
+
+  private let state = Monitor(State())
+
+  /// False when the id is in flight.
+  func begin(_ request: IncomingRequest) -> Bool {
+    state.withLock { state in
+      if state.open[request.id] != nil { return false }
+      state.open[request.id] = Open(request: request)
+      return true
+    }
+  }
+
+  func isOpen(_ id: RequestID) -> Bool { state.withLock { $0.open[id] != nil } }
+  func open(_ id: RequestID) -> IncomingRequest? { state.withLock { $0.open[id]?.request } }
+  var allOpen: [IncomingRequest] { state.withLock { $0.open.values.compactMap(\.request) } }
+  func end(_ id: RequestID) { _ = state.withLock { $0.open.removeValue(forKey: id) } }
+
+  func nextID() -> (number: Int, id: RequestID) {
+    let number = state.withLock { state in
+      state.lastNumber += 1
+      return state.lastNumber
+    }
+    return (number, OwnID.make(number))
+  }
+
+  /// False when no answer can come; it is kept all the same, for `takeAll`.
+  func await(_ number: Int, _ pending: Pending) -> Bool {
+    state.withLock { state in
+      state.pending[number] = pending
+      return !state.isClosed
+    }
+  }
+
+  func pending(_ id: RequestID) -> Pending? {
+    guard let number = OwnID.number(id) else { return nil }
+    return state.withLock { $0.pending[number] }
+  }
+
+  func take(_ id: RequestID) -> Pending? {
+    guard let number = OwnID.number(id) else { return nil }
+    return state.withLock { $0.pending.removeValue(forKey: number) }
+  }
+
+  /// From now on no answer can come.
+  func close() { state.withLock { $0.isClosed = true } }
+
+  /// After `close`: those that will not be answered, oldest first.
+  func takeUnanswerable() -> [Pending] {
+    state.withLock { state in
+      guard state.isClosed else { return [] }
+      let all = state.pending.sorted { $0.key < $1.key }.map(\.value)
+      state.pending.removeAll()
+      return all
+    }
+  }
+}

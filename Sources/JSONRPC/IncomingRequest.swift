@@ -1,0 +1,102 @@
+package import JSON
+import POSIXSupport
+
+/// A request of the other side, to be answered exactly once, from any thread.
+package final class IncomingRequest: Sendable {
+  package let id: RequestID
+  package let method: String
+  /// An object, or nil.
+  package let params: CarriedJSON?
+
+  private struct State {
+    var isAnswered = false
+    var isCancelled = false
+    var onCancel: (@Sendable () -> Void)?
+  }
+
+  private let peer: Peer
+  /// The batch that the request came in.
+  private let batch: Batch?
+  private let state = Monitor(State())
+
+  init(id: RequestID, method: String, params: CarriedJSON?, peer: Peer, batch: Batch?) {
+    self.id = id
+    self.method = method
+    self.params = params
+    self.peer = peer
+    self.batch = batch
+  }
+
+  deinit {
+    // Nobody can answer any more, and the other side waits.
+    if !isAnswered { peer.answer(id, .failure(peer.errors.internalError("the request was dropped")), to: batch) }
+  }
+
+  /// False when it was answered before.
+  @discardableResult
+  package func succeed(_ result: CarriedJSON) -> Bool { answer(.success(result)) }
+
+  /// False when it was answered before.
+  @discardableResult
+  package func fail(_ error: RPCError) -> Bool { answer(.failure(error)) }
+
+  package var isAnswered: Bool { state.withLock { $0.isAnswered } }
+
+  private func answer(_ outcome: Result<CarriedJSON, RPCError>) -> Bool {
+    let isFirst = state.withLock { state in
+      if state.isAnswered { return false }
+      state.isAnswered = true
+      state.onCancel = nil
+      return true
+    }
+    if isFirst { peer.answer(id, outcome, to: batch) }
+    return isFirst
+  }
+
+  /// Says what to do when the other side gives the request up; done at once if it has already. Only the last one given counts.
+  package func onCancel(_ body: @escaping @Sendable () -> Void) {
+    let isDue = state.withLock { state in
+      if state.isAnswered { return false }
+      if state.isCancelled { return true }
+      state.onCancel = body
+      return false
+    }
+    if isDue { body() }
+  }
+
+  /// The other side gives the request up. It is still to be answered.
+  package func cancel() {
+    let body = state.withLock { state in
+      if state.isAnswered || state.isCancelled { return nil as (@Sendable () -> Void)? }
+      state.isCancelled = true
+      defer { state.onCancel = nil }
+      return state.onCancel
+    }
+    body?()
+  }
+
+  package var isCancelled: Bool { state.withLock { $0.isCancelled } }
+}
+
+/// Collects the responses to a batch; they leave as one array when the last is there.
+final class Batch: Sendable {
+  private struct State {
+    /// One for each request that is open, and one for the reader while it goes through the batch.
+    var awaited = 1
+    var responses: [OutgoingMessage] = []
+  }
+
+  private let state = Monitor(State())
+
+  func expectOne() { state.withLock { $0.awaited += 1 } }
+
+  /// Returns the whole answer when this was the last that was awaited, unless there is none to give.
+  func complete(with response: OutgoingMessage?) -> OutgoingMessage? {
+    state.withLock { state in
+      if let response { state.responses.append(response) }
+      state.awaited -= 1
+      guard state.awaited == 0, !state.responses.isEmpty else { return nil }
+      return .batch(state.responses)
+    }
+  }
+}

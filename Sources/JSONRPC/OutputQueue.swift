@@ -1,0 +1,182 @@
+import JSON
+import POSIXSupport
+
+/// What waits to be written, in the order of the calls that put it there; one thread at a time writes, and only this type does.
+final class OutputQueue: Sendable {
+  /// A larger message is not worth blocking the caller for; no larger one is written to a pipe in one go, either (PIPE_BUF).
+  private static let inlineBytes = 4096
+  /// Small enough that progress shows while somebody waits for it.
+  private static let pieceBytes = 64 << 10
+  private static let flushPieceBytes = 4096
+
+  private struct State {
+    var chunks = ChunkQueue()
+    /// Somebody is inside `write`, without the lock.
+    var isWriting = false
+    var isLost = false
+    var isClosed = false
+    var flushers = 0
+    var writtenBytes = 0
+    /// More than `congestedBytes` waited, and `peerHasRoom` has not been said since.
+    var owesRoom = false
+    /// The reader waits for responses to be read.
+    var readerWaits = false
+    var framing: Framing
+  }
+
+  private let descriptor: FileDescriptor
+  private let channel: OutputChannel
+  private let limits: PeerLimits
+  private let state: Monitor<State>
+  /// Called without the lock, when the reader has to look again: the output was lost, or responses were read.
+  private let wakeReader: @Sendable () -> Void
+
+  init(_ descriptor: consuming FileDescriptor, framing: Framing, limits: PeerLimits, wakeReader: @escaping @Sendable () -> Void) {
+    channel = OutputChannel(of: descriptor.rawValue)
+    descriptor.requestPipeSize(1 << 20)
+    self.descriptor = descriptor
+    self.limits = limits
+    self.wakeReader = wakeReader
+    state = Monitor(State(framing: framing))
+  }
+
+  var rawDescriptor: Int32 { descriptor.rawValue }
+  var isLost: Bool { state.withLock { $0.isLost } }
+  var isCongested: Bool { state.withLock { $0.owesRoom } }
+
+  func use(_ framing: Framing) { state.withLock { $0.framing = framing } }
+
+  /// Puts messages in line. They are written at once, by the caller, when that takes no time; else by the writer thread.
+  func enqueue(_ messages: [OutgoingMessage], isResponse: Bool) {
+    enum Next { case nothing, wake, write([Bytes]) }
+    let limits = self.limits
+    let next: Next = state.withLock { state in
+      if state.isLost || state.isClosed { return .nothing }
+      let chunks = OutgoingMessage.chunks(messages, state.framing)
+      let isIdle = state.chunks.isEmpty && !state.isWriting
+      for chunk in chunks { state.chunks.append(chunk, isResponse: isResponse) }
+      if state.chunks.byteCount > limits.congestedBytes { state.owesRoom = true }
+      guard isIdle, state.chunks.byteCount <= min(Self.inlineBytes, limits.congestedBytes),
+        channel.canWriteNow(descriptor.rawValue) else {
+        return isIdle ? .wake : .nothing
+      }
+      state.isWriting = true
+      return .write(chunks)
+    }
+    switch next {
+    case .nothing: return
+    case .wake: state.wakeAll()
+    case .write(let chunks): writeNow(chunks)
+    }
+  }
+
+  private func writeNow(_ chunks: [Bytes]) {
+    var count = 0
+    var failure: SystemError?
+    for chunk in chunks {
+      do throws(SystemError) {
+        let taken = try channel.writeNow(chunk, descriptor)
+        count += taken
+        if taken < chunk.count { break }
+      } catch {
+        failure = error
+        break
+      }
+    }
+    _ = finishWrite(count, failure)
+  }
+
+  /// The body of the writer thread.
+  func runWriter(hasRoom: () -> Void) {
+    while let piece = nextPiece() {
+      var count = 0
+      var failure: SystemError?
+      do throws(SystemError) { count = try write(piece) } catch { failure = error }
+      if finishWrite(count, failure) { hasRoom() }
+    }
+  }
+
+  /// What to write next; nil when the queue was closed.
+  private func nextPiece() -> Bytes? {
+    state.wait { state -> Bytes?? in
+      if state.isClosed { return .some(nil) }
+      if state.isWriting || state.chunks.isEmpty { return nil }
+      state.isWriting = true
+      return .some(state.chunks.peek(atMost: state.flushers > 0 ? Self.flushPieceBytes : Self.pieceBytes))
+    } ?? nil
+  }
+
+  private func write(_ bytes: Bytes) throws(SystemError) -> Int {
+    try unsafe bytes.withUnsafeBytes { (raw) throws(SystemError) in try unsafe descriptor.writeOnce(raw) }
+  }
+
+  /// Takes what was written off the queue; true when the owner is to be told that there is room.
+  private func finishWrite(_ count: Int, _ failure: SystemError?) -> Bool {
+    let limits = self.limits
+    let (hasRoom, wakesReader, wakesWaiters) = state.withLock { state in
+      state.isWriting = false
+      state.writtenBytes += count
+      state.chunks.removeFirst(count)
+      if failure != nil { Self.lose(&state) }
+      let hasRoom = !state.isLost && state.owesRoom && state.chunks.byteCount <= limits.congestedBytes / 4
+      if hasRoom { state.owesRoom = false }
+      let wakesReader = failure != nil || (state.readerWaits && state.chunks.responseBytes <= limits.maxUnreadBytes)
+      if wakesReader { state.readerWaits = false }
+      return (hasRoom, wakesReader, !state.chunks.isEmpty || state.flushers > 0 || state.isClosed)
+    }
+    if wakesWaiters { state.wakeAll() }
+    if wakesReader { wakeReader() }
+    return hasRoom
+  }
+
+  private static func lose(_ state: inout State) {
+    state.isLost = true
+    state.owesRoom = false
+    state.chunks.removeAll()
+  }
+
+  /// Nobody reads any more: what waits is dropped, and what comes as well.
+  func lose() {
+    state.update { Self.lose(&$0) }
+  }
+
+  /// Whether more responses wait than the limit allows; if so, the reader is woken when that has changed.
+  func readerMustWait() -> Bool {
+    let limit = limits.maxUnreadBytes
+    return state.withLock { state in
+      state.readerWaits = state.chunks.responseBytes > limit
+      return state.readerWaits
+    }
+  }
+
+  /// Ends the writer thread once it is not inside a write; what waits is dropped.
+  func close() {
+    state.update { state in
+      state.isClosed = true
+      state.chunks.removeAll()
+    }
+  }
+
+  /// Waits until everything is written. False when nobody reads any more, or nothing moved for `patience` milliseconds.
+  func flush(patience: Int) -> Bool {
+    state.withLock { $0.flushers += 1 }
+    defer { state.withLock { $0.flushers -= 1 } }
+    var seen = (written: -1, unread: -1)
+    var movedAt = Clock.monotonicMilliseconds()
+    while true {
+      let now = Clock.monotonicMilliseconds()
+      // What the other side takes shows in what is left in the pipe before it shows in what can be written.
+      let unread = channel.unreadBytes(descriptor.rawValue)
+      let (isDone, isLost, written) = state.withLock { ($0.chunks.isEmpty && !$0.isWriting, $0.isLost || $0.isClosed, $0.writtenBytes) }
+      if isLost { return false }
+      if isDone { return true }
+      if seen != (written, unread) {
+        seen = (written, unread)
+        movedAt = now
+      }
+      guard now - movedAt < patience else { return false }
+      let until = now + min(20, max(1, movedAt + patience - now))
+      _ = state.wait(untilMilliseconds: until) { $0.isLost || $0.isClosed || ($0.chunks.isEmpty && !$0.isWriting) ? true : nil }
+    }
+  }
+}

@@ -1,0 +1,126 @@
+package import JSON
+package import POSIXSupport
+
+/// One side of a JSON-RPC 2.0 connection: takes requests and makes its own, over one input and one output. Knows no method.
+///
+/// Two threads work for it until `close`: the reader takes messages apart and calls the handler, the writer writes what would have to wait. The reader
+/// waits for input and, past `maxUnreadBytes` of unread responses, for those to be read; for nothing else, so that full pipes on both sides
+/// are no deadlock.
+package final class Peer: Sendable {
+  let errors: PeerErrors
+  let limits: PeerLimits
+  let input: FileDescriptor
+  let output: OutputQueue
+  let exchange = Exchange()
+  let gate = ReaderGate()
+  let framing: Framing
+  private let wake: WakeDescriptor
+  /// Until `start`; the threads hold it afterwards, so that the peer and its owner do not keep each other for ever.
+  private let handler: Monitor<(any PeerHandler)?>
+
+  /// Takes the descriptors over. Their `O_NONBLOCK` is not set, and must not be.
+  package init(
+    input: consuming FileDescriptor, output: consuming FileDescriptor, framing: Framing = .auto, limits: PeerLimits = PeerLimits(),
+    errors: PeerErrors, handler: any PeerHandler
+  ) throws(SystemError) {
+    let wake = try WakeDescriptor()
+    self.wake = wake
+    input.requestPipeSize(1 << 20)
+    self.input = input
+    self.output = OutputQueue(output, framing: framing, limits: limits) { wake.signal() }
+    self.framing = framing
+    self.limits = limits
+    self.errors = errors
+    self.handler = Monitor(handler)
+  }
+
+  /// Makes the two threads; once.
+  package func start() throws(SystemError) {
+    let handler = self.handler.withLock { handler in
+      defer { handler = nil }
+      return handler
+    }
+    guard let handler else { return }
+    try Thread.start(name: "rpc-writer") { self.output.runWriter { handler.peerHasRoom(self) } }
+    do throws(SystemError) {
+      try Thread.start(name: "rpc-reader") { PeerReader(self, self.wake, handler).run() }
+    } catch {
+      output.close()
+      throw error
+    }
+  }
+
+  // MARK: Requests of the other side
+
+  /// The request with that id, while it is not answered.
+  package func openRequest(_ id: RequestID) -> IncomingRequest? { exchange.open(id) }
+  package var openRequests: [IncomingRequest] { exchange.allOpen }
+
+  /// Gives up the id, and sends the response or puts it with those of its batch.
+  func answer(_ id: RequestID, _ outcome: Result<CarriedJSON, RPCError>, to batch: Batch?) {
+    // Before the response is on its way: from then on the other side may use the id again.
+    exchange.end(id)
+    respond(.response(id, outcome), to: batch)
+  }
+
+  func respond(_ response: OutgoingMessage, to batch: Batch?) {
+    guard let batch else { return output.enqueue([response], isResponse: true) }
+    if let whole = batch.complete(with: response) { output.enqueue([whole], isResponse: true) }
+  }
+
+  // MARK: Messages of this side
+
+  package func notify(_ method: StaticString, _ params: CarriedJSON) {
+    output.enqueue([.notification(method, params)], isResponse: false)
+  }
+
+  /// Several, with nothing in between; in one write when they are small.
+  package func notify(_ notifications: [(StaticString, CarriedJSON)]) {
+    output.enqueue(notifications.map { .notification($0.0, $0.1) }, isResponse: false)
+  }
+
+  /// Asks the other side. `reply` is called once at most, on the reader thread, and not before this returns the id to a caller on that thread.
+  ///
+  /// - Parameters:
+  ///   - params: Is given the id, for what has to name it. Must be an object or an array.
+  ///   - carrying: Which places of the result are only carried; counted from the result.
+  @discardableResult
+  package func request(
+    _ method: StaticString, _ params: (RequestID) -> CarriedJSON, carrying: CarriedPaths = .none,
+    reply: @escaping @Sendable (PeerReply) -> Void
+  ) -> RequestID {
+    let (number, id) = exchange.nextID()
+    let message = OutgoingMessage.request(id, method, params(id))
+    if exchange.await(number, Exchange.Pending(carrying: carrying, reply: reply)) {
+      output.enqueue([message], isResponse: false)
+    } else {
+      wake.signal()
+    }
+    return id
+  }
+
+  /// Nobody waits for the answer any more: if it comes it is ignored, and `reply` is not called.
+  package func forget(_ id: RequestID) { _ = exchange.take(id) }
+
+  /// Whether much waits to be written. Once true it stays so until `peerHasRoom`, or until the output is lost.
+  package var isCongested: Bool { output.isCongested }
+
+  // MARK: Ends
+
+  /// Takes no more input. When it returns (to another thread than the reader) no call of the handler for input is running or will come, and no
+  /// `reply` either.
+  package func stopReading() {
+    gate.close()
+    wake.signal()
+    gate.awaitClosed()
+  }
+
+  /// Waits until all there is to write is in the output. False when it never will be: nobody reads, or nothing was taken for `patience` milliseconds.
+  package func flush(patience: Int) -> Bool { output.flush(patience: patience) }
+
+  /// Stops reading, drops what is not written and lets both threads end; the descriptors are closed when the last owner lets go.
+  package func close() {
+    stopReading()
+    output.close()
+  }
+}

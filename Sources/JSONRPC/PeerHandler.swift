@@ -1,0 +1,41 @@
+package import JSON
+package import POSIXSupport
+
+/// What a peer's owner does with what arrives; knows the methods, which the peer does not.
+///
+/// All calls but `peerHasRoom` come on the reader thread, one at a time, in the order of the wire; until one returns nothing else is read, so none
+/// may wait.
+package protocol PeerHandler: AnyObject, Sendable {
+  /// Whether there is such a method or notification.
+  func knows(method: String) -> Bool
+  /// Which places of a method's params, counted from the params, are only carried.
+  func carriedPaths(ofMethod method: String) -> CarriedPaths
+
+  /// To be answered once; when nobody keeps the request it is answered with an internal error.
+  func peer(_ peer: Peer, received request: IncomingRequest)
+  func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?)
+
+  /// No more input comes; once. Afterwards every request of this side that is open gets `.closed`.
+  func peer(_ peer: Peer, inputEnded reason: InputEnd)
+  /// Nobody reads the output any more; once, after the input that was there. Afterwards every request of this side that is open gets `.closed`.
+  func peerLostOutput(_ peer: Peer)
+  /// What waits to be written has become little, after `isCongested` was true. On the writer thread.
+  func peerHasRoom(_ peer: Peer)
+  /// Something was dropped that needs no answer: one sentence for the log.
+  func peer(_ peer: Peer, ignored what: String)
+}
+
+package enum InputEnd: Sendable, Equatable {
+  case endOfFile
+  case readError(SystemError)
+}
+
+/// How a request of this side ended.
+package enum PeerReply: Sendable, Equatable {
+  case result(CarriedJSON)
+  case error(RPCError)
+  /// An answer came, but it is unusable; what is wrong with it.
+  case broken(String)
+  /// No answer can come any more.
+  case closed
+}

@@ -1,0 +1,39 @@
+import CPOSIX
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Signals as something to read, not as something that interrupts.
+package enum Signals {
+  /// To be called in `main` before any thread is made: threads inherit the mask.
+  package static func block(_ signals: [Int32]) {
+    _ = unsafe signals.withUnsafeBufferPointer { unsafe cposix_block_signals($0.baseAddress, Int32($0.count)) }
+  }
+
+  /// A write to a closed pipe then fails with EPIPE instead of ending the process.
+  package static func ignorePipe() { _ = cposix_ignore_signal(SIGPIPE) }
+}
+
+/// The place where blocked signals arrive.
+package struct SignalDescriptor: ~Copyable, Sendable {
+  private let owner: FileDescriptor
+
+  /// The signals must be blocked before (`Signals.block`).
+  package init(_ signals: [Int32]) throws(SystemError) {
+    let descriptor = unsafe signals.withUnsafeBufferPointer { unsafe cposix_signal_descriptor($0.baseAddress, Int32($0.count)) }
+    guard descriptor >= 0 else { throw .last("signalfd") }
+    owner = FileDescriptor(owning: descriptor)
+  }
+
+  /// For `poll`: readable when a signal waits.
+  package var descriptor: Int32 { owner.rawValue }
+
+  /// The next signal's number, or nil when none waits.
+  package func take() -> Int32? {
+    let signal = cposix_take_signal(owner.rawValue)
+    return signal > 0 ? signal : nil
+  }
+}

@@ -1,0 +1,44 @@
+import CPOSIX
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A system call that failed.
+package struct SystemError: Error, Sendable, Equatable {
+  package var call: String
+  package var errno: Int32
+  /// What it was about, a program or a file, for people.
+  package var subject: String?
+
+  package init(call: String, errno: Int32, subject: String? = nil) {
+    self.call = call
+    self.errno = errno
+    self.subject = subject
+  }
+
+  /// Reads `errno`: to be made before anything else is called.
+  static func last(_ call: String, subject: String? = nil) -> SystemError {
+    #if canImport(Glibc)
+      SystemError(call: call, errno: Glibc.errno, subject: subject)
+    #else
+      SystemError(call: call, errno: Darwin.errno, subject: subject)
+    #endif
+  }
+
+  /// The C library's words for the number.
+  package var text: String {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { room in
+      unsafe cposix_error_text(errno, room.baseAddress!, 256)
+      return unsafe String(cString: room.baseAddress!)
+    }
+  }
+}
+
+extension SystemError: CustomStringConvertible {
+  package var description: String {
+    if let subject { "\(subject): \(text) (\(call))" } else { "\(call): \(text)" }
+  }
+}

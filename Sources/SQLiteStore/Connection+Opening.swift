@@ -1,0 +1,55 @@
+import AgentRuntime
+import CSQLite
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+extension Connection {
+  /// Every so many pages of the log one commit copies them into the database: 8 MB.
+  static let checkpointPages = 1000
+  /// What the log may keep on the disk when it starts again: room for the above. More came from a big transaction.
+  private static let logBytes = 16 << 20
+
+  /// Opens a store's file, sets it up and brings it to this version. The caller holds the write lock.
+  static func open(_ file: StoreFile, synchronous: SQLiteStore.Synchronous) throws(StoreError) -> Connection {
+    let connection = try Connection(file: file.realPath, path: file.path)
+    // SQLite opens what it may not write for reading, without a word.
+    if connection.isReadOnly { throw StoreError(.unavailable, "\(file.path) cannot be written: it or its file system is read-only") }
+    // The first statement that reads: here a file that is no database shows.
+    let pages = try connection.integer("PRAGMA page_count")
+    if pages == 0 { try connection.execute("PRAGMA page_size = \(Schema.pageSize)") }
+    // Before the file is changed in any way.
+    try Schema.checkOwnership(connection)
+    let mode = try connection.text("PRAGMA journal_mode = WAL")
+    guard mode == "wal" else {
+      throw StoreError(
+        .unavailable, "\(file.path) cannot have a write-ahead log (journal mode \(mode)); put it on a local disk of this machine")
+    }
+    connection.keepLogFile()
+    connection.setAutocheckpoint()
+    try connection.execute(
+      """
+      PRAGMA synchronous = \(synchronous.rawValue);
+      PRAGMA journal_size_limit = \(logBytes);
+      PRAGMA temp_store = MEMORY;
+      PRAGMA trusted_schema = OFF;
+      PRAGMA secure_delete = FAST;
+      """)
+    try Schema.migrate(connection)
+    return connection
+  }
+
+  /// Leaves the log as long as it is and almost empty, for the process that comes next; the caller is alone with the file.
+  ///
+  /// A commit into a log that grows takes half as long again as one into a log that has its size, so the file should stay; but the next opening
+  /// reads the log up to its last valid frame. A commit after a reset checkpoint makes all but the first frames invalid.
+  func rewindLog() {
+    guard poison == nil else { return }
+    setBusyTimeout(milliseconds: 100)
+    guard checkpoint(SQLITE_CHECKPOINT_RESTART) > 64 else { return }
+    try? execute("PRAGMA journal_size_limit = -1; PRAGMA user_version = \(Schema.version);")
+  }
+}

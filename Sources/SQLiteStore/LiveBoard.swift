@@ -1,0 +1,145 @@
+import AgentRuntime
+import JSON
+import POSIXSupport
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Streamed text on its way between processes: a second database beside the store, never synced, made when somebody first observes.
+///
+/// The first process to open a store, and the last to close it, remove it: nothing in it outlives its readers. Writers hold `WriteLock.Part.live`.
+final class LiveBoard {
+  /// Nobody who still reads is so late.
+  private static let keptMilliseconds = 10_000
+
+  private let path: String
+  private let permissions: UInt32
+  private let owner: OwnerID
+  private var connection: Connection?
+
+  /// The runs this process wants, each with the last chunk that was there when it began to.
+  private var wanted: [ULID: Int] = [:]
+  private var lastRead = 0
+  private var versionAtRead = -1
+  private var others: [(run: ULID, owner: OwnerID)] = []
+  private var versionAtOthers = -1
+
+  private let dataVersion = Statement("PRAGMA data_version")
+  private let lastChunk = Statement("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
+  private let addObserver = Statement("INSERT OR IGNORE INTO observers (run_id, owner) VALUES (?, ?)")
+  private let removeObserver = Statement("DELETE FROM observers WHERE run_id = ? AND owner = ?")
+  private let observers = Statement("SELECT run_id, owner FROM observers")
+  private let addChunk = Statement("INSERT INTO chunks (run_id, publisher, at, event) VALUES (?, ?, ?, ?)")
+  private let removeChunks = Statement("DELETE FROM chunks WHERE at < ?")
+  private let chunks = Statement("SELECT number, run_id, event FROM chunks WHERE number > ? AND publisher <> ? ORDER BY number")
+
+  init(_ file: StoreFile, _ owner: OwnerID) {
+    path = file.livePath
+    permissions = file.permissions
+    self.owner = owner
+  }
+
+  /// The caller is alone with the store.
+  static func remove(at file: StoreFile) {
+    for end in ["", "-wal", "-shm"] { _ = unsafe unlink(file.livePath + end) }
+  }
+
+  func close() {
+    connection?.close(checkpoint: false)
+    connection = nil
+  }
+
+  /// The board when it exists: one `access` while nobody in any process observes. The caller holds the lock if it asks to create it.
+  private func open(creating: Bool) throws(StoreError) -> Connection? {
+    if let connection, connection.poison == nil { return connection }
+    connection = nil
+    if creating {
+      do throws(SystemError) {
+        let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: permissions)
+        _ = fchmod(file.rawValue, mode_t(permissions))
+      } catch { guard error.errno == EEXIST else { throw .file(error, "\(path) cannot be created") } }
+    } else if unsafe access(path, F_OK) != 0 {
+      return nil
+    }
+    let opened = try Connection(file: path, path: path)
+    guard try opened.text("PRAGMA journal_mode = WAL") == "wal" else { throw StoreError(.unavailable, "\(path) cannot have a write-ahead log") }
+    // Numbers are never used again, or a reader would miss what came after everything was pruned.
+    try opened.execute(
+      """
+      PRAGMA synchronous = OFF; PRAGMA journal_size_limit = \(4 << 20);
+      CREATE TABLE IF NOT EXISTS observers (run_id BLOB, owner INTEGER, PRIMARY KEY (run_id, owner)) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS chunks (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, run_id BLOB NOT NULL, publisher INTEGER NOT NULL, at INTEGER NOT NULL, event BLOB NOT NULL);
+      """)
+    connection = opened
+    (versionAtRead, versionAtOthers) = (-1, -1)
+    return opened
+  }
+
+  /// The caller holds the lock.
+  func observe(_ run: ULID, _ isWanted: Bool, isAlive: (OwnerID) -> Bool) throws(StoreError) {
+    guard isWanted || wanted[run] != nil, let connection = try open(creating: isWanted) else { return }
+    let last = try connection.int(lastChunk) ?? 0
+    let dead = try readObservers(connection).map(\.owner).filter { !isAlive($0) }
+    try connection.transaction { (connection) throws(StoreError) in
+      try connection.run(isWanted ? self.addObserver : self.removeObserver, .id(run), .int(self.owner.number))
+      for owner in Set(dead) { try connection.execute("DELETE FROM observers WHERE owner = \(owner.number)") }
+    }
+    if wanted.isEmpty { lastRead = last }
+    wanted[run] = isWanted ? wanted[run] ?? last : nil
+  }
+
+  /// Reads the observers only after another process has written.
+  func observed(among runs: [ULID], isAlive: (OwnerID) -> Bool) throws(StoreError) -> Set<ULID> {
+    guard let connection = try open(creating: false) else { return [] }
+    let version = try connection.int(dataVersion) ?? 0
+    if version != versionAtOthers {
+      others = try readObservers(connection).filter { $0.owner != owner }
+      versionAtOthers = version
+    }
+    if others.isEmpty { return [] }
+    let asked = Set(runs)
+    var observed: Set<ULID> = []
+    for other in others where asked.contains(other.run) && isAlive(other.owner) { observed.insert(other.run) }
+    return observed
+  }
+
+  private func readObservers(_ connection: Connection) throws(StoreError) -> [(run: ULID, owner: OwnerID)] {
+    var rows = try connection.rows(observers)
+    var found: [(run: ULID, owner: OwnerID)] = []
+    while try rows.next() {
+      if let run = rows.ulid(0) { found.append((run, OwnerID(number: rows.int(1)))) }
+    }
+    return found
+  }
+
+  /// The caller holds the lock and has asked which runs are observed.
+  func publish(_ chunks: [LiveChunk], at time: Int) throws(StoreError) {
+    guard let connection = try open(creating: false) else { return }
+    try connection.transaction { (connection) throws(StoreError) in
+      try connection.run(self.removeChunks, .int(time - Self.keptMilliseconds))
+      for chunk in chunks {
+        try connection.run(self.addChunk, .id(chunk.runID), .int(self.owner.number), .int(time), .bytes(chunk.event))
+      }
+    }
+  }
+
+  func read() throws(StoreError) -> [LiveChunk] {
+    guard !wanted.isEmpty, let connection = try open(creating: false) else { return [] }
+    let version = try connection.int(dataVersion) ?? 0
+    if version == versionAtRead { return [] }
+    var rows = try connection.rows(chunks, .int(lastRead), .int(owner.number))
+    var found: [LiveChunk] = []
+    while try rows.next() {
+      lastRead = rows.int(0)
+      if let run = rows.ulid(1), let start = wanted[run], rows.int(0) > start, let event = rows.bytes(2) {
+        found.append(LiveChunk(runID: run, event: event))
+      }
+    }
+    versionAtRead = version
+    return found
+  }
+}

@@ -1,0 +1,117 @@
+package import AgentRuntime
+import CSQLite
+import JSON
+
+struct AppendStatements {
+  let head = Statement("SELECT number, last_position, ended FROM runs WHERE run_id = ?")
+  let withKey = Statement("SELECT run_id FROM runs WHERE idempotency_key = ?")
+  let create = Statement(
+    """
+    INSERT INTO runs (run_id, status, ended, last_position, last_sequence, owner, epoch, updated_at, created_at,
+      parent_run_id, session_id, agent_id, idempotency_key, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """)
+  /// Without `ended`, so that SQLite leaves the index of active runs alone.
+  let update = Statement(
+    "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ? WHERE number = ?")
+  let end = Statement(
+    "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ?, ended = ? WHERE number = ?")
+  let record = Statement("INSERT INTO log (key, sequence, type, event, hidden) VALUES (?, ?, ?, ?, ?)")
+}
+
+extension SQLiteStore {
+  /// From so many bytes on, a batch's commit does not also checkpoint.
+  private static let bigBatch = 1 << 20
+
+  package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
+    let isBig = batch.reduce(0) { $0 + $1.payloadBytes } >= Self.bigBatch
+    do throws(StoreError) {
+      let results = try write(isBig: isBig) { (connection) throws(StoreError) in
+        var results: [AppendResult] = []
+        for append in batch { results.append(try self.append(append, connection)) }
+        return results
+      }
+      completion(.success(results))
+      if isBig { checkpoint() }
+    } catch {
+      completion(.failure(error))
+    }
+  }
+
+  private func append(_ append: Append, _ connection: Connection) throws(StoreError) -> AppendResult {
+    let summary = append.summary
+    guard summary.lastPosition <= LogKey.lastPosition else {
+      throw StoreError(.full, "\(path): run \(summary.runID) has \(LogKey.lastPosition) records, the most a run can have")
+    }
+    let number: Int
+    switch try head(of: summary.runID, connection) {
+    case nil where append.expectedPosition == 0:
+      if let key = summary.idempotencyKey, let other = try run(withIdempotencyKey: key) { return .keyTaken(other) }
+      number = try create(summary, connection)
+    case nil:
+      return .missing
+    case let head? where head.position == append.expectedPosition && head.position > 0:
+      number = head.number
+      try update(number, summary, wasEnded: head.ended, connection)
+    default:
+      return .conflict
+    }
+    try insert(append, number, connection)
+    return .appended
+  }
+
+  private func head(of run: ULID, _ connection: Connection) throws(StoreError) -> (number: Int, position: Int, ended: Bool)? {
+    var rows = try connection.rows(appends.head, .id(run))
+    return try rows.next() ? (rows.int(0), rows.int(1), rows.int(2) != 0) : nil
+  }
+
+  private func create(_ run: RunSummary, _ connection: Connection) throws(StoreError) -> Int {
+    try connection.run(
+      appends.create, .id(run.runID), .text(run.status.rawValue), .int(run.status.hasEnded ? 1 : 0), .int(run.lastPosition),
+      .int(run.lastSequence), .optional(run.owner?.number), .int(run.epoch), .int(run.updatedAt.milliseconds),
+      .int(run.createdAt.milliseconds), .optional(run.parentRunID), .optional(run.sessionID), .optional(run.agentID),
+      .optional(run.idempotencyKey.map { Bytes($0) }), .optional(run.metadata?.bytes))
+    let number = connection.lastInsertedRow
+    guard number <= LogKey.lastRun else { throw StoreError(.full, "\(path) has \(LogKey.lastRun) runs, the most a store can have") }
+    return number
+  }
+
+  private func update(_ number: Int, _ run: RunSummary, wasEnded: Bool, _ connection: Connection) throws(StoreError) {
+    let status = SQLValue.text(run.status.rawValue)
+    let (position, sequence) = (SQLValue.int(run.lastPosition), SQLValue.int(run.lastSequence))
+    let (owner, epoch, time) = (SQLValue.optional(run.owner?.number), SQLValue.int(run.epoch), SQLValue.int(run.updatedAt.milliseconds))
+    if run.status.hasEnded == wasEnded {
+      try connection.run(appends.update, status, position, sequence, owner, epoch, time, .int(number))
+    } else {
+      try connection.run(appends.end, status, position, sequence, owner, epoch, time, .int(wasEnded ? 0 : 1), .int(number))
+    }
+  }
+
+  private func insert(_ append: Append, _ run: Int, _ connection: Connection) throws(StoreError) {
+    var position = append.expectedPosition
+    for record in append.records {
+      position += 1
+      precondition(record.position == position, "an append's records follow on its expected position")
+      try insert(record, run, connection)
+    }
+    precondition(position == append.summary.lastPosition, "a summary's last position is that of its last record")
+    for blob in append.blobs { try insert(blob, run, connection) }
+    for blob in append.adoptedBlobs { try adopt(blob, run, connection) }
+  }
+
+  private func insert(_ record: LogRecord, _ run: Int, _ connection: Connection) throws(StoreError) {
+    let first = LogKey(run: run, position: record.position)
+    let pieces = RecordPieces(record)
+    for piece in 0..<pieces.count {
+      let isFirst = piece == 0
+      try connection.run(
+        appends.record, .int(first.value + piece), isFirst ? .optional(record.sequence) : .null, isFirst ? .text(record.type) : .null,
+        .optional(pieces.part(piece, of: record.event)), .optional(pieces.part(piece, of: record.hidden)))
+    }
+  }
+}
+
+extension Append {
+  fileprivate var payloadBytes: Int {
+    records.reduce(0) { $0 + ($1.event?.count ?? 0) + ($1.hidden?.count ?? 0) } + blobs.reduce(0) { $0 + $1.value.count }
+  }
+}

@@ -1,0 +1,24 @@
+package import AgentRuntime
+
+extension SQLiteStore {
+  package func observe(_ run: ULID, _ wanted: Bool) throws(StoreError) {
+    try withLiveLock { (live) throws(StoreError) in try live.observe(run, wanted, isAlive: self.isAlive) }
+  }
+
+  package func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID> {
+    _ = try ready()
+    return try live?.observed(among: runs, isAlive: isAlive) ?? []
+  }
+
+  package func publish(_ chunks: [LiveChunk]) throws(StoreError) {
+    let observed = try observed(among: chunks.map(\.runID))
+    let wanted = chunks.filter { observed.contains($0.runID) }
+    if wanted.isEmpty { return }
+    try withLiveLock { (live) throws(StoreError) in try live.publish(wanted, at: self.wallClock()) }
+  }
+
+  package func liveChunks() throws(StoreError) -> [LiveChunk] {
+    _ = try ready()
+    return try live?.read() ?? []
+  }
+}

@@ -1,0 +1,77 @@
+package import AgentRuntime
+package import JSON
+
+extension SQLiteStore {
+  package func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord] {
+    let connection = try ready()
+    guard let number = try number(of: run, connection) else { return [] }
+    var rows = try connection.rows(runs.records, .int(LogKey(run: number, position: max(0, position) + 1).value), .int(LogKey.end(of: number)))
+    var records: [LogRecord] = []
+    var bytes = 0
+    while try rows.next() {
+      let key = rows.int(0)
+      let (event, hidden) = (rows.bytes(3), rows.bytes(4))
+      let size = (event?.count ?? 0) + (hidden?.count ?? 0)
+      if LogKey.isFirstPiece(key) {
+        if bytes >= maxBytes, !records.isEmpty { break }
+        records.append(
+          LogRecord(
+            position: LogKey.position(key), sequence: rows.optionalInt(1), type: rows.text(2) ?? "", event: event, hidden: hidden))
+      } else if !records.isEmpty {
+        records[records.count - 1].event.join(event)
+        records[records.count - 1].hidden.join(hidden)
+      }
+      bytes += size
+    }
+    if bytes > maxBytes, records.count > 1 { records.removeLast() }
+    return records
+  }
+
+  package func events(
+    of run: ULID, after sequence: Int, limit: Int, maxBytes: Int
+  ) throws(StoreError) -> [(sequence: Int, event: Bytes)] {
+    let connection = try ready()
+    guard limit > 0, let number = try number(of: run, connection) else { return [] }
+    // A record's sequence is at most its position, so all that is asked for lies behind this key; what is skipped there are the runtime's own records.
+    var rows = try connection.rows(runs.events, .int(LogKey(run: number, position: max(0, sequence) + 1).value), .int(LogKey.end(of: number)))
+    var events: [(sequence: Int, event: Bytes)] = []
+    var bytes = 0
+    var isWanted = false
+    while try rows.next() {
+      if LogKey.isFirstPiece(rows.int(0)) {
+        let found = rows.optionalInt(1) ?? 0
+        isWanted = found > sequence
+        guard isWanted else { continue }
+        if events.count == limit || (bytes >= maxBytes && !events.isEmpty) { break }
+        let event = rows.bytes(2) ?? Bytes()
+        events.append((found, event))
+        bytes += event.count
+      } else if isWanted, let more = rows.bytes(2) {
+        events[events.count - 1].event.join(more)
+        bytes += more.count
+      }
+    }
+    if bytes > maxBytes, events.count > 1 { events.removeLast() }
+    return events
+  }
+
+  func number(of run: ULID, _ connection: Connection) throws(StoreError) -> Int? {
+    try connection.int(runs.number, .id(run))
+  }
+}
+
+extension Bytes {
+  /// Adds the next piece of a record; pieces are few and small.
+  fileprivate mutating func join(_ more: Bytes) {
+    var joined = ByteBuffer(capacity: count + more.count)
+    joined.append(self)
+    joined.append(more)
+    self = joined.finish()
+  }
+}
+
+extension Bytes? {
+  fileprivate mutating func join(_ more: Bytes?) {
+    if let more { self?.join(more) }
+  }
+}

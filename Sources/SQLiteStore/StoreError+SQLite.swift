@@ -1,0 +1,74 @@
+import AgentRuntime
+import CSQLite
+import POSIXSupport
+
+extension StoreError {
+  /// What an SQLite result means for the store at `path`; `call` is errno of the system call behind it, 0 when there is none.
+  /// https://sqlite.org/rescode.html
+  static func sqlite(_ result: Int32, path: String, doing what: String, systemErrno call: Int32) -> StoreError {
+    let cause = call == 0 ? "" : ": \(SystemError(call: "", errno: call).text)"
+    switch result & 0xFF {
+    case SQLITE_FULL:
+      return .diskFull(path)
+    case SQLITE_BUSY, SQLITE_LOCKED:
+      return .locked(path)
+    case SQLITE_NOTADB:
+      return StoreError(.unavailable, "\(path) is not an SQLite database; name another file, or move this one away")
+    case SQLITE_CORRUPT:
+      return StoreError(
+        .unavailable, "\(path) is damaged (SQLite error \(result) while \(what)); restore a backup, or try `sqlite3 FILE .recover`")
+    case SQLITE_READONLY:
+      return StoreError(.unavailable, "\(path) cannot be written: it, its folder or its file system is read-only\(cause)")
+    case SQLITE_CANTOPEN:
+      return StoreError(.unavailable, "\(path), or its -wal or -shm file, cannot be opened\(cause)")
+    case SQLITE_IOERR where result == SQLITE_IOERR_WRITE_ || result == SQLITE_IOERR_SHMSIZE_:
+      // SQLite says FULL only for a write that got ENOSPC: a quota, or no room for the -shm file, ends here.
+      if Self.isNoSpace(call) { return .diskFull(path) }
+      return StoreError(.unavailable, "\(path): writing failed (SQLite error \(result) while \(what))\(cause)")
+    case SQLITE_IOERR:
+      return StoreError(.unavailable, "\(path): input or output failed (SQLite error \(result) while \(what))\(cause)")
+    default:
+      return StoreError(.unavailable, "\(path): SQLite error \(result) while \(what)\(cause)")
+    }
+  }
+
+  /// Whether nothing may be believed of the connection any more after this result.
+  ///
+  /// After a failed write or sync nobody knows what is on the disk: https://www.usenix.org/conference/atc20/presentation/rebello
+  static func poisons(_ result: Int32, systemErrno call: Int32) -> Bool {
+    switch result & 0xFF {
+    case SQLITE_IOERR:
+      !((result == SQLITE_IOERR_WRITE_ || result == SQLITE_IOERR_SHMSIZE_) && isNoSpace(call))
+    case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_CANTOPEN, SQLITE_PROTOCOL: true
+    default: false
+    }
+  }
+
+  private static func isNoSpace(_ number: Int32) -> Bool { number == ENOSPC || number == EDQUOT }
+
+  static func diskFull(_ path: String) -> StoreError {
+    StoreError(.full, "\(path): the disk is full; nothing of the change was stored, free some space and try again")
+  }
+
+  static func locked(_ path: String) -> StoreError {
+    StoreError(
+      .unavailable,
+      "\(path) has been locked by another program for more than \(Connection.busyMilliseconds / 1000) seconds; try again, or end that program")
+  }
+
+  /// A file of the store that the operating system refused.
+  static func file(_ error: SystemError, _ what: String) -> StoreError {
+    if error.errno == ENOSPC || error.errno == EDQUOT { return StoreError(.full, "\(what): \(error.text)") }
+    return StoreError(.unavailable, "\(what): \(error.text)")
+  }
+}
+
+// Composed by macros, which Swift does not import.
+let SQLITE_IOERR_WRITE_ = SQLITE_IOERR | (3 << 8)
+let SQLITE_IOERR_SHMSIZE_ = SQLITE_IOERR | (19 << 8)
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif

@@ -1,0 +1,79 @@
+import AgentRuntime
+import POSIXSupport
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Where a store lies, made ready for SQLite to open.
+struct StoreFile {
+  /// As the user named it, for messages.
+  let path: String
+  /// Absolute and without links: SQLite puts the `-wal` beside the real file, and every process must lock the same side file.
+  let realPath: String
+  /// What the files beside it get.
+  let permissions: UInt32
+
+  var lockPath: String { realPath + "-lock" }
+  var livePath: String { realPath + "-live" }
+
+  /// Makes what is missing: folders 0700, an empty file 0600.
+  ///
+  /// The file is made before SQLite opens it, and never opened by us afterwards: closing any descriptor of it would drop SQLite's locks.
+  /// https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+  init(preparing path: String) throws(StoreError) {
+    guard !path.isEmpty, !path.utf8.contains(0) else { throw StoreError(.unavailable, "the store has no file name") }
+    self.path = path
+    var status = stat()
+    if unsafe stat(path, &status) != 0 {
+      guard errno == ENOENT else { throw .file(.init(call: "stat", errno: errno), path) }
+      try Self.create(path)
+      guard unsafe stat(path, &status) == 0 else { throw .file(.init(call: "stat", errno: errno), path) }
+    }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw StoreError(.unavailable, "\(path) is a folder; name a file in it")
+    default: throw StoreError(.unavailable, "\(path) is not a regular file")
+    }
+    guard unsafe access(path, R_OK | W_OK) == 0 else {
+      throw .file(.init(call: "access", errno: errno), "\(path) cannot be read and written")
+    }
+    guard let resolved = unsafe realpath(path, nil) else { throw .file(.init(call: "realpath", errno: errno), path) }
+    defer { unsafe free(resolved) }
+    realPath = unsafe String(cString: resolved)
+    permissions = UInt32(status.st_mode) & 0o666
+  }
+
+  private static func create(_ path: String) throws(StoreError) {
+    if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex {
+      try createFolder(String(path[..<slash]))
+    }
+    do throws(SystemError) {
+      let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+      // The umask may have taken more.
+      _ = fchmod(file.rawValue, 0o600)
+    } catch {
+      // There now: another process was faster, or it is a link to nothing, of which `stat` will tell.
+      guard error.errno == EEXIST else { throw .file(error, "\(path) cannot be created") }
+    }
+  }
+
+  private static func createFolder(_ path: String) throws(StoreError) {
+    var status = stat()
+    if unsafe stat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFDIR else { throw StoreError(.unavailable, "\(path) is not a folder") }
+      return
+    }
+    guard errno == ENOENT else { throw .file(.init(call: "stat", errno: errno), path) }
+    if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex {
+      try createFolder(String(path[..<slash]))
+    }
+    if unsafe mkdir(path, 0o700) == 0 {
+      _ = unsafe chmod(path, 0o700)
+    } else if errno != EEXIST {
+      throw .file(.init(call: "mkdir", errno: errno), "the folder \(path) cannot be created")
+    }
+  }
+}

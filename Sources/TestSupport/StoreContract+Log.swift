@@ -1,0 +1,108 @@
+import AgentRuntime
+import JSON
+
+private typealias T = StoreTrial
+
+extension StoreContract {
+  static var log: [StoreCheck] {
+    [
+      StoreCheck("an append creates a run, whose row and records come back as given") { trial in
+        var summary = T.summary(1, status: .queued)
+        (summary.parentRunID, summary.sessionID, summary.agentID) = (T.id(101), T.id(102), T.id(103))
+        (summary.owner, summary.epoch, summary.idempotencyKey) = (trial.store.owner, 3, "a key\u{0}ü")
+        summary.updatedAt = Timestamp(milliseconds: 1_700_000_009_999)
+        summary.metadata = CarriedJSON(trusted: Bytes("{\"b\": \"1\",\"a\":\"\\u0000\"}"))
+        let records = [T.event(1, 1, "{\"n\":1}", hidden: "{\"h\":1}"), T.own(2, "{}"), T.event(3, 2, "")]
+        try trial.expect(try trial.append(T.append(records, to: &summary)), .appended)
+        try trial.expect(try trial.store.summary(of: summary.runID), summary, "the row")
+        try trial.expect(try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20), records, "the log")
+      },
+      StoreCheck("a later append changes what changes in a run and adds to its log") { trial in
+        var summary = try trial.create(1)
+        let before = try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20)
+        (summary.status, summary.epoch, summary.owner) = (.waitingClientTool, 7, trial.store.owner)
+        summary.updatedAt = Timestamp(milliseconds: 1_700_000_001_000)
+        let more = [T.own(2, "{\"x\":2}"), T.event(3, 2, "{\"y\":3}")]
+        try trial.expect(try trial.append(T.append(more, to: &summary)), .appended)
+        try trial.expect(try trial.store.summary(of: summary.runID), summary, "the row")
+        try trial.expect(try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20), before + more, "the log")
+        try trial.expect(try trial.store.records(of: summary.runID, after: 1, maxBytes: 1 << 20), more, "the rest of the log")
+      },
+      StoreCheck("an append at another position is a conflict, changes nothing and does not hinder the others of its batch") { trial in
+        var first = try trial.create(1)
+        try trial.change(&first)
+        var second = try trial.create(2)
+        var late = first
+        late.status = .error
+        let stale = Append(expectedPosition: 1, summary: late, records: [T.event(2, 2, "{\"stale\":1}")], position: 2)
+        let good = T.append([T.event(2, 2, "{\"good\":1}")], to: &second)
+        let ahead = Append(expectedPosition: 5, summary: late, records: [T.event(6, 6, "{}")], position: 6)
+        try trial.expect(try trial.submit([stale, good, ahead]), [.conflict, .appended, .conflict])
+        try trial.expect(try trial.store.summary(of: first.runID), first, "the row of the conflict")
+        try trial.expect(try trial.store.positions(of: [first.runID, second.runID]), [first.runID: 2, second.runID: 2])
+      },
+      StoreCheck("creating a run that is there is a conflict") { trial in
+        let summary = try trial.create(1)
+        let again = Append(expectedPosition: 0, summary: T.summary(1), records: [T.event(1, 1, "{\"again\":1}")], position: 1)
+        try trial.expect(try trial.append(again), .conflict)
+        try trial.expect(try trial.store.summary(of: summary.runID), summary)
+      },
+      StoreCheck("appends to one run follow each other inside a batch") { trial in
+        var summary = T.summary(1)
+        let batch = [
+          T.append([T.event(1, 1, "{}")], to: &summary), T.append([T.event(2, 2, "{}")], to: &summary),
+          Append(expectedPosition: 1, summary: summary, records: [T.event(2, 2, "{\"lost\":1}")], position: 2),
+        ]
+        try trial.expect(try trial.submit(batch), [.appended, .appended, .conflict])
+        try trial.expect(
+          try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20), [T.event(1, 1, "{}"), T.event(2, 2, "{}")])
+      },
+      StoreCheck("an idempotency key names one run as long as that is there") { trial in
+        let first = try trial.create(1) { $0.idempotencyKey = "k" }
+        var second = T.summary(2)
+        second.idempotencyKey = "k"
+        let creation = T.append([T.event(1, 1, "{}")], to: &second)
+        try trial.expect(try trial.append(creation), .keyTaken(first.runID))
+        try trial.expect(try trial.store.summary(of: second.runID), nil)
+        try trial.expect(try trial.store.run(withIdempotencyKey: "k"), first.runID)
+        try trial.expect(try trial.store.run(withIdempotencyKey: "K"), nil)
+        try trial.store.delete(run: first.runID)
+        try trial.expect(try trial.store.run(withIdempotencyKey: "k"), nil)
+        try trial.expect(try trial.append(creation), .appended)
+        var third = T.summary(3)
+        var fourth = T.summary(4)
+        (third.idempotencyKey, fourth.idempotencyKey) = ("same batch", "same batch")
+        let both = [T.append([T.event(1, 1, "{}")], to: &third), T.append([T.event(1, 1, "{}")], to: &fourth)]
+        try trial.expect(try trial.submit(both), [.appended, .keyTaken(third.runID)])
+      },
+      StoreCheck("a deleted run is missing, with all that was of it") { trial in
+        var summary = try trial.create(1)
+        let neighbour = try trial.create(2)
+        try trial.store.delete(run: summary.runID)
+        try trial.expect(try trial.store.summary(of: summary.runID), nil)
+        try trial.expect(try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20), [])
+        try trial.expect(try trial.append(T.append([T.event(2, 2, "{}")], to: &summary)), .missing)
+        try trial.expect(try trial.store.positions(of: [summary.runID, neighbour.runID]), [neighbour.runID: 1])
+        let anew = try trial.create(1)
+        try trial.expect(try trial.store.records(of: anew.runID, after: 0, maxBytes: 1 << 20), [T.event(1, 1, "{\"first\":1}")])
+      },
+      StoreCheck("an unknown run has nothing") { trial in
+        let run = T.id(9)
+        try trial.expect(try trial.store.summary(of: run), nil)
+        try trial.expect(try trial.store.positions(of: [run]), [:])
+        try trial.expect(try trial.store.records(of: run, after: 0, maxBytes: 100), [])
+        try trial.expect(try trial.store.events(of: run, after: 0, limit: 10, maxBytes: 100).count, 0)
+        try trial.store.delete(run: run)
+        try trial.expect(try trial.submit([]), [])
+      },
+    ]
+  }
+}
+
+extension Append {
+  /// One whose summary says the position that its records end at.
+  fileprivate init(expectedPosition: Int, summary: RunSummary, records: [LogRecord], position: Int) {
+    self.init(expectedPosition: expectedPosition, summary: summary, records: records)
+    self.summary.lastPosition = position
+  }
+}

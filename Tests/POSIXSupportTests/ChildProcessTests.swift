@@ -1,0 +1,102 @@
+import Glibc
+import POSIXSupport
+import Testing
+
+struct ChildProcessTests {
+  private let environment = ["PATH=/usr/bin:/bin", "GREETING=hello"]
+
+  private func run(_ arguments: [String], workingFolder: String? = nil) throws -> (output: String, status: ChildProcess.Exit) {
+    let pipe = try FileDescriptor.pipe()
+    let child = try ChildProcess.spawn(
+      arguments, environment: environment, workingFolder: workingFolder, stdout: .descriptor(pipe.writeEnd.rawValue))
+    let reader = pipe.readEnd
+    _ = consume pipe.writeEnd
+    let output = String(decoding: try reader.readAll(), as: UTF8.self)
+    return (output, child.wait())
+  }
+
+  @Test func `a program is found in the PATH it is given, and sees only that environment`() throws {
+    let (output, status) = try run(["env"])
+    #expect(output == "PATH=/usr/bin:/bin\nGREETING=hello\n")
+    #expect(status == .code(0))
+  }
+
+  @Test func `it starts in its working folder`() throws {
+    #expect(try run(["pwd"], workingFolder: "/usr").output == "/usr\n")
+  }
+
+  @Test func `it gets its three descriptors and no other`() throws {
+    let open = try FileDescriptor.pipe()
+    // A descriptor that is not close-on-exec, as a careless library makes one.
+    let careless = dup(open.readEnd.rawValue)
+    defer { close(careless) }
+    let (output, _) = try run(["sh", "-c", "for n in 0 1 2 \(careless); do test -e /proc/self/fd/$n && echo $n; done; cat"])
+    #expect(output == "0\n1\n2\n")
+  }
+
+  @Test func `no signal is blocked or ignored in it`() throws {
+    Signals.ignorePipe()
+    let (output, _) = try run(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])
+    let masks = output.split(separator: "\n").map { UInt64($0.split(separator: "\t")[1], radix: 16) }
+    // Above the 31 standard signals the C library keeps two of its own ignored.
+    #expect(masks.map { $0.map { $0 & 0x7FFF_FFFF } } == [0, 0])
+  }
+
+  @Test func `an exit code and a signal are told apart`() throws {
+    #expect(try run(["sh", "-c", "exit 7"]).status == .code(7))
+    #expect(try run(["sh", "-c", "kill -9 $$"]).status == .signal(9))
+  }
+
+  @Test func `a signal reaches the children of the process`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let child = try ChildProcess.spawn(
+      ["sh", "-c", "sleep 1000 & echo ready; wait"], environment: environment, stdout: .descriptor(pipe.writeEnd.rawValue))
+    let reader = pipe.readEnd
+    _ = consume pipe.writeEnd
+    #expect(try reader.read(upTo: 6) == Array("ready\n".utf8))
+    #expect(child.reap() == nil)
+    #expect(child.kill(SIGTERM))
+    #expect(child.wait() == .signal(SIGTERM))
+    // The end of the output is there only when `sleep` has gone too.
+    _ = try reader.readAll()
+    #expect(!child.kill(SIGTERM))
+    #expect(child.reap() == .signal(SIGTERM))
+  }
+
+  @Test func `the exit can be polled for`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let child = try ChildProcess.spawn(["cat"], environment: environment, stdin: .descriptor(pipe.readEnd.rawValue))
+    #expect(PollSet.look(child.exitDescriptor, for: .readable) == [])
+    let reader = pipe.readEnd
+    _ = consume pipe.writeEnd
+    #expect(PollSet.look(child.exitDescriptor, for: .readable, timeoutMilliseconds: -1) != [])
+    #expect(child.reap() == .code(0))
+    _ = consume reader
+  }
+
+  @Test(
+    arguments: [
+      (["no-such-program"], nil, SystemError(call: "posix_spawn", errno: ENOENT, subject: "no-such-program")),
+      (["./no-such-file"], nil, SystemError(call: "posix_spawn", errno: ENOENT, subject: "./no-such-file")),
+      (["/etc/passwd"], nil, SystemError(call: "posix_spawn", errno: EACCES, subject: "/etc/passwd")),
+      (["true"], "/no/such/folder", SystemError(call: "chdir", errno: ENOENT, subject: "/no/such/folder")),
+      ([""], nil, SystemError(call: "posix_spawn", errno: EINVAL, subject: "an empty command")),
+      (["a\0b"], nil, SystemError(call: "posix_spawn", errno: EINVAL, subject: "a\0b")),
+    ] as [([String], String?, SystemError)])
+  func `what cannot be started is named`(arguments: [String], folder: String?, expected: SystemError) {
+    #expect(throws: expected) {
+      try ChildProcess.spawn(arguments, environment: environment, workingFolder: folder)
+    }
+  }
+
+  @Test func `one pipe may serve as output and errors`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let child = try ChildProcess.spawn(
+      ["sh", "-c", "echo out; echo err >&2"], environment: environment, stdout: .descriptor(pipe.writeEnd.rawValue),
+      stderr: .descriptor(pipe.writeEnd.rawValue))
+    let reader = pipe.readEnd
+    _ = consume pipe.writeEnd
+    #expect(String(decoding: try reader.readAll(), as: UTF8.self) == "out\nerr\n")
+    #expect(child.wait() == .code(0))
+  }
+}

@@ -1,0 +1,84 @@
+import Glibc
+import POSIXSupport
+import Testing
+
+struct DescriptorTests {
+  @Test func `what goes into a pipe comes out, and the end is seen`() throws {
+    let pipe = try FileDescriptor.pipe()
+    try pipe.writeEnd.writeAll("hello")
+    #expect(PollSet.look(pipe.readEnd.rawValue, for: .readable) == .readable)
+    let reader = pipe.readEnd
+    _ = consume pipe.writeEnd
+    #expect(try reader.read(upTo: 3) == Array("hel".utf8))
+    #expect(try reader.readAll() == Array("lo".utf8))
+  }
+
+  @Test func `a descriptor is closed with its owner`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let reader = pipe.readEnd
+    do {
+      let copy = try pipe.writeEnd.duplicate()
+      #expect(copy.rawValue >= 3)
+    }
+    #expect(PollSet.look(reader.rawValue, for: .readable) == [])
+    _ = consume pipe.writeEnd
+    #expect(PollSet.look(reader.rawValue, for: .readable) == .hangUp)
+  }
+
+  @Test func `what is opened is closed in children`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let copy = try pipe.readEnd.duplicate()
+    let file = try FileDescriptor.open("/dev/null", O_RDONLY)
+    let flags = [pipe.readEnd.rawValue, pipe.writeEnd.rawValue, copy.rawValue, file.rawValue].map { fcntl($0, F_GETFD) & FD_CLOEXEC }
+    #expect(flags == [FD_CLOEXEC, FD_CLOEXEC, FD_CLOEXEC, FD_CLOEXEC])
+  }
+
+  @Test func `a pipe is told from a file`() throws {
+    let pipe = try FileDescriptor.pipe()
+    let file = try FileDescriptor.open("/dev/null", O_RDONLY)
+    #expect([DescriptorKind(pipe.readEnd.rawValue), DescriptorKind(file.rawValue)] == [.pipe, .other])
+  }
+
+  @Test func `the end of a pipe is seen from both sides`() throws {
+    let first = try FileDescriptor.pipe()
+    let reader = first.readEnd
+    _ = consume first.writeEnd
+    #expect(PollSet.look(reader.rawValue, for: .readable).contains(.hangUp))
+    #expect(try reader.readAll() == [])
+
+    let second = try FileDescriptor.pipe()
+    let writer = second.writeEnd
+    _ = consume second.readEnd
+    #expect(PollSet.look(writer.rawValue, for: []) == .error)
+  }
+
+  @Test func `a wake descriptor is readable from signal to drain`() throws {
+    let wake = try WakeDescriptor()
+    var polls = PollSet(count: 2)
+    polls.watch(0, nil)
+    polls.watch(1, wake.descriptor, for: .readable)
+    #expect(try !polls.wait(timeoutMilliseconds: 0))
+    wake.signal()
+    wake.signal()
+    #expect(try polls.wait(timeoutMilliseconds: 0))
+    #expect(polls.seen(0) == [] && polls.seen(1) == .readable)
+    wake.drain()
+    #expect(try !polls.wait(timeoutMilliseconds: 0))
+  }
+
+  @Test func `an error names its call, its subject and what the system says`() {
+    do throws(SystemError) {
+      _ = try FileDescriptor.open("/nonexistent/file", O_RDONLY).release()
+      Issue.record("opened")
+    } catch {
+      #expect(error == SystemError(call: "open", errno: ENOENT, subject: "/nonexistent/file"))
+      #expect(error.description == "/nonexistent/file: No such file or directory (open)")
+    }
+  }
+
+  @Test func `random numbers differ`() {
+    #expect(Random.random128() != Random.random128())
+    #expect(Random.bytes(24) != Random.bytes(24))
+    #expect(Random.bytes(24).count == 24)
+  }
+}
