@@ -30,10 +30,12 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CJansson", providers: [.apt(["libjansson-dev"]), .brew(["jansson"])]),
     .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
+    .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .target(name: "CPOSIX"),
     .target(name: "CSchemas"),
 
     library("JSON", ["CJansson"], extra: optimisedInDebug),
+    library("JSONSchema", ["JSON", "CPCRE2"]),
     library("POSIXSupport", ["CPOSIX"]),
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"]),
@@ -45,7 +47,7 @@ let package = Package(
     .executableTarget(
       name: "Footbridge",
       dependencies: [
-        "AgentRuntime", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "Models", "POSIXSupport",
+        "AgentRuntime", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models", "POSIXSupport",
         "SQLiteStore", "ToolHosts",
       ],
       swiftSettings: settings,

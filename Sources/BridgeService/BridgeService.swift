@@ -1,1 +1,189 @@
-// placeholder
+package import AgentRuntime
+import BridgeProtocol
+package import JSON
+package import JSONRPC
+import Synchronization
+
+/// What the executable tells the service.
+package struct ServiceSettings: Sendable {
+  package var version: String
+  package var isStrict: Bool
+  package var limits: PeerLimits
+  package var maxConcurrentRuns: Int
+  /// The OpenRPC document, on one line.
+  package var openRPC: @Sendable () -> Bytes
+
+  package init(
+    version: String, isStrict: Bool, limits: PeerLimits, maxConcurrentRuns: Int, openRPC: @escaping @Sendable () -> Bytes
+  ) {
+    self.version = version
+    self.isStrict = isStrict
+    self.limits = limits
+    self.maxConcurrentRuns = maxConcurrentRuns
+    self.openRPC = openRPC
+  }
+}
+
+/// Why the connection is over.
+package enum ConnectionEnd: Sendable {
+  /// `wasInitialized`: it is a client that said `initialize`; `drains`: it declared that capability.
+  case inputEnded(wasInitialized: Bool, drains: Bool)
+  case outputLost
+}
+
+/// The wire methods on top of the runtime: the parent that the engine talks to, and the handler of what the parent says.
+///
+/// Requests are decoded on the reader thread and carried out on the engine's; `ping` and cancellations need neither a store nor a queue.
+package final class BridgeService: Sendable {
+  let settings: ServiceSettings
+  let host: any EngineHost
+  let connection = Connection()
+  private let onEnd: @Sendable (ConnectionEnd) -> Void
+  private let links = Mutex(Links())
+
+  private struct Links {
+    var peer: Peer?
+    var outbox: Outbox?
+    var invocations: Invocations?
+  }
+
+  package init(settings: ServiceSettings, host: any EngineHost, onEnd: @escaping @Sendable (ConnectionEnd) -> Void) {
+    self.settings = settings
+    self.host = host
+    self.onEnd = onEnd
+  }
+
+  /// To be called once, before the peer starts.
+  package func attach(to peer: Peer) {
+    let outbox = Outbox(peer: peer, connection: connection)
+    let host = host
+    outbox.setClock { host.wallClock() }
+    links.withLock { $0 = Links(peer: peer, outbox: outbox, invocations: Invocations(peer: peer)) }
+  }
+
+  var peer: Peer { links.withLock { $0.peer! } }
+  var outbox: Outbox { links.withLock { $0.outbox! } }
+  var invocations: Invocations { links.withLock { $0.invocations! } }
+
+  // MARK: The end
+
+  /// The client answers nothing more. On the engine's thread.
+  package func clientIsGone() { connection.isGone = true }
+
+  /// Sends what waits for room; true when nothing is left. On the engine's thread.
+  package func pump(_ engine: RunEngine) -> Bool {
+    outbox.pump(engine)
+    return !outbox.hasBacklog
+  }
+
+  /// Answers whatever is still open, at the very end. On the engine's thread.
+  package func answerTheRest() {
+    outbox.releaseAll()
+    for request in peer.openRequests {
+      request.fail(ErrorMapping.rpcError(RuntimeError(.shuttingDown, "the bridge is about to end")))
+    }
+  }
+}
+
+extension BridgeService: PeerHandler {
+  package func knows(method: String) -> Bool { MethodTable.methods[method] != nil || WireNotification.fromClient.contains(method) }
+
+  package func carriedPaths(ofMethod method: String) -> CarriedPaths { MethodTable.methods[method]?.carriedPaths ?? .none }
+
+  package func peer(_ peer: Peer, received request: IncomingRequest) {
+    guard let method = MethodTable.methods[request.method] else { return }
+    if request.method != Initialize.name { connection.noteRequest() }
+    let ticket = Ticket(request)
+    request.onCancel { [weak self, weak ticket] in
+      if let ticket { self?.cancel(ticket) }
+    }
+    do throws(RuntimeError) { try method.handle(self, ticket) } catch { ticket.fail(error) }
+  }
+
+  package func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?) {
+    let params = params ?? .emptyObject
+    switch method {
+    case WireNotification.cancelled: cancelRequest(params["requestId"])
+    case WireNotification.cancelRequest: cancelRequest(params["id"])
+    case WireNotification.progress:
+      if let callID = params["progressToken"]?.stringValue.flatMap(ULID.init) { invocations.progressed(callID, params) }
+    default: break
+    }
+  }
+
+  private func cancelRequest(_ id: CarriedJSON?) {
+    guard let id = id.flatMap(RequestID.init) else { return }
+    peer.openRequest(id)?.cancel()
+  }
+
+  /// Cancelling what began a run cancels the run; cancelling anything else ends the waiting.
+  private func cancel(_ ticket: Ticket) {
+    guard ticket.request.method == RunStart.name else {
+      ticket.request.fail(ErrorMapping.cancelled())
+      return host.post { engine in
+        if let wait = ticket.wait { _ = engine.cancelWait(wait) }
+      }
+    }
+    host.post { engine in
+      guard let runID = ticket.begunRun else {
+        ticket.request.fail(ErrorMapping.cancelled())
+        if let wait = ticket.wait { _ = engine.cancelWait(wait) }
+        return
+      }
+      engine.cancel(runID, reason: "the request was cancelled", waiting: { _ in }) { [outbox = self.outbox] result in
+        let sequence = (try? result.get())?.outcome.lastSequence ?? 0
+        outbox.after(sequence, of: runID) { ticket.request.fail(ErrorMapping.cancelled(run: runID)) }
+      }
+    }
+  }
+
+  package func peer(_ peer: Peer, inputEnded reason: InputEnd) {
+    if case .readError(let error) = reason { host.log("reading from the client failed: \(error)") }
+    onEnd(.inputEnded(wasInitialized: connection.isInitialized, drains: connection.capabilities.drain))
+  }
+
+  package func peerLostOutput(_ peer: Peer) { onEnd(.outputLost) }
+
+  package func peerHasRoom(_ peer: Peer) {
+    host.post { [weak self] engine in self?.outbox.pump(engine) }
+  }
+
+  package func peer(_ peer: Peer, ignored what: String) { host.log(what) }
+}
+
+extension BridgeService: Parent {
+  package var answersInvocations: Bool { connection.answersInvocations }
+
+  package func publish(_ run: ULID, _ events: [PublishedEvent]) { outbox.publish(run, events) }
+
+  package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta, at: host.wallClock()) }
+
+  package func streamForeign(_ chunk: LiveChunk) { outbox.streamForeign(chunk) }
+
+  package func invoke(
+    _ invocation: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    reply: @escaping @Sendable (InvocationReply) -> Void
+  ) {
+    let outbox = outbox
+    let invocations = invocations
+    outbox.after(invocation.afterSequence, of: invocation.runID) { [host] in
+      outbox.whenRoom {
+        invocations.send(invocation, arguments: invocation.arguments, progress: progress) { answer in
+          guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
+          host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
+        }
+        sent()
+      }
+    }
+  }
+
+  /// The result with the blobs that it names in place of their names.
+  private static func resolved(_ result: ToolResult, _ bytes: Int, _ outbox: Outbox, _ engine: RunEngine) -> InvocationReply {
+    do throws(RuntimeError) { return .result(try result.resolvingBlobs(outbox, engine, at: ""), bytes: bytes) } catch {
+      return .error("The client's result is not usable: \(error.pointer ?? "") \(error.message).", bytes: bytes)
+    }
+  }
+
+  package func cancelInvocation(_ callID: ULID, reason: String) { invocations.cancel(callID, reason: reason) }
+  package func closeInvocations(of callID: ULID) { invocations.close(callID) }
+}

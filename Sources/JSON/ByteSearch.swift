@@ -1,37 +1,82 @@
 /// Finds the next byte of a string that is not plain, several bytes at a time.
 ///
-/// Short runs are the rule, so each search looks at eight bytes in a register first; only a run that goes on is worth whole vectors, which cannot
-/// say where the hit is (Swift has no movemask): that place is found in the register again.
+/// Words of eight bytes are compared in an ordinary register, and four of them at once in a vector of words: that is fast in every build,
+/// which the comparisons of Swift's byte vectors are not. A subtraction may borrow from the byte above, so only the lowest hit of a word is exact.
 enum ByteSearch {
   private static let ones: UInt64 = 0x0101_0101_0101_0101
   private static let highs: UInt64 = 0x8080_8080_8080_8080
 
-  /// Whether a JSON string must escape the byte.
+  /// Where in a word the first of its marked bytes stands.
+  @inline(__always)
+  static func offset(_ marks: UInt64) -> Int { marks.trailingZeroBitCount >> 3 }
+
+  @inline(__always)
+  static func word(_ base: UnsafePointer<UInt8>, _ at: Int) -> UInt64 {
+    unsafe UInt64(littleEndian: UnsafeRawPointer(base + at).loadUnaligned(as: UInt64.self))
+  }
+
+  // What a scan stops at: a quote, a backslash, a control character, a byte of a multibyte character.
+
+  @inline(__always)
+  static func stops(_ word: UInt64) -> UInt64 {
+    ((word &- ones &* 0x20) | ((word ^ ones &* 0x22) &- ones) | ((word ^ ones &* 0x5C) &- ones) | word) & highs
+  }
+
+  /// Whether one of the 32 bytes at `at` is a stop.
+  @inline(__always)
+  static func hasStop(_ base: UnsafePointer<UInt8>, _ at: Int) -> Bool {
+    let words = unsafe UnsafeRawPointer(base + at).loadUnaligned(as: SIMD4<UInt64>.self)
+    return any(escapedOrBorrowed(words) | words)
+  }
+
+  /// Where the first byte at or after `from` stands that is no digit.
+  @inline(__always)
+  static func endOfDigits(_ base: UnsafePointer<UInt8>, _ from: Int) -> Int {
+    var i = from
+    while true {
+      let word = unsafe word(base, i) ^ ones &* 0x30
+      let others = ((word &+ ones &* 0x76) | word) & highs
+      if others != 0 { return i + offset(others) }
+      i += 8
+    }
+  }
+
+  // What a JSON string must escape: a quote, a backslash, a control character.
+
   static func needsEscape(_ byte: UInt8) -> Bool { byte < 0x20 || byte == 0x22 || byte == 0x5C }
 
   /// Where the first byte at or after `from` stands that a JSON string must escape; `text.count` when there is none.
   static func endOfUnescaped(_ text: UnsafeRawBufferPointer, from: Int) -> Int {
-    guard let base = text.baseAddress else { return from }
+    guard let start = text.baseAddress else { return from }
+    let base = unsafe start.assumingMemoryBound(to: UInt8.self)
     var i = from
     while i + 8 <= text.count {
-      let found = unsafe escaped(UInt64(littleEndian: (base + i).loadUnaligned(as: UInt64.self)))
-      if found != 0 { return i + found.trailingZeroBitCount / 8 }
+      let word = unsafe word(base, i)
+      let found = ((word &- ones &* 0x20) | ((word ^ ones &* 0x22) &- ones) | ((word ^ ones &* 0x5C) &- ones)) & ~word & highs
+      if found != 0 { return i + offset(found) }
       i += 8
-      while i + 32 <= text.count, unsafe !hasEscaped((base + i).loadUnaligned(as: SIMD32<UInt8>.self)) { i += 32 }
+      while i + 32 <= text.count {
+        let words = unsafe UnsafeRawPointer(base + i).loadUnaligned(as: SIMD4<UInt64>.self)
+        if any(escapedOrBorrowed(words) & ~words) { break }
+        i += 32
+      }
     }
     while i < text.count, unsafe !needsEscape(text[i]) { i += 1 }
     return i
   }
 
-  /// The high bit of each byte that must be escaped; the lowest one set is exact.
-  private static func escaped(_ word: UInt64) -> UInt64 {
-    // A byte with its high bit set is none of them, and `~word` clears its bit.
-    let quote = word ^ (ones &* 0x22)
-    let slash = word ^ (ones &* 0x5C)
-    return ((word &- ones &* 0x20) | (quote &- ones) | (slash &- ones)) & ~word & highs
+  @inline(__always)
+  private static func escapedOrBorrowed(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
+    let each = SIMD4<UInt64>(repeating: ones)
+    let controls = words &- SIMD4<UInt64>(repeating: ones &* 0x20)
+    let quotes = (words ^ SIMD4<UInt64>(repeating: ones &* 0x22)) &- each
+    let slashes = (words ^ SIMD4<UInt64>(repeating: ones &* 0x5C)) &- each
+    return controls | quotes | slashes
   }
 
-  private static func hasEscaped(_ block: SIMD32<UInt8>) -> Bool {
-    any((block .< 0x20) .| (block .== 0x22) .| (block .== 0x5C))
+  /// Whether a byte is marked.
+  @inline(__always)
+  private static func any(_ marks: SIMD4<UInt64>) -> Bool {
+    (marks[0] | marks[1] | marks[2] | marks[3]) & highs != 0
   }
 }

@@ -1,16 +1,25 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 extension CarriedJSON {
   /// UTF-8 bytes of a string's text; each half of a surrogate pair's escapes counts for two, a lone one for three.
   package var stringByteCount: Int {
     precondition(kind == .string)
-    return JSONText.decodedCount(bytes[1..<bytes.count - 1])
+    var walk = EscapeWalk()
+    walk.advance(over: bytes[1..<bytes.count - 1])
+    return walk.decoded
   }
 
   /// The first `limit` characters (Unicode scalars) of a string's text.
   package func stringPrefix(characters limit: Int) -> String {
     precondition(kind == .string)
     let inside = bytes[1..<bytes.count - 1]
-    let stop = JSONText.encodedOffset(inside, ofDecoded: 4 * limit)
-    let text = JSONText.unescape(inside[0..<stop])
+    var walk = EscapeWalk()
+    walk.advance(over: inside, decodedLimit: 4 * limit, overshooting: true)
+    let text = JSONText.unescape(inside[0..<walk.encoded])
     return String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit)))
   }
 
@@ -24,63 +33,87 @@ extension CarriedJSON {
 }
 
 
-extension JSONText {
-  /// How many UTF-8 bytes the text of a validated string's inside has.
-  static func decodedCount(_ inside: Bytes) -> Int {
-    var walk = EscapeWalk()
-    unsafe inside.withUnsafeBytes { unsafe walk.advance(over: $0, until: Int.max) }
-    return walk.decoded
-  }
-
-  /// The offset in the inside at which at least `decoded` bytes of text precede, never within an escape or a character.
-  static func encodedOffset(_ inside: Bytes, ofDecoded decoded: Int) -> Int {
-    var walk = EscapeWalk()
-    unsafe inside.withUnsafeBytes { unsafe walk.advance(over: $0, until: decoded) }
-    return walk.encoded
-  }
-}
-
-/// A place in a string's inside, counted both as it is written and as the text it stands for.
+/// A place in a string's inside, counted both as it is written and in UTF-8 bytes of the text it stands for.
+///
+/// Each half of a surrogate pair's escapes belongs to the pair's four bytes; a lone one counts three, as its generalized UTF-8 would.
 package struct EscapeWalk: Sendable {
   package private(set) var encoded = 0
   package private(set) var decoded = 0
 
   package init() {}
 
-  /// Goes on over `inside` (the whole string's inside, or more of it) until `wanted` bytes of text are passed, or the end.
-  package mutating func advance(over inside: Bytes, until wanted: Int) {
-    unsafe inside.withUnsafeBytes { unsafe advance(over: $0, until: wanted) }
-  }
-
-  mutating func advance(over raw: UnsafeRawBufferPointer, until wanted: Int) {
-    while encoded < raw.count, decoded < wanted {
-      let byte = unsafe raw[encoded]
-      if byte != 0x5C {
-        let room = min(raw.count - encoded, wanted - decoded)
-        let rest = unsafe UnsafeRawBufferPointer(rebasing: raw[encoded..<encoded + room])
-        let plain = unsafe rest.firstIndex(of: 0x5C) ?? room
-        encoded += plain
-        decoded += plain
-        // Not inside a character: go on to its end.
-        while encoded < raw.count, unsafe raw[encoded] & 0xC0 == 0x80 {
-          encoded += 1
-          decoded += 1
+  /// Goes on over `inside` by whole characters: not past `decodedLimit` bytes of text (with `overshooting`: to the first border at or after it), and
+  /// while less than `encodedLimit` bytes as written are passed.
+  package mutating func advance(over inside: Bytes, decodedLimit: Int = .max, encodedLimit: Int = .max, overshooting: Bool = false) {
+    unsafe inside.withUnsafeBytes { raw in
+      while encoded < min(raw.count, encodedLimit), decoded < decodedLimit {
+        let before = encoded
+        if unsafe raw[encoded] != 0x5C { unsafe skipPlain(raw, min(raw.count, encodedLimit), decodedLimit, overshooting) } else {
+          let (written, bytes) = unsafe Self.escape(raw, encoded)
+          if decoded + bytes > decodedLimit, !overshooting { return }
+          encoded += written
+          decoded += bytes
         }
-      } else if unsafe raw[encoded + 1] == 0x75 {
-        let unit = unsafe JSONText.hex(raw, encoded + 2)
-        encoded += 6
-        if unit & 0xFC00 == 0xD800, encoded + 5 < raw.count, unsafe raw[encoded] == 0x5C, unsafe raw[encoded + 1] == 0x75,
-          unsafe JSONText.hex(raw, encoded + 2) & 0xFC00 == 0xDC00
-        {
-          encoded += 6
-          decoded += 4
-        } else {
-          decoded += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3
-        }
-      } else {
-        encoded += 2
-        decoded += 1
+        if encoded == before { return }
       }
     }
   }
+
+  private mutating func skipPlain(_ raw: UnsafeRawBufferPointer, _ limit: Int, _ decodedLimit: Int, _ overshooting: Bool) {
+    let room = min(limit - encoded, decodedLimit - decoded)
+    var end = unsafe ByteSearch.endOfUnescaped(UnsafeRawBufferPointer(rebasing: raw[..<(encoded + room)]), from: encoded)
+    // Not inside a character: to its end, or back to its beginning.
+    if end < raw.count, unsafe raw[end] & 0xC0 == 0x80 {
+      if overshooting || encoded + room >= limit {
+        while end < raw.count, unsafe raw[end] & 0xC0 == 0x80 { end += 1 }
+      } else {
+        while end > encoded, unsafe raw[end] & 0xC0 == 0x80 { end -= 1 }
+      }
+    }
+    decoded += end - encoded
+    encoded = end
+  }
+
+  /// How long the escape at `at` is as it is written, and as text.
+  private static func escape(_ raw: UnsafeRawBufferPointer, _ at: Int) -> (written: Int, bytes: Int) {
+    guard unsafe raw[at + 1] == 0x75 else { return (2, 1) }
+    let unit = unsafe JSONText.hex(raw, at + 2)
+    if unit & 0xFC00 == 0xD800, at + 11 < raw.count, unsafe raw[at + 6] == 0x5C, unsafe raw[at + 7] == 0x75,
+      unsafe JSONText.hex(raw, at + 8) & 0xFC00 == 0xDC00
+    {
+      return (12, 4)
+    }
+    return (6, unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3)
+  }
+}
+
+extension CarriedJSON {
+  /// A JSON string around an inside that is escaped already.
+  package init(quoting inside: Bytes) {
+    var quoted = ByteBuffer(capacity: inside.count + 2)
+    quoted.append(0x22)
+    quoted.append(inside)
+    quoted.append(0x22)
+    self.init(trusted: quoted.finish())
+  }
+}
+
+extension Bytes {
+  /// Where `text` first stands at or after `start`; nil when it does not.
+  package func firstIndex(of text: StaticString, from start: Int = 0) -> Int? {
+    unsafe withUnsafeBytes { (raw) -> Int? in
+      let length = text.utf8CodeUnitCount
+      guard let base = raw.baseAddress, length > 0 else { return nil }
+      var at = start
+      while at >= 0, at + length <= raw.count {
+        guard let hit = unsafe memchr(base + at, Int32(text.utf8Start[0]), raw.count - at - length + 1) else { return nil }
+        at = unsafe UnsafeRawPointer(hit) - base
+        if unsafe memcmp(hit, text.utf8Start, length) == 0 { return at }
+        at += 1
+      }
+      return nil
+    }
+  }
+
+  package func contains(_ text: StaticString) -> Bool { firstIndex(of: text) != nil }
 }

@@ -11,8 +11,17 @@ package struct CarriedJSON: Sendable, Equatable {
 
   /// - Throws: `JSONError` with the offset of what is wrong.
   package init(validating text: Bytes, limits: JSONLimits = JSONLimits()) throws(JSONError) {
+    try self.init(validating: text, limits: limits, isBytewise: false)
+  }
+
+  /// By the slow path alone, for tests that compare the two.
+  package init(validatingBytewise text: Bytes, limits: JSONLimits = JSONLimits()) throws(JSONError) {
+    try self.init(validating: text, limits: limits, isBytewise: true)
+  }
+
+  private init(validating text: Bytes, limits: JSONLimits, isBytewise: Bool) throws(JSONError) {
     let range = try unsafe text.withUnsafeBytes { (raw) throws(JSONError) -> Range<Int> in
-      var scanner = unsafe JSONScanner(raw, maxDepth: limits.maxDepth)
+      var scanner = unsafe JSONScanner(raw, maxDepth: limits.maxDepth, isBytewise: isBytewise)
       scanner.skipWhitespace()
       let start = scanner.position
       try scanner.skipValue(depth: 0)
@@ -126,10 +135,10 @@ package struct CarriedJSON: Sendable, Equatable {
     return all
   }
 
-  /// The value of the first member called `name`.
+  /// The value of the first member called `name`, to the byte: Swift holds some strings equal that are different names.
   package subscript(_ name: String) -> CarriedJSON? {
     var found: CarriedJSON?
-    forEachMember { if found == nil, $0 == name { found = $1 } }
+    forEachMember { if found == nil, $0.utf8.elementsEqual(name.utf8) { found = $1 } }
     return found
   }
 

@@ -1,13 +1,20 @@
 import CJansson
 
 /// A value while a type decodes it.
-final class JSONPlace: Decoder {
+@safe final class JSONPlace: Decoder {
   let spot: JSONSpot
-  /// The exact bytes of the children, found by one scan when the first of them is asked for.
-  private var members: [String: CarriedJSON]?
-  private var elements: [CarriedJSON]?
+  /// The exact bytes of the children in their order, found by one scan when the first of them is asked for.
+  private var slices: [CarriedJSON]?
+  /// Which of them is whose.
+  private var order: [UnsafeMutablePointer<json_t>: Int] = unsafe [:]
 
   init(_ spot: JSONSpot) { self.spot = spot }
+
+  /// The place as jansson has it; another one when it was only carried and is parsed now.
+  func parsed() throws(JSONError) -> JSONPlace {
+    let parsed = try spot.parsed()
+    return parsed.document === spot.document ? self : JSONPlace(parsed)
+  }
 
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
@@ -19,21 +26,30 @@ final class JSONPlace: Decoder {
     }
   }
 
-  /// The exact bytes of a child that exists.
-  func slice(_ token: JSONSpot.Token) -> CarriedJSON {
+  /// The exact bytes of a child of this container, which is parsed.
+  func slice(of child: UnsafeMutablePointer<json_t>, _ token: JSONSpot.Token) -> CarriedJSON {
+    if slices == nil { findSlices() }
+    guard let slices else { preconditionFailure("just set") }
     switch token {
-    case .member(let name):
-      if members == nil {
-        var found: [String: CarriedJSON] = [:]
-        spot.carried.forEachMember { found[$0] = $1 }
-        members = found
-      }
-      guard let slice = members?[name] else { preconditionFailure("a member of the parsed value is not in its text") }
-      return slice
-    case .element(let index):
-      if elements == nil { elements = spot.carried.elements }
-      guard let elements else { preconditionFailure("just set") }
-      return elements[index]
+    case .element(let index): return slices[index]
+    case .member:
+      guard let index = unsafe order[child] else { preconditionFailure("a member of the parsed value is not in its text") }
+      return slices[index]
+    }
+  }
+
+  /// Parsed members have the order of the text. They are told apart by identity, since two names may be one as strings; jansson has
+  /// one value for all `null`, `true` or `false`, and these have one text too.
+  private func findSlices() {
+    let container = spot.carried
+    var found = container.elements
+    container.forEachMember { found.append($1) }
+    slices = found
+    guard container.kind == .object else { return }
+    var index = 0
+    unsafe spot.document.forEachMember(of: spot.value) { _, value in
+      unsafe order[value] = index
+      index += 1
     }
   }
 
@@ -83,9 +99,9 @@ extension JSONPlace: SingleValueDecodingContainer {
   private let object: JSONSpot
 
   init(_ place: JSONPlace) throws(JSONError) {
-    self.place = place
-    object = try place.spot.parsed()
-    guard unsafe object.value.pointee.type == JSON_OBJECT else { throw place.spot.error(.typeMismatch, "must be an object") }
+    self.place = try place.parsed()
+    object = self.place.spot
+    guard unsafe object.value.pointee.type == JSON_OBJECT else { throw object.error(.typeMismatch, "must be an object") }
   }
 
   var codingPath: [any CodingKey] { place.codingPath }
@@ -105,6 +121,20 @@ extension JSONPlace: SingleValueDecodingContainer {
     }
     return unsafe JSONSpot(object.document, value, (place, .member(name)))
   }
+
+  /// The member unless it is absent or null: one look where the default implementations of the protocol take three.
+  private func present(_ key: Key) -> JSONSpot? {
+    let name = key.stringValue
+    guard let value = unsafe object.document.member(name, of: object.value) else { return nil }
+    let spot = unsafe JSONSpot(object.document, value, (place, .member(name)))
+    return spot.isNull ? nil : spot
+  }
+
+  func decodeIfPresent(_: Bool.Type, forKey key: Key) throws -> Bool? { try present(key)?.bool() }
+  func decodeIfPresent(_: String.Type, forKey key: Key) throws -> String? { try present(key)?.string() }
+  func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? { try present(key)?.real(type) }
+  func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try present(key)?.integer(type) }
+  func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? { try present(key)?.decode(type) }
 
   func decodeNil(forKey key: Key) throws -> Bool { try member(key).isNull }
   func decode(_: Bool.Type, forKey key: Key) throws -> Bool { try member(key).bool() }
@@ -140,9 +170,9 @@ extension JSONPlace: SingleValueDecodingContainer {
   private(set) var currentIndex = 0
 
   init(_ place: JSONPlace) throws(JSONError) {
-    self.place = place
-    array = try place.spot.parsed()
-    guard unsafe array.value.pointee.type == JSON_ARRAY else { throw place.spot.error(.typeMismatch, "must be an array") }
+    self.place = try place.parsed()
+    array = self.place.spot
+    guard unsafe array.value.pointee.type == JSON_ARRAY else { throw array.error(.typeMismatch, "must be an array") }
     elementCount = unsafe json_array_size(array.value)
   }
 

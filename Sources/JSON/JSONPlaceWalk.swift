@@ -34,6 +34,7 @@ protocol JSONPlaceVisitor {
     unsafe names = OpenNames(in: scanner.base)
     self.maxNodes = maxNodes
     prefix = pointer
+    frames.reserveCapacity(8)
   }
 
   mutating func run(_ paths: CarriedPathNode?, _ visitor: inout some JSONPlaceVisitor) throws(JSONError) {

@@ -6,8 +6,11 @@
   let end: Int
   var position: Int
   let maxDepth: Int
+  /// Judges byte by byte only. The other path accepts the same texts (the tests compare the two) and leaves it to this one to name an error.
+  let isBytewise: Bool
 
-  init(_ bytes: UnsafeRawBufferPointer, maxDepth: Int, position: Int = 0) {
+  init(_ bytes: UnsafeRawBufferPointer, maxDepth: Int, position: Int = 0, isBytewise: Bool = false) {
+    self.isBytewise = isBytewise
     unsafe base = bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
     end = bytes.count
     self.position = position
@@ -18,6 +21,10 @@
   var current: UInt8 { position < end ? unsafe base[position] : 0 }
 
   mutating func skipWhitespace() {
+    if !isBytewise, position < end {
+      position = unsafe FastScan.afterWhitespace(base, position, end)
+      return
+    }
     while position < end {
       switch unsafe base[position] {
       case 0x20, 0x09, 0x0A, 0x0D: position += 1
@@ -41,6 +48,13 @@
 
   /// Skips one value that begins at the position, validating it. `depth` containers are open around it.
   mutating func skipValue(depth outer: Int) throws(JSONError) {
+    if !isBytewise {
+      let stop = unsafe FastScan.value(base, position, end, maxDepth: maxDepth - outer)
+      if stop >= 0 {
+        position = stop
+        return
+      }
+    }
     var open = DepthStack()
     // One turn a value; `continue values` goes on with the next one.
     values: while true {
@@ -117,6 +131,13 @@
   }
 
   mutating func skipNumber() throws(JSONError) {
+    if !isBytewise {
+      let stop = unsafe FastScan.number(base, position)
+      if stop >= 0, stop <= end {
+        position = stop
+        return
+      }
+    }
     if current == 0x2D { position += 1 }
     switch current {
     case 0x30: position += 1
@@ -144,6 +165,13 @@
 
   /// Skips a string from its opening quote to after its closing one.
   mutating func skipString() throws(JSONError) {
+    if !isBytewise {
+      let stop = unsafe FastScan.string(base, position, end)
+      if stop >= 0 {
+        position = stop
+        return
+      }
+    }
     position += 1
     while true {
       skipPlainASCII()
@@ -166,25 +194,10 @@
   /// Steps over bytes that are neither quote, backslash, control character nor part of a multibyte character.
   private mutating func skipPlainASCII() {
     while position < end {
-      let word = unsafe UnsafeRawPointer(base + position).loadUnaligned(as: UInt64.self)
-      let found = Self.special(word)
-      if found != 0 {
-        position = min(end, position + found.trailingZeroBitCount / 8)
-        return
-      }
-      position += 8
+      let byte = unsafe base[position]
+      if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { return }
+      position += 1
     }
-    position = min(position, end)
-  }
-
-  /// The high bit of each byte that ends a plain run; the lowest set bit is exact (little-endian order).
-  private static func special(_ word: UInt64) -> UInt64 {
-    let ones: UInt64 = 0x0101_0101_0101_0101
-    let highs: UInt64 = 0x8080_8080_8080_8080
-    let quote = word ^ (ones &* 0x22)
-    let slash = word ^ (ones &* 0x5C)
-    let control = (word &- ones &* 0x20) & ~word
-    return (((quote &- ones) & ~quote) | ((slash &- ones) & ~slash) | control | word) & highs
   }
 
   private mutating func skipEscape() throws(JSONError) {

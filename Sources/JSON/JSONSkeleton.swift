@@ -39,7 +39,8 @@ struct JSONSkeleton: JSONPlaceVisitor {
   mutating func number(_ range: Range<Int>) {
     let isPlain = unsafe source.withUnsafeBytes { raw in
       let text = unsafe UnsafeRawBufferPointer(rebasing: raw[range])
-      return unsafe text.count <= 18 && text.allSatisfy { $0 &- 0x30 < 10 || $0 == 0x2D } && !(text.count == 2 && text[0] == 0x2D && text[1] == 0x30)
+      return unsafe text.count <= 18 && text.allSatisfy { $0 &- 0x30 < 10 || $0 == 0x2D }
+        && !(text.count == 2 && text[0] == 0x2D && text[1] == 0x30)
     }
     if !isPlain { asides.append(Aside(kind: .number, range: range)) }
   }

@@ -41,7 +41,7 @@ import CJansson
     if unsafe value == document.root { return document.source }
     if let aside = unsafe document.aside(value) { return CarriedJSON(trusted: aside.bytes) }
     guard let way else { return document.source }
-    return way.from.slice(way.by)
+    return unsafe way.from.slice(of: value, way.by)
   }
 
   /// The same value as jansson has it: a place that was only carried is parsed now.

@@ -28,7 +28,12 @@
   private var tables: [[UInt32]] = []
 
   /// `base` is padded text that outlives this value.
-  init(in base: UnsafePointer<UInt8>) { unsafe self.base = base }
+  init(in base: UnsafePointer<UInt8>) {
+    unsafe self.base = base
+    names.reserveCapacity(32)
+    starts.reserveCapacity(8)
+    tables.reserveCapacity(8)
+  }
 
   mutating func beginObject() {
     starts.append(names.count)

@@ -4,11 +4,14 @@ import JSON
 
 extension Framer {
   mutating func nextHeaderLine(length: Int?, isEmpty: Bool) -> Step {
-    guard let end = buffer.firstIndex(of: 0x0A, from: max(searched, start)) else {
-      searched = buffer.count
-      if buffer.count - start <= Self.maxHeaderLine { return .more }
+    let end = buffer.firstIndex(of: 0x0A, from: max(searched, start))
+    if (end ?? buffer.count) - start > Self.maxHeaderLine {
       start += 1
       return loseTrack("a header line is longer than \(Self.maxHeaderLine) bytes")
+    }
+    guard let end else {
+      searched = buffer.count
+      return .more
     }
     let line = HeaderLine(buffer.copy(start..<end))
     switch line {
@@ -43,6 +46,7 @@ extension Framer {
   /// From here on everything is skipped up to the next header.
   private mutating func loseTrack(_ reason: String) -> Step {
     state = .lost
+    searched = start
     return .frame(.malformed(reason))
   }
 

@@ -102,12 +102,15 @@ package struct Framer: ~Copyable {
       start = buffer.count
       return .overlong(head: skipped.head, tail: skipped.tail, isComplete: false)
     }
-    guard !isBlank(rest) else { return nil }
     switch state {
-    case .begin, .line, .body: return take(rest, next: buffer.count)
-    case .header:
+    case .begin, .line: return isBlank(rest) ? nil : take(rest, next: buffer.count)
+    case .body:
+      state = .header(length: nil, isEmpty: true)
+      return take(rest, next: buffer.count)
+    case .header(_, let isEmpty):
       start = buffer.count
-      return .malformed("the input ends within a header")
+      state = .header(length: nil, isEmpty: true)
+      return isEmpty && isBlank(rest) ? nil : .malformed("the input ends within a header")
     case .skippedBody, .lost: return nil
     }
   }
@@ -140,10 +143,14 @@ package struct Framer: ~Copyable {
         break
       }
       // A `C`. It begins a header, unless it is noise: then the line is taken as a message, refused, and the next byte decides.
-      guard let end = buffer.firstIndex(of: 0x0A, from: searched) else {
+      let end = buffer.firstIndex(of: 0x0A, from: searched)
+      if (end ?? buffer.count) - start > Self.maxHeaderLine {
+        state = .line
+        break
+      }
+      guard let end else {
         searched = buffer.count
-        if buffer.count - start > Self.maxHeaderLine { state = .line }
-        return state.isBegin ? .more : .again
+        return .more
       }
       if HeaderLine(buffer.copy(start..<end)).isContentHeader {
         state = .header(length: nil, isEmpty: true)
@@ -243,12 +250,6 @@ package struct Framer: ~Copyable {
     let tail = message.tail
     let end = isLine && !tail.isEmpty && tail[tail.count - 1] == 0x0D ? tail.count - 1 : tail.count
     return .overlong(head: message.head, tail: tail[0..<end], isComplete: true)
-  }
-}
-
-extension Framer.State {
-  fileprivate var isBegin: Bool {
-    if case .begin = self { true } else { false }
   }
 }
 

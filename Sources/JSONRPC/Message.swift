@@ -7,8 +7,10 @@ enum Message: Equatable {
   case notification(method: String, params: CarriedJSON?)
   /// The id is nil when it is absent, null, or nothing that an id can be.
   case answer(RequestID?, Answer)
-  /// Looks like a request, but is none; with its id, if that can be one.
+  /// Has a method, and is no request all the same; with its id, if that can be one.
   case invalid(RequestID?, String)
+  /// Has neither a method nor a result nor an error.
+  case shapeless(RequestID?)
 
   enum Answer: Equatable {
     case result(CarriedJSON)
@@ -50,7 +52,7 @@ private struct Envelope {
 
   var message: Message {
     if method == nil, result != nil || error != nil { return .answer(requestID, answer) }
-    guard let method else { return .invalid(requestID, "there is no method") }
+    guard let method else { return .shapeless(requestID) }
     if hasWrongVersion { return .invalid(requestID, "jsonrpc must be \"2.0\"") }
     guard let name = method.stringValue else { return .invalid(requestID, "the method must be a string") }
     guard id != nil else { return .notification(method: name, params: params) }

@@ -31,14 +31,13 @@ struct PeerReader: ~Copyable {
     while !peer.gate.isClosed {
       let mustWait = hasInput && peer.output.readerMustWait()
       if !mustWait, dispatchReceived() { continue }
+      tellLostOutputWhenDue()
+      closePending()
       watch(input: hasInput && !mustWait)
-      do throws(SystemError) { try polls.wait() } catch { return end(.readError(error)) }
+      do throws(SystemError) { try polls.wait() } catch { return endInput(.readError(error)) }
       if !polls.seen(2).isEmpty { wake.drain() }
       noticeLostOutput()
-      let isReadable = !polls.seen(0).isEmpty
-      if isReadable { read() }
-      tellLostOutput(inputIsDry: !isReadable)
-      closePending()
+      if !polls.seen(0).isEmpty { read() }
     }
   }
 
@@ -82,5 +81,46 @@ struct PeerReader: ~Copyable {
     // What is whole already comes first, and with it the wait for unread responses.
     hasInput = false
     endInput(failure.map { .readError($0) } ?? .endOfFile)
+  }
+
+  private mutating func endInput(_ reason: InputEnd) {
+    hasInput = false
+    while let frame = framer.finish() { dispatch(frame) }
+    call { $0.peer($1, inputEnded: reason) }
+    peer.exchange.close()
+  }
+
+  private func call(_ body: (any PeerHandler, Peer) -> Void) {
+    guard peer.gate.enter() else { return }
+    body(handler, peer)
+    peer.gate.leave()
+  }
+
+  /// Ends the requests of this side that cannot be answered any more.
+  private func closePending() {
+    for pending in peer.exchange.takeUnanswerable() {
+      guard peer.gate.enter() else { return }
+      pending.reply(.closed)
+      peer.gate.leave()
+    }
+  }
+
+  // MARK: Output
+
+  private mutating func noticeLostOutput() {
+    guard case .usable = output else { return }
+    if !polls.seen(1).isEmpty { peer.output.lose() }
+    guard peer.output.isLost else { return }
+    let present = FileDescriptor.unreadInput(peer.input.rawValue)
+    output = .lost(inputBytes: present >= 0 ? present : 1 << 20)
+  }
+
+  /// Once the input that was there is dealt with: what the other side said before it went counts.
+  private mutating func tellLostOutputWhenDue() {
+    guard case .lost(let inputBytes) = output else { return }
+    if hasInput, inputBytes > 0, !PollSet.look(peer.input.rawValue, for: .readable).isEmpty { return }
+    output = .told
+    call { $0.peerLostOutput($1) }
+    peer.exchange.close()
   }
 }

@@ -27,17 +27,16 @@ package struct JSONSchema: Sendable {
   /// A name that is there twice in one object makes the instance invalid, whatever the schema says: who reads the value next may take the other one.
   package func failures(of instance: CarriedJSON) -> [SchemaFailure] {
     let value: Value
-    let count: Int
     do throws(ValueError) {
-      (value, count) = try ValueParser.parse(instance)
+      value = try ValueParser.parse(instance)
     } catch {
       return [SchemaFailure(instancePointer: error.pointer, schemaPointer: "", message: Words.message(for: error))]
     }
-    var evaluator = Evaluator(compiled, values: count, collecting: false)
+    var evaluator = Evaluator(compiled, weight: value.weight, collecting: false)
     if evaluator.run(value), evaluator.stopped == nil { return [] }
     if let stopped = evaluator.stopped { return [stopped] }
     // Valid instances, the most, pay nothing for the words.
-    evaluator = Evaluator(compiled, values: count, collecting: true)
+    evaluator = Evaluator(compiled, weight: value.weight, collecting: true)
     _ = evaluator.run(value)
     return evaluator.report
   }

@@ -37,3 +37,16 @@ package struct SignalDescriptor: ~Copyable, Sendable {
     return signal > 0 ? signal : nil
   }
 }
+
+extension Signals {
+  /// Lets signals do again what they do by default, in this thread.
+  package static func restore(_ signals: [Int32]) {
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    for number in signals {
+      _ = signal(number, SIG_DFL)
+      unsafe sigaddset(&set, number)
+    }
+    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+  }
+}

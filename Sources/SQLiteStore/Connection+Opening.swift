@@ -14,8 +14,10 @@ extension Connection {
   private static let logBytes = 16 << 20
 
   /// Opens a store's file, sets it up and brings it to this version. The caller holds the write lock.
-  static func open(_ file: StoreFile, synchronous: SQLiteStore.Synchronous) throws(StoreError) -> Connection {
-    let connection = try Connection(file: file.realPath, path: file.path)
+  static func open(
+    _ file: StoreFile, synchronous: SQLiteStore.Synchronous, busyMilliseconds: Int
+  ) throws(StoreError) -> Connection {
+    let connection = try Connection(file: file.realPath, path: file.path, busyMilliseconds: busyMilliseconds)
     // SQLite opens what it may not write for reading, without a word.
     if connection.isReadOnly { throw StoreError(.unavailable, "\(file.path) cannot be written: it or its file system is read-only") }
     // The first statement that reads: here a file that is no database shows.
@@ -33,6 +35,8 @@ extension Connection {
     try connection.execute(
       """
       PRAGMA synchronous = \(synchronous.rawValue);
+      PRAGMA fullfsync = \(synchronous == .full ? 1 : 0);
+      PRAGMA checkpoint_fullfsync = \(synchronous == .full ? 1 : 0);
       PRAGMA journal_size_limit = \(logBytes);
       PRAGMA temp_store = MEMORY;
       PRAGMA trusted_schema = OFF;
@@ -46,10 +50,14 @@ extension Connection {
   ///
   /// A commit into a log that grows takes half as long again as one into a log that has its size, so the file should stay; but the next opening
   /// reads the log up to its last valid frame. A commit after a reset checkpoint makes all but the first frames invalid.
-  func rewindLog() {
+  func rewindLog(of file: StoreFile) {
     guard poison == nil else { return }
     setBusyTimeout(milliseconds: 100)
-    guard checkpoint(SQLITE_CHECKPOINT_RESTART) > 64 else { return }
-    try? execute("PRAGMA journal_size_limit = -1; PRAGMA user_version = \(Schema.version);")
+    let pages = checkpoint(SQLITE_CHECKPOINT_RESTART)
+    var status = stat()
+    // A longer one came from a big transaction: SQLite empties it when it closes.
+    guard unsafe stat(file.realPath + "-wal", &status) == 0, status.st_size <= Self.logBytes else { return }
+    try? execute("PRAGMA journal_size_limit = -1")
+    if pages > 64 { try? execute("PRAGMA user_version = \(Schema.version)") }
   }
 }

@@ -6,8 +6,6 @@ import JSON
 ///
 /// Used by one thread: opened without SQLite's mutex.
 @safe final class Connection {
-  static let busyMilliseconds = 5000
-
   /// As the user named it, for messages.
   let path: String
   /// nil once closed; the store has dropped the connection by then.
@@ -18,8 +16,10 @@ import JSON
   /// The first failure after which nothing may be believed; kept until the connection is replaced.
   private(set) var poison: StoreError?
 
-  /// - Parameter file: what SQLite opens; it must exist, or be `:memory:`.
-  init(file: String, path: String) throws(StoreError) {
+  /// - Parameters:
+  ///   - file: what SQLite opens; it must exist, or be `:memory:`.
+  ///   - busyMilliseconds: how long to wait for programs that lock the file without the store's own lock.
+  init(file: String, path: String, busyMilliseconds: Int) throws(StoreError) {
     var opened: OpaquePointer?
     let result = unsafe sqlite3_open_v2(file, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil)
     guard let database = unsafe opened else { throw StoreError(.unavailable, "\(path): out of memory") }
@@ -31,17 +31,18 @@ import JSON
     }
     self.path = path
     unsafe self.database = unsafe database
-    unsafe sqlite3_busy_timeout(database, Int32(Self.busyMilliseconds))
+    unsafe sqlite3_busy_timeout(database, Int32(busyMilliseconds))
   }
 
   deinit { close(checkpoint: false) }
 
   /// Closes, with the checkpoint of the last connection if asked; a poisoned connection never touches the file again.
   func close(checkpoint: Bool) {
+    guard let database = unsafe database else { return }
     finalizeStatements()
     if !checkpoint || poison != nil { unsafe csqlite_skip_checkpoint_on_close(database) }
     unsafe sqlite3_close_v2(database)
-    unsafe database = nil
+    unsafe self.database = nil
   }
 
   private func finalizeStatements() {
@@ -75,14 +76,13 @@ import JSON
     return unsafe handle
   }
 
-  /// Runs a statement that answers no rows; says how many rows it changed.
-  @discardableResult func run(_ statement: Statement, _ values: SQLValue...) throws(StoreError) -> Int {
+  /// Runs a statement that answers no rows.
+  func run(_ statement: Statement, _ values: SQLValue...) throws(StoreError) {
     let handle = try unsafe handle(of: statement)
     let result = unsafe Self.step(handle, values, from: 0)
     unsafe sqlite3_reset(handle)
     unsafe sqlite3_clear_bindings(handle)
     guard result == SQLITE_DONE || result == SQLITE_ROW else { throw failure(result, doing: "writing") }
-    return Int(unsafe sqlite3_changes(database))
   }
 
   /// Binds from `index` on and steps inside all the closures, so that big values are bound without a copy.

@@ -52,20 +52,25 @@ final class LiveBoard {
     connection = nil
   }
 
-  /// The board when it exists: one `access` while nobody in any process observes. The caller holds the lock if it asks to create it.
-  private func open(creating: Bool) throws(StoreError) -> Connection? {
+  var isOpen: Bool { connection != nil && connection?.poison == nil }
+  var exists: Bool { unsafe access(path, F_OK) == 0 }
+
+  /// The caller holds the lock.
+  @discardableResult func open(creating: Bool) throws(StoreError) -> Connection? {
     if let connection, connection.poison == nil { return connection }
-    connection = nil
+    close()
     if creating {
       do throws(SystemError) {
         let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: permissions)
         _ = fchmod(file.rawValue, mode_t(permissions))
       } catch { guard error.errno == EEXIST else { throw .file(error, "\(path) cannot be created") } }
-    } else if unsafe access(path, F_OK) != 0 {
+    } else if !exists {
       return nil
     }
-    let opened = try Connection(file: path, path: path)
-    guard try opened.text("PRAGMA journal_mode = WAL") == "wal" else { throw StoreError(.unavailable, "\(path) cannot have a write-ahead log") }
+    let opened = try Connection(file: path, path: path, busyMilliseconds: 1000)
+    guard try opened.text("PRAGMA journal_mode = WAL") == "wal" else {
+      throw StoreError(.unavailable, "\(path) cannot have a write-ahead log")
+    }
     // Numbers are never used again, or a reader would miss what came after everything was pruned.
     try opened.execute(
       """
@@ -94,7 +99,7 @@ final class LiveBoard {
 
   /// Reads the observers only after another process has written.
   func observed(among runs: [ULID], isAlive: (OwnerID) -> Bool) throws(StoreError) -> Set<ULID> {
-    guard let connection = try open(creating: false) else { return [] }
+    guard let connection else { return [] }
     let version = try connection.int(dataVersion) ?? 0
     if version != versionAtOthers {
       others = try readObservers(connection).filter { $0.owner != owner }
@@ -128,7 +133,7 @@ final class LiveBoard {
   }
 
   func read() throws(StoreError) -> [LiveChunk] {
-    guard !wanted.isEmpty, let connection = try open(creating: false) else { return [] }
+    guard !wanted.isEmpty, let connection else { return [] }
     let version = try connection.int(dataVersion) ?? 0
     if version == versionAtRead { return [] }
     var rows = try connection.rows(chunks, .int(lastRead), .int(owner.number))

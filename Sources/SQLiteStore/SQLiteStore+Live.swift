@@ -6,8 +6,7 @@ extension SQLiteStore {
   }
 
   package func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID> {
-    _ = try ready()
-    return try live?.observed(among: runs, isAlive: isAlive) ?? []
+    try openLive()?.observed(among: runs, isAlive: isAlive) ?? []
   }
 
   package func publish(_ chunks: [LiveChunk]) throws(StoreError) {
@@ -18,7 +17,6 @@ extension SQLiteStore {
   }
 
   package func liveChunks() throws(StoreError) -> [LiveChunk] {
-    _ = try ready()
-    return try live?.read() ?? []
+    try openLive()?.read() ?? []
   }
 }

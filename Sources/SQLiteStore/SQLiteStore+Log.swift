@@ -5,7 +5,8 @@ extension SQLiteStore {
   package func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord] {
     let connection = try ready()
     guard let number = try number(of: run, connection) else { return [] }
-    var rows = try connection.rows(runs.records, .int(LogKey(run: number, position: max(0, position) + 1).value), .int(LogKey.end(of: number)))
+    var rows = try connection.rows(
+      runs.records, .int(LogKey(run: number, position: max(0, position) + 1).value), .int(LogKey.end(of: number)))
     var records: [LogRecord] = []
     var bytes = 0
     while try rows.next() {
@@ -33,7 +34,8 @@ extension SQLiteStore {
     let connection = try ready()
     guard limit > 0, let number = try number(of: run, connection) else { return [] }
     // A record's sequence is at most its position, so all that is asked for lies behind this key; what is skipped there are the runtime's own records.
-    var rows = try connection.rows(runs.events, .int(LogKey(run: number, position: max(0, sequence) + 1).value), .int(LogKey.end(of: number)))
+    var rows = try connection.rows(
+      runs.events, .int(LogKey(run: number, position: max(0, sequence) + 1).value), .int(LogKey.end(of: number)))
     var events: [(sequence: Int, event: Bytes)] = []
     var bytes = 0
     var isWanted = false

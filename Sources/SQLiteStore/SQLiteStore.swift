@@ -21,14 +21,16 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   package private(set) var owner: OwnerID
 
   let path: String
-  let synchronous: Synchronous
+  private let synchronous: Synchronous
+  private let busyMilliseconds: Int
   let wallClock: @Sendable () -> Int
 
-  /// nil after `close`, and after a `reopen` that failed.
+  private var isClosed = false
+  /// nil when closed, and after a `reopen` that failed.
   private var connection: Connection?
   /// nil for a store in memory.
   private var files: Files?
-  /// Why there is no connection.
+  /// Why there is no connection, when that is no choice.
   private var absence: StoreError?
   var live: LiveBoard?
 
@@ -51,19 +53,24 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
 
   /// Opens the store, making the file and its folders when they are missing.
   ///
-  /// - Parameter path: a file, or `:memory:`.
+  /// - Parameters:
+  ///   - path: a file, or `:memory:`.
+  ///   - busyMilliseconds: how long a call waits for another process that writes.
+  ///   - wallClock: milliseconds since 1970.
   /// - Throws: a `StoreError` that says which file, why, and what to do.
   package static func open(
-    path: String, synchronous: Synchronous = .full, wallClock: @escaping @Sendable () -> Int
+    path: String, synchronous: Synchronous = .full, busyMilliseconds: Int = 5000, wallClock: @escaping @Sendable () -> Int
   ) throws(StoreError) -> SQLiteStore {
-    let store = SQLiteStore(path: path, synchronous: synchronous, wallClock: wallClock)
+    let store = SQLiteStore(path: path, synchronous: synchronous, busyMilliseconds: busyMilliseconds, wallClock: wallClock)
     try store.connect(keeping: nil)
+    _ = try store.changedByOthers()
     return store
   }
 
-  private init(path: String, synchronous: Synchronous, wallClock: @escaping @Sendable () -> Int) {
+  private init(path: String, synchronous: Synchronous, busyMilliseconds: Int, wallClock: @escaping @Sendable () -> Int) {
     self.path = path
     self.synchronous = synchronous
+    self.busyMilliseconds = busyMilliseconds
     self.wallClock = wallClock
     owner = OwnerID(number: 1)
   }
@@ -72,7 +79,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
 
   private func connect(keeping previous: OwnerID?) throws(StoreError) {
     if path == ":memory:" {
-      let connection = try Connection(file: path, path: "the store in memory")
+      let connection = try Connection(file: path, path: "the store in memory", busyMilliseconds: busyMilliseconds)
       try connection.execute("PRAGMA temp_store = MEMORY")
       try Schema.migrate(connection)
       self.connection = connection
@@ -80,26 +87,28 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
     }
     let file = try StoreFile(preparing: path)
     if files == nil || files?.file.realPath != file.realPath || files?.lock.isInPlace == false {
-      files = nil
+      (files, live) = (nil, nil)
       files = Files(file, try WriteLock.open(file, keeping: previous))
     }
     guard let files else { return }
     owner = files.lock.owner
     // The whole opening under the lock: two processes must not both set up the file, and the one that is alone may clear up.
-    try files.lock.acquire()
+    try files.lock.acquire(timeoutMilliseconds: busyMilliseconds)
     defer { files.lock.release() }
-    if files.lock.isAlone { LiveBoard.remove(at: file) }
-    let connection = try Connection.open(file, synchronous: synchronous)
-    live = LiveBoard(file, owner)
+    if live == nil {
+      if files.lock.isAlone { LiveBoard.remove(at: file) }
+      live = LiveBoard(file, owner)
+    }
+    let connection = try Connection.open(file, synchronous: synchronous, busyMilliseconds: busyMilliseconds)
+    // Without room on the disk it fails, and reading must work nevertheless.
+    try? removeLooseBlobs(olderThanMilliseconds: 7 * 24 * 3_600_000, connection)
+    if let poison = connection.poison { throw poison }
     self.connection = connection
-    absence = nil
-    lastDataVersion = try connection.int(dataVersion) ?? 0
-    try removeLooseBlobs(olderThanMilliseconds: 7 * 24 * 3_600_000, connection)
   }
 
   /// The connection, if it may be believed.
   func ready() throws(StoreError) -> Connection {
-    guard let connection else { throw absence ?? StoreError(.unavailable, "\(path) is closed") }
+    guard let connection else { throw absence ?? .closed(path) }
     if let poison = connection.poison { throw poison }
     return connection
   }
@@ -109,14 +118,14 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   /// - Parameter isBig: leaves out the checkpoint that would be part of the commit; `checkpoint` makes up for it.
   func write<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
     let connection = try ready()
-    if let files { try files.lock.acquire() }
+    if let files { try files.lock.acquire(timeoutMilliseconds: busyMilliseconds) }
     defer { files?.lock.release() }
     return try connection.transaction(isBig: isBig, body)
   }
 
   /// After a big transaction, when its completion was told.
   func checkpoint() {
-    guard let files, let connection = try? ready(), (try? files.lock.acquire()) != nil else { return }
+    guard let files, let connection = try? ready(), (try? files.lock.acquire(timeoutMilliseconds: busyMilliseconds)) != nil else { return }
     connection.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
     files.lock.release()
   }
@@ -131,34 +140,52 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
     return version != lastDataVersion
   }
 
+  /// Streamed text, for a caller that only reads; nil while nobody in any process observes.
+  func openLive() throws(StoreError) -> LiveBoard? {
+    _ = try ready()
+    guard let live else { return nil }
+    if !live.isOpen {
+      guard live.exists else { return nil }
+      // Setting it up may write.
+      try withLiveLock { (live) throws(StoreError) in try live.open(creating: false) }
+    }
+    return live.isOpen ? live : nil
+  }
+
   /// Holds the right to write streamed text.
   func withLiveLock(_ body: (LiveBoard) throws(StoreError) -> Void) throws(StoreError) {
     _ = try ready()
     guard let files, let live else { return }
-    try files.lock.acquire(.live)
+    try files.lock.acquire(.live, timeoutMilliseconds: busyMilliseconds)
     defer { files.lock.release(.live) }
     try body(live)
   }
 
-  /// Opens the file anew after a failure poisoned the store; what was committed is there, what was not is gone. This process keeps its number.
+  /// After a failure that poisoned the store: what was committed is there, what was not is gone. This process keeps its number.
   ///
   /// A store in memory has nothing to come back to.
   package func reopen() throws(StoreError) {
-    guard path != ":memory:" else { return _ = try ready() }
+    if isClosed { throw .closed(path) }
+    if connection != nil, connection?.poison == nil { return }
+    if path == ":memory:" {
+      _ = try ready()
+      return
+    }
     connection?.close(checkpoint: false)
     connection = nil
-    live = nil
     do throws(StoreError) { try connect(keeping: owner) } catch {
       absence = error
       throw error
     }
+    // Whatever others did meanwhile is a change.
+    lastDataVersion = -1
   }
 
   package func close() {
+    isClosed = true
     live?.close()
-    live = nil
     let (connection, files) = (connection, files)
-    (self.connection, self.files, absence) = (nil, nil, nil)
+    (self.connection, self.files, live, absence) = (nil, nil, nil, nil)
     guard let connection else { return }
     guard let files else { return connection.close(checkpoint: false) }
     // Closing may checkpoint; without the lock it must not.
@@ -166,7 +193,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
     let isAlone = isLocked && files.lock.isAlone
     if isAlone {
       LiveBoard.remove(at: files.file)
-      connection.rewindLog()
+      connection.rewindLog(of: files.file)
     }
     connection.close(checkpoint: isAlone)
     if isLocked { files.lock.release() }

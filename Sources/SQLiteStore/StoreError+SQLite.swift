@@ -21,7 +21,7 @@ extension StoreError {
       return StoreError(.unavailable, "\(path) cannot be written: it, its folder or its file system is read-only\(cause)")
     case SQLITE_CANTOPEN:
       return StoreError(.unavailable, "\(path), or its -wal or -shm file, cannot be opened\(cause)")
-    case SQLITE_IOERR where result == SQLITE_IOERR_WRITE_ || result == SQLITE_IOERR_SHMSIZE_:
+    case SQLITE_IOERR where result == ioErrorWrite || result == ioErrorSharedMemorySize:
       // SQLite says FULL only for a write that got ENOSPC: a quota, or no room for the -shm file, ends here.
       if Self.isNoSpace(call) { return .diskFull(path) }
       return StoreError(.unavailable, "\(path): writing failed (SQLite error \(result) while \(what))\(cause)")
@@ -38,7 +38,7 @@ extension StoreError {
   static func poisons(_ result: Int32, systemErrno call: Int32) -> Bool {
     switch result & 0xFF {
     case SQLITE_IOERR:
-      !((result == SQLITE_IOERR_WRITE_ || result == SQLITE_IOERR_SHMSIZE_) && isNoSpace(call))
+      !((result == ioErrorWrite || result == ioErrorSharedMemorySize) && isNoSpace(call))
     case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_CANTOPEN, SQLITE_PROTOCOL: true
     default: false
     }
@@ -51,10 +51,10 @@ extension StoreError {
   }
 
   static func locked(_ path: String) -> StoreError {
-    StoreError(
-      .unavailable,
-      "\(path) has been locked by another program for more than \(Connection.busyMilliseconds / 1000) seconds; try again, or end that program")
+    StoreError(.unavailable, "\(path) is locked by another program for too long; try again, or end that program")
   }
+
+  static func closed(_ path: String) -> StoreError { StoreError(.unavailable, "\(path) is closed") }
 
   /// A file of the store that the operating system refused.
   static func file(_ error: SystemError, _ what: String) -> StoreError {
@@ -64,8 +64,8 @@ extension StoreError {
 }
 
 // Composed by macros, which Swift does not import.
-let SQLITE_IOERR_WRITE_ = SQLITE_IOERR | (3 << 8)
-let SQLITE_IOERR_SHMSIZE_ = SQLITE_IOERR | (19 << 8)
+let ioErrorWrite = SQLITE_IOERR | (3 << 8)
+let ioErrorSharedMemorySize = SQLITE_IOERR | (19 << 8)
 
 #if canImport(Glibc)
   import Glibc

@@ -37,7 +37,7 @@ struct StoreFile {
     case S_IFDIR: throw StoreError(.unavailable, "\(path) is a folder; name a file in it")
     default: throw StoreError(.unavailable, "\(path) is not a regular file")
     }
-    guard unsafe access(path, R_OK | W_OK) == 0 else {
+    guard unsafe faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 else {
       throw .file(.init(call: "access", errno: errno), "\(path) cannot be read and written")
     }
     guard let resolved = unsafe realpath(path, nil) else { throw .file(.init(call: "realpath", errno: errno), path) }

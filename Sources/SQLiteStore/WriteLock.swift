@@ -8,7 +8,10 @@ import POSIXSupport
 /// whatever its SQLite: a fixed one beside a faulty one must not wake the fault either. It also costs less than SQLite's own busy waiting.
 struct WriteLock: ~Copyable {
   /// The byte for the log's database, and that for the database of streamed text.
-  enum Part: Int { case log = 0, live = 1 }
+  enum Part: Int {
+    case log = 0
+    case live = 1
+  }
 
   private static let firstOwner = 16
 
@@ -37,7 +40,7 @@ struct WriteLock: ~Copyable {
   private static func anyNumber() -> Int { Int(Random.random128().0 >> 12) | 1 }
 
   /// Waits for the right to write.
-  borrowing func acquire(_ part: Part = .log, timeoutMilliseconds: Int = Connection.busyMilliseconds) throws(StoreError) {
+  borrowing func acquire(_ part: Part = .log, timeoutMilliseconds: Int) throws(StoreError) {
     let taken: Bool
     do throws(SystemError) {
       taken = try file.lock(byte: part.rawValue, timeoutMilliseconds: timeoutMilliseconds)

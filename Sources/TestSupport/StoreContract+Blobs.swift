@@ -88,7 +88,8 @@ extension StoreTrial {
   fileprivate func expectParts(of id: ULID, are whole: Bytes) throws {
     let n = whole.count
     let parts = [
-      (0, n), (0, 1), (0, n + 100), (1, n), (n / 2, 10), (n - 1, 1), (n - 1, 50), (n, 10), (n + 5, 10), (262_140, 10), (262_144, 262_144), (0, 0),
+      (0, n), (0, 1), (0, n + 100), (1, n), (n / 2, 10), (n - 1, 1), (n - 1, 50), (n, 10), (n + 5, 10), (262_140, 10), (262_144, 262_144),
+      (0, 0),
       (100, 300_000),
     ]
     for (offset, length) in parts where offset >= 0 {

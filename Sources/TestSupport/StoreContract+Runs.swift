@@ -16,6 +16,19 @@ extension StoreContract {
         try trial.create(1)
         try trial.expect(try trial.store.changedByOthers(), false)
       },
+      StoreCheck("opening a usable store again changes nothing, a closed one stays closed") { trial in
+        let summary = try trial.create(1)
+        let owner = trial.store.owner
+        try trial.store.reopen()
+        try trial.expect(trial.store.owner, owner)
+        try trial.expect(try trial.store.summary(of: summary.runID), summary)
+        try trial.expect(try trial.store.changedByOthers(), false)
+        trial.store.close()
+        do {
+          try trial.store.reopen()
+          throw StoreContractFailure(description: "a closed store was opened again")
+        } catch is StoreError {}
+      },
       StoreCheck("positions are told of the runs that exist") { trial in
         var first = try trial.create(1)
         let second = try trial.create(2)

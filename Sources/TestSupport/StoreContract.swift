@@ -98,7 +98,7 @@ package struct StoreTrial {
 
   /// Bytes that differ from place to place, so that no part can be taken for another.
   package static func pattern(_ count: Int, seed: Int = 1) -> Bytes {
-    var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1
+    var state = UInt64(bitPattern: Int64(seed)) &* 0x9E37_79B9_7F4A_7C15 | 1
     var buffer = ByteBuffer(capacity: count)
     for _ in 0..<count {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

@@ -217,7 +217,7 @@ class Msg:
 class RpcError(AssertionError):
     def __init__(self, error, msg=None):
         super().__init__(json.dumps(error)[:2000])
-        self.error, self.msg = error, msg
+        self.error, self.response = error, msg
         self.code = error.get("code")
         self.data = error.get("data") or {}
         self.kind = self.data.get("kind")
@@ -586,7 +586,10 @@ class Bridge:
 
     def _serve(self, msg):
         if msg.method == "ping":
-            self.respond(msg, {})
+            try:
+                self.respond(msg, {})
+            except OSError:
+                pass
             return
         if msg.method != "tool.invoke":
             return
@@ -665,8 +668,12 @@ class Bridge:
             self.sent.append((time.monotonic(), data[:2000]))
             view = memoryview(data)
             fd = self.proc.stdin.fileno()
-            while view:
-                view = view[os.write(fd, view[:1 << 20]):]
+            try:
+                while view:
+                    view = view[os.write(fd, view[:1 << 20]):]
+            except BrokenPipeError:
+                until(lambda: self.proc.poll() is not None, "the bridge to end after it closed its stdin", 2)
+                raise BrokenPipeError(f"the bridge is gone (exit {self.proc.poll()}): {bytes(self.stderr[-500:])!r}") from None
 
     def frame(self, body: bytes) -> bytes:
         if self.framing == "line":

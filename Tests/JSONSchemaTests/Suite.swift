@@ -1,4 +1,5 @@
 import JSON
+import Testing
 
 #if canImport(Glibc)
   import Glibc
@@ -81,5 +82,3 @@ enum Suite {
     return documents
   }()
 }
-
-import Testing

@@ -48,7 +48,8 @@ struct SuiteTests {
     for group in try Suite.groups(path) {
       let schema: JSONSchema
       do throws(SchemaError) {
-        schema = try JSONSchema(compiling: path.hasPrefix("tests/draft7/") ? asDraft07(group.schema) : group.schema, assertFormats: assertFormats, documents: Suite.remotes)
+        let source = path.hasPrefix("tests/draft7/") ? asDraft07(group.schema) : group.schema
+        schema = try JSONSchema(compiling: source, assertFormats: assertFormats, documents: Suite.remotes)
       } catch {
         if !take(group.description, nil, .refused(error.code)) { Issue.record("\(path): \(group.description): refused: \(error)") }
         continue
@@ -63,4 +64,3 @@ struct SuiteTests {
     #expect(open.map { "\($0.group): \($0.test ?? "")" } == [], "exceptions that did not come true")
   }
 }
-

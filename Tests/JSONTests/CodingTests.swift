@@ -49,12 +49,33 @@ private struct Agent: Codable, Equatable {
   }
 
   @Test func `a carried value that no pattern names has its exact bytes as well`() throws {
-    let text = #"{"name":"a","mode":"fast","tools":[{"name":"t","inputSchema":{"\u0061" : [1.0, "\/"]}},{"name":"u","inputSchema":7}],"state":"\u0041"}"#
+    let text =
+      #"{"name":"a","mode":"fast","tools":[{"name":"t","inputSchema":{"\u0061" : [1.0, "\/"]}},{"name":"u","inputSchema":7}],"state":"\u0041"}"#
     let agent = try decode(Agent.self, text)
     #expect(agent.tools.map(\.inputSchema) == [try value(#"{"\u0061" : [1.0, "\/"]}"#), try value("7")])
     #expect(agent.state == (try value(#""\u0041""#)))
     #expect(try decode([CarriedJSON].self, #"[ 1.0 , "\u0041", {"a" :1} ]"#) == [value("1.0"), value(#""\u0041""#), value(#"{"a" :1}"#)])
     #expect(try decode(CarriedJSON.self, " [1 ] ") == value("[1 ]"))
+  }
+
+  @Test func `carried values without a pattern are told apart where their names are one string`() throws {
+    struct Key: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+    struct Holder: Decodable {
+      let values: [CarriedJSON]
+      init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: Key.self)
+        values = try ["\u{E9}", "e\u{301}", "\u{FFFD}", "n", "t"].map { try members.decode(CarriedJSON.self, forKey: Key(stringValue: $0)) }
+      }
+    }
+    let text = #"{"\ud800":0,"e\u0301":[1.0],"\u00e9":[2],"\ufffd":"\u0041","n":null,"t":true,"x":{}}"#
+    let expected = try ["[2]", "[1.0]", #""\u0041""#, "null", "true"].map { try value($0) }
+    #expect(try decode(Holder.self, text).values == expected)
+    #expect(try decode([Holder].self, "[\(text)]", ["/*"]).map(\.values) == [expected])
   }
 
   @Test func `a type that reads a carried place gets the same value, with its names checked`() throws {
@@ -66,7 +87,9 @@ private struct Agent: Codable, Equatable {
     }
     let text = #"{"metadata":{"a":"1","b":"\u0000"},"count":3,"flag":true,"none":null}"#
     #expect(try decode(Holder.self, text, ["/*"]) == Holder(metadata: ["a": "1", "b": "\0"], count: 3, flag: true, none: nil))
-    #expect(refusal(Holder.self, #"{"metadata":{"a":"1","a":"2"},"count":3}"#, ["/*"], at: "/p") == "duplicateKey /p/metadata/a a member name is there twice")
+    #expect(
+      refusal(Holder.self, #"{"metadata":{"a":"1","a":"2"},"count":3}"#, ["/*"], at: "/p")
+        == "duplicateKey /p/metadata/a a member name is there twice")
     #expect(refusal(Holder.self, #"{"metadata":{"a":1},"count":3}"#, ["/*"], at: "/p") == "typeMismatch /p/metadata/a must be a string")
   }
 
@@ -79,15 +102,25 @@ private struct Agent: Codable, Equatable {
     (#"{"name":"a","mode":"fast","tools":{}}"#, "typeMismatch /p/tools must be an array"),
     (#"{"name":"a","mode":"fast","tools":[{"name":"x"},[]]}"#, "typeMismatch /p/tools/1 must be an object"),
     (#"{"name":"a","mode":"fast","tools":[{"name":"x"},{}]}"#, "missingMember /p/tools/1/name is required"),
-    (#"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":"5"}]}"#, "typeMismatch /p/tools/0/timeoutMilliseconds must be an integer"),
-    (#"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":5.5}]}"#, "typeMismatch /p/tools/0/timeoutMilliseconds must be an integer"),
-    (#"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":1e30}]}"#, "invalidValue /p/tools/0/timeoutMilliseconds is out of range"),
+    (
+      #"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":"5"}]}"#,
+      "typeMismatch /p/tools/0/timeoutMilliseconds must be an integer"
+    ),
+    (
+      #"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":5.5}]}"#,
+      "typeMismatch /p/tools/0/timeoutMilliseconds must be an integer"
+    ),
+    (
+      #"{"name":"a","mode":"fast","tools":[{"name":"x","timeoutMilliseconds":1e30}]}"#,
+      "invalidValue /p/tools/0/timeoutMilliseconds is out of range"
+    ),
     (#"{"name":"a","mode":"fast","tools":[],"strict":0}"#, "typeMismatch /p/strict must be true or false"),
     (#"{"name":"a","mode":"fast","tools":[],"temperature":"0"}"#, "typeMismatch /p/temperature must be a number"),
     (#"{"name":"a","mode":"fast","tools":[],"temperature":1e400}"#, "invalidValue /p/temperature is out of range"),
     (#"{"name":"a","mode":"fast","tools":[],"limits":{"a/b":"x"}}"#, "typeMismatch /p/limits/a~1b must be an integer"),
     (#"{"name":"a","name":"b","mode":"fast","tools":[]}"#, "duplicateKey /p/name a member name is there twice"),
-    ("[]", "typeMismatch /p must be an object"), ("null", "typeMismatch /p must be an object"), (#""""#, "typeMismatch /p must be an object"),
+    ("[]", "typeMismatch /p must be an object"), ("null", "typeMismatch /p must be an object"),
+    (#""""#, "typeMismatch /p must be an object"),
     ("1.5", "typeMismatch /p must be an object"),
   ])
   func `names the wrong or missing member by its pointer`(text: String, expected: String) {
@@ -99,7 +132,10 @@ private struct Agent: Codable, Equatable {
     #expect(try decode(Int.self, "-9223372036854775808") == .min)
     #expect(try decode(UInt64.self, "18446744073709551615") == .max)
     #expect(try decode([Int8].self, "[-128,127,1e2,-12.70e1]") == [-128, 127, 100, -127])
-    #expect(try decode([Int].self, "[0,-0,0e99999999999999999999,0.000,100e-2,12.50e1,9223372036854775807.0,0.1e1]") == [0, 0, 0, 0, 1, 125, .max, 1])
+    #expect(
+      try decode([Int].self, "[0,-0,0e99999999999999999999,0.000,100e-2,12.50e1,9223372036854775807.0,0.1e1]") == [
+        0, 0, 0, 0, 1, 125, .max, 1,
+      ])
     for text in ["9223372036854775808", "-9223372036854775809", "1e19", "1e99999999999999999999", "123456789012345678901234567890"] {
       #expect(refusal(Int.self, text) == "invalidValue  is out of range")
     }
@@ -114,7 +150,9 @@ private struct Agent: Codable, Equatable {
   @Test func `real numbers are read from their exact text`() throws {
     let texts = ["0.1", "1", "-0", "-0.0", "1e400", "5e-324", "1e-400", "18446744073709551615", "0.30000000000000004"]
     let read = texts.map { text in try? decode(Double.self, text) }
-    #expect(read.map { $0?.bitPattern } == [0.1, 1, -0.0, -0.0, nil, Double.leastNonzeroMagnitude, 0, 0x1p64, 0.30000000000000004].map { $0?.bitPattern })
+    #expect(
+      read.map { $0?.bitPattern }
+        == [0.1, 1, -0.0, -0.0, nil, Double.leastNonzeroMagnitude, 0, 0x1p64, 0.30000000000000004].map { $0?.bitPattern })
     #expect(try decode(Float.self, "0.1") == 0.1)
   }
 
@@ -123,14 +161,20 @@ private struct Agent: Codable, Equatable {
     let texts = ["", "\u{0}", "a\u{0}b", "\u{1}", "\u{1}s0", "\u{1}c0", "\u{FFFD}", "😀", long, "\\u0001", "\u{7F}"]
     let encoded = try JSONCoding.encode(texts)
     #expect(try JSONCoding.decode([String].self, from: encoded) == texts)
-    #expect(try decode([String].self, #"["\ud800","a\uDC00b","\u0001n0","\\u0000", "\ud83d\ude00"]"#) == ["\u{FFFD}", "a\u{FFFD}b", "\u{1}n0", "\\u0000", "😀"])
+    #expect(
+      try decode([String].self, #"["\ud800","a\uDC00b","\u0001n0","\\u0000", "\ud83d\ude00"]"#) == [
+        "\u{FFFD}", "a\u{FFFD}b", "\u{1}n0", "\\u0000", "😀",
+      ])
   }
 
   @Test func `names that jansson cannot hold or that look like a placeholder are found`() throws {
     let names = ["", "\u{0}", "a\u{0}b", "\u{1}", "\u{1}k0", "\u{1}k1", "\u{FFFD}", "😀", "ä", String(repeating: "n", count: 5000)]
     let values = Dictionary(uniqueKeysWithValues: zip(names, 1...))
     #expect(try JSONCoding.decode([String: Int].self, from: JSONCoding.encode(values)) == values)
-    #expect(try decode([String: Int].self, #"{"\u0001k0":1,"\u0061":2,"\ud800":3,"\u0001k1":4}"#) == ["\u{1}k0": 1, "a": 2, "\u{FFFD}": 3, "\u{1}k1": 4])
+    #expect(
+      try decode([String: Int].self, #"{"\u0001k0":1,"\u0061":2,"\ud800":3,"\u0001k1":4}"#) == [
+        "\u{1}k0": 1, "a": 2, "\u{FFFD}": 3, "\u{1}k1": 4,
+      ])
     #expect(try decode(Agent.self, #"{"n\u0061me":"x","mode":"fast","tools":[]}"#).name == "x")
   }
 
@@ -146,8 +190,10 @@ private struct Agent: Codable, Equatable {
       var b: CarriedJSON
     }
     #expect(try decode(Holder.self, text, ["/b"], limits: JSONLimits(maxNodes: 5)).b == value("[1,2,3]"))
-    #expect(failure { () throws(JSONError) in _ = try decode(Holder.self, text, ["/b"], limits: JSONLimits(maxNodes: 4)) }?.code == .tooManyNodes)
-    #expect(failure { () throws(JSONError) in _ = try decode([Int].self, "[[[1]]]", limits: JSONLimits(maxDepth: 2)) }?.code == .typeMismatch)
+    #expect(
+      failure { () throws(JSONError) in _ = try decode(Holder.self, text, ["/b"], limits: JSONLimits(maxNodes: 4)) }?.code == .tooManyNodes)
+    #expect(
+      failure { () throws(JSONError) in _ = try decode([Int].self, "[[[1]]]", limits: JSONLimits(maxDepth: 2)) }?.code == .typeMismatch)
   }
 
   @Test func `any value can be read whole`() throws {
@@ -203,9 +249,10 @@ private struct Agent: Codable, Equatable {
         #expect(try list.decode(Int.self) == 1)
         #expect(try list.decodeNil())
         #expect(list.isAtEnd)
-        #expect(failure { () throws(JSONError) in
-          do { _ = try list.decode(Int.self) } catch let error as JSONError { throw error } catch {}
-        }?.summary == "missingMember /list/2 is required")
+        #expect(
+          failure { () throws(JSONError) in
+            do { _ = try list.decode(Int.self) } catch let error as JSONError { throw error } catch {}
+          }?.summary == "missingMember /list/2 is required")
         #expect(members.codingPath.isEmpty)
         try super.init(from: members.superDecoder())
       }
@@ -241,7 +288,8 @@ private struct Agent: Codable, Equatable {
       limits: ["z": 1, "a": 2], temperature: 0.1, strict: nil, state: nil)
     #expect(
       try text(agent)
-        == #"{"name":"a\"\n\u0001é","mode":"fast","tools":[{"name":"t","inputSchema":{"b":1.0, "a":2}}],"limits":{"a":2,"z":1},"temperature":0.1}"#)
+        == #"{"name":"a\"\n\u0001é","mode":"fast","tools":[{"name":"t","inputSchema":{"b":1.0, "a":2}}],"limits":{"a":2,"z":1},"temperature":0.1}"#
+    )
   }
 
   @Test func `every kind of value is written as JSON`() throws {
@@ -286,7 +334,8 @@ private struct Agent: Codable, Equatable {
     struct Own: Encodable {
       func encode(to encoder: any Encoder) throws { throw JSONError(.invalidValue, "must be even") }
     }
-    #expect(failure { () throws(JSONError) in _ = try text(["a": [1, Double.nan]]) }?.summary == "invalidValue /a/1 is not a finite number")
+    #expect(
+      failure { () throws(JSONError) in _ = try text(["a": [1, Double.nan]]) }?.summary == "invalidValue /a/1 is not a finite number")
     #expect(failure { () throws(JSONError) in _ = try text(["a/b": Refusing()]) }?.summary == "invalidValue /a~1b cannot be encoded")
     #expect(failure { () throws(JSONError) in _ = try text([Own()]) }?.summary == "invalidValue /0 must be even")
   }

@@ -9,7 +9,7 @@ import SQLiteStore
 #endif
 
 /// An empty folder of a test's own, removed with all that is in it at the end.
-final class Folder {
+final class Folder: Sendable {
   let path: String
 
   init() throws {
@@ -25,9 +25,9 @@ final class Folder {
   deinit { Folder.remove(path) }
 
   private static func remove(_ path: String) {
-    if unlink(path) == 0 { return }
+    if unsafe unlink(path) == 0 { return }
     for name in names(in: path) { remove(path + "/" + name) }
-    rmdir(path)
+    _ = unsafe rmdir(path)
   }
 
   static func names(in path: String) -> [String] {

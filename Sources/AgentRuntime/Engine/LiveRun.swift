@@ -74,4 +74,4 @@ package struct RunAnswer: Sendable {
 }
 
 /// Called on the engine's thread.
-package typealias RunReply = @Sendable (Result<RunAnswer, RuntimeError>) -> Void
+package typealias RunReply = (Result<RunAnswer, RuntimeError>) -> Void

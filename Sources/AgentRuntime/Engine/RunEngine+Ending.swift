@@ -52,3 +52,24 @@ extension RunEngine {
 
   package func close() { store.close() }
 }
+
+/// Taking up runs that nobody drives any more (`serve --adopt`).
+extension RunEngine {
+  /// Now, and every second from now on.
+  package func adoptOrphans() {
+    guard !isEnding else { return }
+    do throws(RuntimeError) {
+      for runID in try read({ () throws(StoreError) in try store.orphans() }) where drivenCount < limits.maxConcurrentRuns { adopt(runID) }
+    } catch { host.log("orphaned runs could not be looked for: \(error.message)") }
+    _ = after(milliseconds: 1000) { [unowned self] in adoptOrphans() }
+  }
+
+  private func adopt(_ runID: ULID) {
+    var resumption = RunMachine.Resumption()
+    resumption.delivery = .pause
+    resumption.cause = .recovery
+    resume(runID, resumption, wait: false, waiting: { _ in }) { [host] result in
+      if case .failure(let error) = result { host.log("run \(runID) could not be taken up: \(error.message)") }
+    }
+  }
+}

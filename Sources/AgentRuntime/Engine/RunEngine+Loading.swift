@@ -43,7 +43,8 @@ extension RunEngine {
           }
           state = try RunState(runID: runID, start: start, at: time)
         } else {
-          try state?.apply(event, at: time ?? state?.updatedAt ?? Timestamp(milliseconds: 0))
+          let before = state?.updatedAt ?? Timestamp(milliseconds: 0)
+          try state?.apply(event, at: time ?? before)
         }
         position = record.position
         if record.position > keepingAfter { kept.append(record) }
@@ -121,10 +122,6 @@ extension RunStore {
     }
     let stored = try blobBytes(reference.id, offset: 0, length: bytes)
     guard type == .string else { return CarriedJSON(trusted: stored) }
-    var quoted = ByteBuffer(capacity: stored.count + 2)
-    quoted.append(0x22)
-    quoted.append(stored)
-    quoted.append(0x22)
-    return CarriedJSON(trusted: quoted.finish())
+    return CarriedJSON(quoting: stored)
   }
 }

@@ -23,31 +23,32 @@ extension RunEngine {
     state.outcome(own: store.owner) { isAlive($0) }
   }
 
-  package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [RunOutcome], more: ULID?) {
-    var page: [RunOutcome] = []
+  package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [Details], more: ULID?) {
+    var page: [Details] = []
     var query = query
     let wanted = query.limit
     query.limit = wanted + 1
     while true {
       let rows = try read { () throws(StoreError) in try store.runs(matching: query) }
       for row in rows {
-        if page.count == wanted { return (page, page.last?.runID) }
-        let outcome = try outcome(of: row)
-        if driver == nil || outcome.driver == driver { page.append(outcome) }
+        if page.count == wanted { return (page, page.last?.outcome.runID) }
+        let details = try details(of: row)
+        if driver == nil || details.outcome.driver == driver { page.append(details) }
       }
       guard rows.count == query.limit, let last = rows.last else { return (page, nil) }
       query.before = last.runID
     }
   }
 
-  private func outcome(of row: RunSummary) throws(RuntimeError) -> RunOutcome {
-    do throws(RuntimeError) { return outcome(of: try glance(row.runID)) } catch {
+  private func details(of row: RunSummary) throws(RuntimeError) -> Details {
+    do throws(RuntimeError) { return try details(of: row.runID) } catch {
       guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
       // Its log has records that this version does not know: the row says what can be said.
       let driver: RunOutcome.Driver = row.owner.map { isAlive($0) ? ($0 == store.owner ? .own : .other) : .none } ?? .none
-      return RunOutcome(
+      let outcome = RunOutcome(
         runID: row.runID, status: row.status, driver: driver, stopReason: nil, answer: nil, structuredAnswer: nil, pendingCalls: [],
         usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata)
+      return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
     }
   }
 
@@ -91,20 +92,5 @@ extension RunEngine {
       try store.observe(runID, wanted)
       if wanted { observing.insert(runID) } else { observing.remove(runID) }
     } catch { host.log("streamed text of run \(runID) from other processes is not available: \(error.message)") }
-  }
-
-  // MARK: Blobs
-
-  package func blob(_ id: ULID) throws(RuntimeError) -> (type: BlobType, bytes: Int) {
-    guard let found = try read({ () throws(StoreError) in try store.blob(id) }) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
-    return found
-  }
-
-  package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(RuntimeError) -> Bytes {
-    try read { () throws(StoreError) in try store.blobBytes(id, offset: offset, length: length) }
-  }
-
-  package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(RuntimeError) -> Int {
-    try read { () throws(StoreError) in try store.appendToBlob(id, type: type, chunk: chunk, last: last) }
   }
 }

@@ -266,3 +266,23 @@ extension RuntimeError {
   /// The run that the details name.
   var runID: ULID? { details.first { $0.name == "runId" }?.value.stringValue.flatMap(ULID.init) }
 }
+
+extension RunEngine {
+  /// - Throws: `tool.invalidSchema` for a schema of the run's tools that is none.
+  package func checkSchemas(ofParams json: CarriedJSON) throws(RuntimeError) {
+    let params = try RunParams(reading: json)
+    try RunAdmission.checkSchemas(of: (params.agent.tools ?? []) + params.tools, with: schemas)
+    guard let schema = params.outputSchema else { return }
+    do throws(RuntimeError) { _ = try schemas.schema(schema) } catch {
+      throw RuntimeError(.invalidParams, error.message, pointer: "/outputSchema" + (error.pointer ?? ""))
+    }
+  }
+
+  package func checkSchemas(ofTools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
+    let tools = try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths)
+    try RunAdmission.checkSchemas(of: tools, with: schemas)
+  }
+
+  /// False for a run that this process has in memory and that has not ended.
+  package func hasEndedOrIsUnknown(_ runID: ULID) -> Bool { live[runID]?.state.status.hasEnded ?? true }
+}

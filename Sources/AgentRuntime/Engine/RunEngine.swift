@@ -20,6 +20,8 @@ package final class RunEngine {
   let limits: Limits
   /// Set once, before the first input.
   package weak var parent: (any Parent)?
+  /// Called at the end of a turn after which no run is at work.
+  package var whenIdle: (() -> Void)?
 
   var live: [ULID: LiveRun] = [:]
   private var dirty: [LiveRun] = []
@@ -37,6 +39,10 @@ package final class RunEngine {
   var touched: Set<ULID> = []
   var isTicking = false
   let liveText = LiveText()
+  /// Where the text of string blobs stands that clients read: a few, the last used last.
+  var blobTexts: [BlobText] = []
+  /// Bytes of the text of blobs that the client is building.
+  var unfinishedTexts: [ULID: Int] = [:]
   private var storeHasFailed = false
 
   package init(
@@ -59,6 +65,7 @@ package final class RunEngine {
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
     commit()
+    if let whenIdle, isIdle { whenIdle() }
     return timers.nextDue
   }
 

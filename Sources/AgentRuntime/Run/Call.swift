@@ -67,3 +67,17 @@ package enum TranscriptEntry: Sendable, Equatable {
   case said([ContentBlock])
   case tool(callID: ULID, name: String, result: ToolResult, maxBytes: Int)
 }
+
+extension TranscriptEntry {
+  /// Bytes of its values.
+  package var byteCount: Int {
+    switch self {
+    case .user(let blocks), .said(let blocks):
+      var result = ToolResult()
+      result.content = blocks
+      return result.byteCount
+    case .assistant(let message): return message.calls.reduce(message.text.wire.bytes.count) { $0 + $1.arguments.wire.bytes.count }
+    case .tool(_, _, let result, _): return result.byteCount
+    }
+  }
+}

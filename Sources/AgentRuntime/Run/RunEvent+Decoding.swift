@@ -26,7 +26,7 @@ extension RunEvent {
     case "run.started":
       guard let claim = Claim(reading: hidden), let params = hidden["params"] else { return nil }
       self = .started(
-        RunStart(
+        RunBeginning(
           input: StoredValue(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
           warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? []))

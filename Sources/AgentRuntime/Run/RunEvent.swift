@@ -4,7 +4,7 @@ package import JSON
 ///
 /// The first group stands on the wire as `run.event`; the second is the runtime's own.
 package enum RunEvent: Sendable, Equatable {
-  case started(RunStart)
+  case started(RunBeginning)
   case modelStarted(messageID: ULID, continuation: Bool)
   case modelRetried(messageID: ULID, attempt: Int, reason: String, retryAfterMilliseconds: Int)
   case modelCompleted(ModelMessage)
@@ -43,7 +43,7 @@ package struct Claim: Sendable, Equatable {
 }
 
 /// The beginning of a run: what it was asked, and all that it needs to go on anywhere.
-package struct RunStart: Sendable, Equatable {
+package struct RunBeginning: Sendable, Equatable {
   /// As it was given; long, it is a blob.
   package var input: StoredValue
   /// The params of `run.start` without the input and without what only concerns the asking connection.

@@ -62,7 +62,7 @@ package struct RunMachine {
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
-    let start = RunStart(
+    let start = RunBeginning(
       input: spiller.store(.inline(input)), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
       warnings: warnings)
     state = try RunState(runID: runID, start: start, at: context.now)

@@ -65,7 +65,7 @@ package struct RunState: Sendable {
 
   /// Begins the fold: the first record of every log is `run.started`.
   /// - Throws: what is wrong with the stored agent or tools, when another version wrote them.
-  package init(runID: ULID, start: RunStart, at time: Timestamp) throws(RuntimeError) {
+  package init(runID: ULID, start: RunBeginning, at time: Timestamp) throws(RuntimeError) {
     self.runID = runID
     createdAt = time
     updatedAt = time

@@ -79,7 +79,7 @@ package struct BlobSpiller: Sendable {
     return .blob(BlobReference(id: id, type: .string, bytes: bytes, preview: literal.stringPrefix(characters: Self.previewCharacters)))
   }
 
-  private static func preview(_ text: Bytes) -> String {
+  static func preview(_ text: Bytes) -> String {
     let head = text[0..<min(text.count, 4 * previewCharacters)].string
     return String(String.UnicodeScalarView(head.unicodeScalars.prefix(previewCharacters)))
   }

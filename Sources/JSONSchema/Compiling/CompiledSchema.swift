@@ -67,7 +67,8 @@ struct Rule: Sendable {
     switch check {
     case .type: 0
     case .constant, .enumeration: 1
-    case .reference, .dynamicReference, .allOf, .anyOf, .oneOf, .not, .condition, .dependentSchemas, .members, .names, .elements, .contains: 3
+    case .reference, .dynamicReference, .allOf, .anyOf, .oneOf, .not, .condition, .dependentSchemas: 3
+    case .members, .names, .elements, .contains: 3
     case .unevaluatedItems, .unevaluatedProperties: 4
     default: 2
     }
@@ -79,25 +80,36 @@ enum Check: Sendable {
   case type(Kinds)
   case constant(Value)
   case enumeration(Enumeration)
-  case minimum(Number), maximum(Number), exclusiveMinimum(Number), exclusiveMaximum(Number)
+  case minimum(Number)
+  case maximum(Number)
+  case exclusiveMinimum(Number)
+  case exclusiveMaximum(Number)
   case multipleOf(Divisor)
-  case minLength(Int), maxLength(Int)
+  case minLength(Int)
+  case maxLength(Int)
   case pattern(Pattern)
   case format(Format)
-  case minItems(Int), maxItems(Int), uniqueItems
-  case minProperties(Int), maxProperties(Int)
+  case minItems(Int)
+  case maxItems(Int)
+  case uniqueItems
+  case minProperties(Int)
+  case maxProperties(Int)
   case required([ExactString])
   case dependentRequired([(name: ExactString, others: [ExactString])])
   case reference(Int)
   case dynamicReference(anchor: ExactString, fallback: Int)
-  case allOf([Int]), anyOf([Int]), oneOf([Int]), not(Int)
+  case allOf([Int])
+  case anyOf([Int])
+  case oneOf([Int])
+  case not(Int)
   case condition(condition: Int, then: Int?, otherwise: Int?)
   case dependentSchemas([(name: ExactString, schema: Int)])
   case members(MemberRules)
   case names(Int)
   case elements(ElementRules)
   case contains(schema: Int, least: Int, most: Int?)
-  case unevaluatedItems(Int), unevaluatedProperties(Int)
+  case unevaluatedItems(Int)
+  case unevaluatedProperties(Int)
 
   /// The subschemas that look at the same value as this one.
   var inPlace: [Int] {
@@ -118,6 +130,8 @@ struct Enumeration: Sendable {
   private let strings: Set<ExactString>
   private let longest: Int
   private let others: [Value]
+  /// What `contains` costs, in steps.
+  let weight: Int
 
   init(_ values: [Value]) {
     self.values = values
@@ -129,10 +143,8 @@ struct Enumeration: Sendable {
     self.strings = strings
     self.others = others
     longest = strings.map(\.utf8Count).max() ?? 0
+    weight = 1 + others.reduce(0) { $0 + $1.weight }
   }
-
-  /// What `contains` costs, in steps.
-  var weight: Int { 1 + others.reduce(0) { $0 + $1.weight } }
 
   func contains(_ value: Value) -> Bool {
     if case .string(let text) = value { return text.utf8Count <= longest && strings.contains(text) }

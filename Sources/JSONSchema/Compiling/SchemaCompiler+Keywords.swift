@@ -57,8 +57,8 @@ extension SchemaCompiler {
     var kinds: Kinds = []
     for name in names {
       guard case .string(let text) = name, let kind = Kinds(named: text.text) else {
-        throw SchemaError(
-          .invalidSchema, at: pointer(place, "type"), "type must be one of string, number, integer, boolean, object, array, null, or an array of them")
+        let message = "type must be one of string, number, integer, boolean, object, array, null, or an array of them"
+        throw SchemaError(.invalidSchema, at: pointer(place, "type"), message)
       }
       kinds.formUnion(kind)
     }
@@ -83,18 +83,22 @@ extension SchemaCompiler {
   }
 
   private mutating func pattern(_ source: String, _ place: Int, _ tokens: String...) throws(SchemaError) -> Pattern {
+    func at() -> String { locations.pointer(to: place) + tokens.map { "/" + JSONPointer.escape($0) }.joined() }
     do throws(PatternError) {
-      return try Pattern(source)
+      let pattern = try Pattern(source)
+      patternBytes += pattern.size
+      if patternBytes <= Self.mostPatternBytes { return pattern }
     } catch {
-      let at = locations.pointer(to: place) + tokens.map { "/" + JSONPointer.escape($0) }.joined()
-      throw SchemaError(.invalidPattern, at: at, "not a regular expression of ECMA-262 that can be used: \(error.message)")
+      throw SchemaError(.invalidPattern, at: at(), "not a regular expression of ECMA-262 that can be used: \(error.message)")
     }
+    throw SchemaError(.tooLarge, at: at(), "the patterns of the schema take more than \(Self.mostPatternBytes) bytes when compiled")
   }
 
   private mutating func numberCheck(_ keyword: String, _ value: Value, _ place: Int) throws(SchemaError) -> Check {
     guard case .number(let number) = value else {
       if case .bool = value, keyword.hasPrefix("exclusive") {
-        throw SchemaError(.invalidSchema, at: pointer(place, keyword), "\(keyword) must be a number: the booleans of draft-04 are not understood")
+        let message = "\(keyword) must be a number: the booleans of draft-04 are not understood"
+        throw SchemaError(.invalidSchema, at: pointer(place, keyword), message)
       }
       throw wrong(place, keyword, "a number", value)
     }
@@ -134,6 +138,11 @@ extension SchemaCompiler {
       throw SchemaError(.invalidSchema, at: pointer(place, keyword), "\(keyword) must be an integer of at least 0")
     }
     return count
+  }
+
+  private mutating func count(_ keyword: String, in members: Members, _ place: Int) throws(SchemaError) -> Int? {
+    guard let value = members[ExactString(keyword)] else { return nil }
+    return try count(keyword, value, place)
   }
 
   // MARK: - Applicators
@@ -179,8 +188,8 @@ extension SchemaCompiler {
     case "prefixItems", "items": return try elementRules(keyword, value, members, node)
     case "contains":
       return .contains(
-        schema: subschema(node, keyword), least: try members["minContains"].map { value throws(SchemaError) in try count("minContains", value, place) } ?? 1,
-        most: try members["maxContains"].map { value throws(SchemaError) in try count("maxContains", value, place) })
+        schema: subschema(node, keyword), least: try count("minContains", in: members, place) ?? 1,
+        most: try count("maxContains", in: members, place))
     case "unevaluatedItems":
       tracksEvaluated = true
       return .unevaluatedItems(subschema(node, keyword))
@@ -218,7 +227,9 @@ extension SchemaCompiler {
   }
 
   private mutating func elementRules(_ keyword: String, _ value: Value, _ members: Members, _ node: Int) throws(SchemaError) -> Check? {
-    if keyword == "prefixItems" { return try .elements(ElementRules(prefix: subschemas(node, keyword, value), rest: restOfElements(members, node))) }
+    if keyword == "prefixItems" {
+      return try .elements(ElementRules(prefix: subschemas(node, keyword, value), rest: restOfElements(members, node)))
+    }
     guard case .array(let elements) = value else {
       return members["prefixItems"] == nil ? .elements(ElementRules(rest: subschema(node, keyword))) : nil
     }

@@ -37,6 +37,9 @@ extension SchemaCompiler {
       throw SchemaError(.invalidSchema, at: pointer(place, "$id"), "$id must not have a fragment: use $anchor")
     }
     uri.fragment = nil
+    guard uri.document.utf8.count <= Self.longestURI else {
+      throw SchemaError(.tooLarge, at: pointer(place, "$id"), "$id is longer than \(Self.longestURI) bytes")
+    }
     let name = ExactString(uri.document)
     if let other = resourceNamed[name], resources[other].root != node {
       throw SchemaError(.invalidSchema, at: pointer(place, "$id"), "two schemas are called \(Words.quote(uri.document))")
@@ -54,9 +57,10 @@ extension SchemaCompiler {
   private mutating func add(anchor: String, _ node: Int, _ keyword: String) throws(SchemaError) {
     let place = nodes[node].location
     let first = anchor.unicodeScalars.first
-    guard let first, first.isASCIILetter || first == "_", anchor.unicodeScalars.allSatisfy({ $0.isASCIIWord || "-.:".unicodeScalars.contains($0) })
-    else {
-      throw SchemaError(.invalidSchema, at: pointer(place, keyword), "an anchor is a letter followed by letters, digits, '-', '_', '.' and ':'")
+    let isPlain = anchor.unicodeScalars.allSatisfy { $0.isASCIIWord || "-.:".unicodeScalars.contains($0) }
+    guard let first, first.isASCIILetter || first == "_", isPlain else {
+      let message = "an anchor is a letter followed by letters, digits, '-', '_', '.' and ':'"
+      throw SchemaError(.invalidSchema, at: pointer(place, keyword), message)
     }
     let name = ExactString(anchor)
     if let other = resources[nodes[node].resource].anchors.updateValue(node, forKey: name), other != node {
@@ -71,6 +75,9 @@ extension SchemaCompiler {
     let place = pointer(nodes[node].location, keyword)
     func unresolved(_ why: String) -> SchemaError {
       SchemaError(.unresolvedReference, at: place, "\(keyword) \(Words.quote(reference)) \(why)")
+    }
+    guard reference.utf8.count <= Self.longestURI else {
+      throw SchemaError(.tooLarge, at: place, "\(keyword) is longer than \(Self.longestURI) bytes")
     }
     let uri = resources[nodes[node].resource].base.resolving(reference)
     let resource: Int
@@ -176,7 +183,8 @@ extension SchemaCompiler {
           stack.removeLast()
           if let below = stack.last { heights[below.node] = max(heights[below.node], heights[top.node] + 1) }
           guard heights[top.node] <= Self.longestChain else {
-            throw SchemaError(.tooLarge, at: pointer(nodes[top.node].location), "more than \(Self.longestChain) subschemas hold the same value")
+            let message = "more than \(Self.longestChain) subschemas inside one another look at the same value"
+            throw SchemaError(.tooLarge, at: pointer(nodes[top.node].location), message)
           }
           continue
         }

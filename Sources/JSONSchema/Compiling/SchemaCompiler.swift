@@ -8,6 +8,10 @@ struct SchemaCompiler {
   static let deepest = 128
   static let mostSubschemas = 20_000
   static let mostValues = 500_000
+  /// Bytes in the compiled form of all patterns: a few characters such as `(?:(?:ab|c){30}){30}` make tens of kilobytes of it.
+  static let mostPatternBytes = 8_388_608
+  /// Bytes in a `$ref`, and in what an `$id` resolves to.
+  static let longestURI = 4096
 
   /// What a node is compiled from.
   struct Source {
@@ -30,6 +34,7 @@ struct SchemaCompiler {
   /// The root value of each document, by its root location.
   var roots: [Int: Value] = [:]
   var tracksEvaluated = false
+  var patternBytes = 0
 
   static func compile(
     _ schema: CarriedJSON, assertFormats: Bool, documents: [String: CarriedJSON]
@@ -55,7 +60,7 @@ struct SchemaCompiler {
   mutating func addDocument(_ schema: CarriedJSON, base: String, prefix: String) throws(SchemaError) -> Int {
     let value: Value
     do throws(ValueError) {
-      value = try ValueParser.parse(schema, mostValues: Self.mostValues).value
+      value = try ValueParser.parse(schema, mostValues: Self.mostValues)
     } catch {
       switch error.reason {
       case .tooDeep: throw SchemaError(.tooLarge, at: "", "the schema is nested deeper than \(ValueParser.deepest) levels")
@@ -126,7 +131,8 @@ struct SchemaCompiler {
     let place = nodes[node].location
     for (keyword, value) in members.all {
       guard let role = Vocabulary.role(of: keyword.text) else {
-        throw SchemaError(.unknownKeyword, at: pointer(place, keyword.text), "the keyword \(Words.quote(keyword.text)) is not known and would be ignored")
+        let message = "the keyword \(Words.quote(keyword.text)) is not known and would be ignored"
+        throw SchemaError(.unknownKeyword, at: pointer(place, keyword.text), message)
       }
       switch (role, value) {
       case (.schema, _): try index(value, under: node, keyword, nil, depth)

@@ -1,7 +1,7 @@
 /// A URI reference cut into its parts, and the resolution of one against another.
 ///
 /// Source: RFC 3986, appendix B and section 5.2. Nothing is normalised beyond dot segments, which is what `$id` and `$ref` need.
-struct URIReference: Hashable, Sendable {
+struct URIReference: Sendable {
   var scheme: String?
   var authority: String?
   var path: String

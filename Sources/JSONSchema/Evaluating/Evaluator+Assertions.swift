@@ -60,7 +60,7 @@ extension Evaluator {
       fail(node, rule.keyword) { "\($0) must be at most \(Words.count(limit, "character")) long, but has \(count)" }
     case .pattern(let pattern):
       if matches(pattern, text, node, rule.keyword) { return true }
-      if stopped == nil { fail(node, rule.keyword) { "\($0) must match the pattern \(Words.clip(pattern.source))" } }
+      if stopped == nil { fail(node, rule.keyword) { "\($0) must match the pattern \(Words.plain(Words.clip(pattern.source)))" } }
     case .format(let format):
       guard spend(text.utf8Count / 16) else { return false }
       if format.accepts(text) { return true }

@@ -17,9 +17,17 @@ extension Evaluator {
   ) {
     guard collecting, failures.count < JSONSchema.mostFailures else { return }
     let pointer = instancePointer
-    let schemaPointer = schema.pointer(to: node.location) + (keyword.map { "/" + JSONPointer.escape($0) } ?? "")
-    let failure = SchemaFailure(instancePointer: pointer, schemaPointer: schemaPointer, message: words(subject ?? Words.place(pointer)))
-    failures.append(Failure(failure: failure, depth: path.count, kinds: kinds, options: options))
+    let message = words(subject ?? Words.place(pointer))
+    // Words cost too: `anyOf` may gather thousands of failures, and a name may be long.
+    guard spend((pointer.utf8.count + message.utf8.count) / 8) else { return }
+    failures.append(
+      Failure(
+        instancePointer: pointer, location: node.location, keyword: keyword, message: message, depth: path.count, kinds: kinds,
+        options: options))
+  }
+
+  func pointer(_ location: Int, _ keyword: String?) -> String {
+    schema.pointer(to: location) + (keyword.map { "/" + JSONPointer.escape($0) } ?? "")
   }
 
   /// Runs `body` where nobody is interested in why.
@@ -59,7 +67,7 @@ extension Evaluator {
       }
     }
     let best = attempts.min { distance($0) < distance($1) } ?? []
-    let words = best.prefix(3).map(\.failure.message).joined(separator: "; ")
+    let words = Words.clip(best.prefix(3).map(\.message).joined(separator: "; "), to: Words.longestQuotation)
     fail(node, keyword) { subject in
       "\(subject) fits none of the \(attempts.count) allowed forms" + (words.isEmpty ? "" : "; the closest one says: \(words)")
     }

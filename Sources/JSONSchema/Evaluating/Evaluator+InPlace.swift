@@ -3,7 +3,9 @@ extension Evaluator {
   mutating func holdsInPlace(_ rule: Rule, _ node: SchemaNode, _ value: Value, _ evaluated: inout Evaluated) -> Bool {
     switch rule.check {
     case .reference(let target): return fits(target, value, &evaluated)
-    case .dynamicReference(let anchor, let fallback): return fits(dynamicTarget(anchor) ?? fallback, value, &evaluated)
+    case .dynamicReference(let anchor, let fallback):
+      guard spend(scope.count) else { return false }
+      return fits(dynamicTarget(anchor) ?? fallback, value, &evaluated)
     case .allOf(let branches):
       var fitsAll = true
       for branch in branches where !fits(branch, value, &evaluated) {
@@ -21,7 +23,7 @@ extension Evaluator {
     case .condition(let condition, let then, let otherwise):
       var seen = Evaluated()
       if quietly({ $0.fits(condition, value, &seen) }) {
-        evaluated.merge(seen)
+        absorb(seen, into: &evaluated)
         return then.map { fits($0, value, &evaluated) } ?? true
       }
       return otherwise.map { fits($0, value, &evaluated) } ?? true
@@ -59,7 +61,7 @@ extension Evaluator {
         fitsAny = true
         // What the other branches would evaluate matters only to `unevaluated…`.
         guard schema.tracksEvaluated else { return true }
-        evaluated.merge(seen)
+        absorb(seen, into: &evaluated)
       } else if !fitsAny {
         attempts.append(failures)
       }
@@ -82,11 +84,13 @@ extension Evaluator {
         continue
       }
       if let found {
-        fail(node, rule.keyword) { "\($0) must fit exactly one of the \(branches.count) allowed forms, but fits number \(found + 1) and number \(number + 1)" }
+        fail(node, rule.keyword) {
+          "\($0) must fit exactly one of the \(branches.count) allowed forms, but fits number \(found + 1) and number \(number + 1)"
+        }
         return false
       }
       found = number
-      evaluated.merge(seen)
+      absorb(seen, into: &evaluated)
     }
     if found == nil { failBranches(node, rule.keyword, attempts) }
     return found != nil

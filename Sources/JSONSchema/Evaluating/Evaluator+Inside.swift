@@ -5,7 +5,7 @@ extension Evaluator {
     case .members(let rules): return holds(rules, node, members, &evaluated)
     case .names(let names): return fitsNames(names, rule, node, members)
     case .unevaluatedProperties(let rest):
-      guard !evaluated.allMembers else { return true }
+      guard !evaluated.allMembers, spend(members.count) else { return stopped == nil }
       var fitsAll = true
       for (place, member) in members.all.enumerated() where !evaluated.members.contains(place) {
         if fitsRest(rest, member, node, rule.keyword, []) { continue }
@@ -21,7 +21,7 @@ extension Evaluator {
   private mutating func holds(_ rules: MemberRules, _ node: SchemaNode, _ members: Members, _ evaluated: inout Evaluated) -> Bool {
     var fitsAll = true
     for (place, member) in members.all.enumerated() {
-      guard spend(1) else { return false }
+      guard spend(1 + member.name.utf8Count / 64) else { return false }
       var isNamed = false
       var fitsHere = true
       if let schema = rules.named[member.name] {
@@ -56,7 +56,9 @@ extension Evaluator {
   }
 
   /// A member that no other rule names: where none is allowed, the failure says which are.
-  private mutating func fitsRest(_ rest: Int, _ member: Members.Member, _ node: SchemaNode, _ keyword: String, _ names: [ExactString]) -> Bool {
+  private mutating func fitsRest(
+    _ rest: Int, _ member: Members.Member, _ node: SchemaNode, _ keyword: String, _ names: [ExactString]
+  ) -> Bool {
     guard case .never = schema.nodes[rest].body else { return fits(rest, member) }
     guard spend(1) else { return false }
     fail(node, keyword) { subject in
@@ -67,10 +69,11 @@ extension Evaluator {
 
   private mutating func fitsNames(_ names: Int, _ rule: Rule, _ node: SchemaNode, _ members: Members) -> Bool {
     var fitsAll = true
+    let place = collecting ? Words.place(instancePointer) : ""
     for member in members.all {
-      guard spend(1) else { return false }
+      guard spend(1 + member.name.utf8Count / 64) else { return false }
       let about = subject
-      if collecting { subject = "the name \(Words.quote(member.name.text)) at \(Words.place(instancePointer))" }
+      if collecting { subject = "the name \(Words.quote(member.name.text)) at \(place)" }
       defer { subject = about }
       var inside = Evaluated()
       if fits(names, .string(member.name), &inside) { continue }

@@ -4,19 +4,30 @@ import JSON
 enum Words {
   /// Where names and patterns are cut in a message, in characters.
   static let longest = 120
+  /// Where messages are cut that are part of another one.
+  static let longestQuotation = 600
   static let mostOptions = 20
 
-  static func clip(_ text: String) -> String {
-    text.utf8.count <= longest ? text : String(text.prefix(longest)) + "…"
+  /// The text, or its first characters when it is long. By code points: a single character of Swift can be of any length.
+  static func clip(_ text: String, to limit: Int = longest) -> String {
+    guard text.utf8.count > limit else { return text }
+    return String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit))) + "…"
   }
 
   /// `text` in quotes, as JSON writes it.
   static func quote(_ text: String) -> String { CarriedJSON(string: clip(text)).bytes.string }
 
-  /// A pointer as messages show it: the root as "/".
+  /// A pointer as messages show it: the root as "/", the middle of a long one left out, and nothing that could break a line.
   static func place(_ pointer: String) -> String {
     guard !pointer.isEmpty else { return "/" }
-    return pointer.utf8.count <= 2 * longest ? pointer : String(pointer.prefix(longest)) + "…" + String(pointer.suffix(longest))
+    guard pointer.utf8.count > 2 * longest else { return plain(pointer) }
+    return plain(clip(pointer)) + plain(String(String.UnicodeScalarView(pointer.unicodeScalars.suffix(longest))))
+  }
+
+  /// Text without quotes around it; with the escapes of JSON when a control character would otherwise show.
+  static func plain(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 < 0x20 }) else { return text }
+    return String(CarriedJSON(string: text).bytes.string.dropFirst().dropLast())
   }
 
   static func names(_ names: [ExactString]) -> String {
@@ -26,6 +37,7 @@ enum Words {
 
   /// The values of `enum` or `const`.
   static func options(_ values: [Value]) -> String {
+    if values.isEmpty { return "one of no values: nothing is allowed here" }
     let shown = values.prefix(mostOptions).map(text).joined(separator: ", ")
     let more = values.count > mostOptions ? " and \(values.count - mostOptions) more" : ""
     return (values.count == 1 ? "" : "one of ") + shown + more

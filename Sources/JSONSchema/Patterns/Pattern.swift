@@ -16,10 +16,12 @@ import CPCRE2
 
   /// The longest pattern, in bytes.
   static let longestSource = 16384
-  /// Memory for backtracking points in one match.
-  private static let heapKibibytes: UInt32 = 32768
+  /// Memory for the backtracking points of one match: this much, or more for a long text.
+  private static let heapKibibytes: ClosedRange<Int> = 32768...262_144
 
   let source: String
+  /// The memory that the compiled form takes, in bytes.
+  let size: Int
   private let code: OpaquePointer
   /// What one item costs.
   private let itemCost: Int
@@ -31,6 +33,9 @@ import CPCRE2
     let translation = try PatternTranslator.translate(source)
     self.source = source
     unsafe code = try Self.compile(translation.pattern)
+    var size = 0
+    _ = unsafe pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_SIZE), &size)
+    self.size = size
     // Between two callouts PCRE2 may walk through a counted repeat or compare a group's text.
     itemCost = 1 + translation.greatestRepeat / 32 + (translation.hasBackreference ? 16 : 0)
   }
@@ -43,8 +48,7 @@ import CPCRE2
     var translated = translated
     // No PCRE2_UCP: in ECMA-262 \d, \w and \b know ASCII only.
     let options =
-      PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF
-      | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT
+      PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT
     let compiled = translated.withUTF8 {
       unsafe pcre2_compile_8($0.baseAddress, $0.count, options, &error, &offset, nil)
     }
@@ -66,7 +70,8 @@ import CPCRE2
     defer { unsafe pcre2_match_context_free_8(context) }
     guard let room = unsafe pcre2_match_data_create_8(1, nil) else { return .tooExpensive }
     defer { unsafe pcre2_match_data_free_8(room) }
-    _ = unsafe pcre2_set_heap_limit_8(context, Self.heapKibibytes)
+    let heap = min(max(subject.utf8.count / 8, Self.heapKibibytes.lowerBound), Self.heapKibibytes.upperBound)
+    _ = unsafe pcre2_set_heap_limit_8(context, UInt32(heap))
     var subject = subject
     let result = unsafe withUnsafeMutablePointer(to: &meter) { meter in
       _ = unsafe pcre2_set_callout_8(context, count, meter)

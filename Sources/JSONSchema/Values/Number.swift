@@ -45,10 +45,6 @@ enum Number: Hashable, Sendable {
     self.init(isNegative: isNegative, digits: digits, point: min(max(point, -Self.farthestPoint), Self.farthestPoint))
   }
 
-  init(_ value: Int) {
-    self.init(String(value).utf8)
-  }
-
   /// `digits` has no leading 0.
   private init(isNegative: Bool, digits: [UInt8], point: Int) {
     var digits = digits

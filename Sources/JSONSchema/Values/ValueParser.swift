@@ -25,18 +25,16 @@ struct ValueParser {
   private let source: Bytes
   private let mostValues: Int
   private var position = 0
-  private(set) var count = 0
+  private var count = 0
 
   private init(source: Bytes, mostValues: Int) {
     self.source = source
     self.mostValues = mostValues
   }
 
-  /// The value and how many values it holds, itself included.
-  static func parse(_ json: CarriedJSON, mostValues: Int = .max) throws(ValueError) -> (value: Value, count: Int) {
+  static func parse(_ json: CarriedJSON, mostValues: Int = .max) throws(ValueError) -> Value {
     var parser = ValueParser(source: json.bytes, mostValues: mostValues)
-    let value = try unsafe json.bytes.withUnsafeBytes { (raw) throws(ValueError) in try unsafe parser.value(raw, depth: 0) }
-    return (value, parser.count)
+    return try unsafe json.bytes.withUnsafeBytes { (raw) throws(ValueError) in try unsafe parser.value(raw, depth: 0) }
   }
 
   private mutating func value(_ raw: UnsafeRawBufferPointer, depth: Int) throws(ValueError) -> Value {

@@ -1,0 +1,138 @@
+package import JSON
+
+/// Judges what `run.start` is given before there is a run: shapes, ranges, names, and what this release does not do yet.
+package struct RunAdmission: Sendable {
+  /// The pointers of members that nothing reads, in words; and what overrides what.
+  package private(set) var warnings: [String] = []
+  package private(set) var unknownMembers: [String] = []
+
+  /// - Throws: `invalidParams`, `tool.invalid`, `unsupportedCapability` with the pointer of the member.
+  package init(params json: CarriedJSON) throws(RuntimeError) {
+    let params = try RunParams(reading: json)
+    try check(params.agent, json["agent"] ?? .emptyObject)
+    try check(params.tools, json["tools"], at: "/tools")
+    try params.limits?.check(at: "/limits")
+    note(json["limits"], Limits.members, at: "/limits")
+    if let metadata = params.metadata { try Self.checkMetadata(metadata) }
+    if let schema = params.outputSchema, schema.kind != .object, schema.kind != .bool {
+      throw .invalidParams("must be a JSON Schema", at: "/outputSchema")
+    }
+    warnings = unknownMembers.map { "\($0): unknown member, ignored" }
+    warnings += ToolLevels.merge(agent: params.agent.tools ?? [], run: params.tools).warnings
+  }
+
+  /// Tools alone, as `run.submitToolResults` gives them.
+  package init(tools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
+    try check(try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths), json, at: pointer)
+    warnings = unknownMembers.map { "\($0): unknown member, ignored" }
+  }
+
+  /// Limits alone, as `run.resume` gives them.
+  package init(limits json: CarriedJSON, at pointer: String) throws(RuntimeError) {
+    try RunParams.read(Limits.self, json, at: pointer).check(at: pointer)
+    note(json, Limits.members, at: pointer)
+    warnings = unknownMembers.map { "\($0): unknown member, ignored" }
+  }
+
+  /// Compiles every schema of `tools`.
+  /// - Throws: `tool.invalidSchema` that names the tool and the place.
+  static func checkSchemas(of tools: [Tool], with cache: SchemaCache) throws(RuntimeError) {
+    for tool in tools {
+      for (member, schema) in [("inputSchema", tool.schema), ("outputSchema", tool.outputSchema)] {
+        guard let schema else { continue }
+        do throws(RuntimeError) { _ = try cache.schema(schema) } catch {
+          throw RuntimeError(.toolInvalidSchema, "tool '\(tool.name)', \(member): \(error.message)", pointer: error.pointer)
+        }
+      }
+    }
+  }
+
+  private mutating func note(_ json: CarriedJSON?, _ known: [String], at pointer: String) {
+    guard let json else { return }
+    unknownMembers += JSONCoding.unknownMembers(of: json, known: known, at: pointer)
+  }
+
+  private mutating func check(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
+    for name in Agent.laterMembers {
+      guard let value = json[name], !value.isNull, value.boolValue != false, !value.isEmptyContainer else { continue }
+      // These two change nothing without sessions and approvals.
+      if name == "messageConcurrency" || name == "approvalTimeoutMs" || value.stringValue == "none" { continue }
+      throw RuntimeError(.unsupportedCapability, "this release has no agents with \(name)", pointer: "/agent/\(name)")
+    }
+    note(json, Agent.members + Agent.laterMembers, at: "/agent")
+    note(json["clientTools"], ClientToolPolicy.members, at: "/agent/clientTools")
+    note(json["limits"], Limits.members, at: "/agent/limits")
+    try agent.limits?.check(at: "/agent/limits")
+    if let policy = agent.clientTools {
+      for (name, value, least) in [
+        ("invokeTimeoutMs", policy.invokeTimeoutMs, 1), ("maxRetries", policy.maxRetries, 0),
+        ("maxParallelInvocations", policy.maxParallelInvocations, 1),
+      ] {
+        if let value, value < least { throw .invalidParams("must be at least \(least)", at: "/agent/clientTools/\(name)") }
+      }
+    }
+    try check(agent.tools ?? [], json["tools"], at: "/agent/tools")
+  }
+
+  private mutating func check(_ tools: [Tool], _ json: CarriedJSON?, at pointer: String) throws(RuntimeError) {
+    var names: Set<String> = []
+    let values = json?.elements ?? []
+    for (index, tool) in tools.enumerated() {
+      let place = "\(pointer)/\(index)"
+      try tool.check(at: place)
+      guard names.insert("\(tool.target.rawValue) \(tool.name)").inserted else {
+        throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place + "/name")
+      }
+      if tool.requiresApproval == true {
+        throw RuntimeError(.unsupportedCapability, "this release has no approvals: tool '\(tool.name)' cannot be gated", pointer: place + "/requiresApproval")
+      }
+      let value = values[index]
+      for name in Tool.laterMembers where value.hasMember(name) {
+        throw RuntimeError(.unsupportedCapability, "this release has no tools with \(name)", pointer: "\(place)/\(name)")
+      }
+      note(value, Tool.members + Tool.laterMembers, at: place)
+      note(value["annotations"], Tool.annotationMembers, at: place + "/annotations")
+    }
+  }
+
+  package static func checkMetadata(_ metadata: CarriedJSON) throws(RuntimeError) {
+    guard metadata.kind == .object else { throw .invalidParams("must be an object of strings", at: "/metadata") }
+    try metadata.forEachMember { (name, value) throws(RuntimeError) in
+      if value.kind != .string { throw .invalidParams("must be a string", at: "/metadata/" + JSONPointer.escape(name)) }
+    }
+  }
+
+  /// A text, content blocks, or messages with roles.
+  package static func checkInput(_ input: CarriedJSON) throws(RuntimeError) {
+    if input.kind == .string { return }
+    guard input.kind == .array else { throw .invalidParams("must be a string or a list", at: "/input") }
+    var index = 0
+    try input.forEachElement { (element) throws(RuntimeError) in
+      let place = "/input/\(index)"
+      index += 1
+      guard element.hasMember("role") else {
+        _ = try ContentBlock(reading: element, at: place)
+        return
+      }
+      guard let role = element["role"]?.stringValue, role == "user" || role == "assistant" else {
+        throw .invalidParams("must be user or assistant", at: place + "/role")
+      }
+      guard let content = element["content"] else { throw .invalidParams("is required", at: place + "/content") }
+      _ = try [ContentBlock](reading: content, at: place + "/content")
+    }
+    if index == 0 { throw .invalidParams("must not be empty", at: "/input") }
+  }
+}
+
+extension CarriedJSON {
+  fileprivate var isEmptyContainer: Bool {
+    switch kind {
+    case .object:
+      var isEmpty = true
+      forEachMember { _, _ in isEmpty = false }
+      return isEmpty
+    case .array: return elements.isEmpty
+    default: return false
+    }
+  }
+}

@@ -1,0 +1,31 @@
+package import JSON
+
+/// Names of the notifications and of the requests that go the other way.
+package enum WireNotification {
+  package static let initialized = "notifications/initialized"
+  package static let cancelled = "notifications/cancelled"
+  /// The same in the words of the Language Server Protocol.
+  package static let cancelRequest = "$/cancelRequest"
+  package static let progress = "notifications/progress"
+
+  package static let fromClient = [initialized, cancelled, cancelRequest, progress]
+
+  package static let runEvent: StaticString = "run.event"
+  package static let cancelledByBridge: StaticString = "notifications/cancelled"
+}
+
+package enum ReverseRequest {
+  package static let toolInvoke: StaticString = "tool.invoke"
+}
+
+package struct CancelledParams: Decodable, Sendable {
+  package let requestId: CarriedJSON
+}
+
+package struct CancelRequestParams: Decodable, Sendable {
+  package let id: CarriedJSON
+}
+
+package struct ProgressParams: Decodable, Sendable {
+  package let progressToken: CarriedJSON
+}

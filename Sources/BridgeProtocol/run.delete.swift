@@ -1,0 +1,4 @@
+package enum RunDelete: WireMethod {
+  package static let name = "run.delete"
+  package typealias Params = RunIDParams
+}

@@ -1,0 +1,4 @@
+package enum RunGet: WireMethod {
+  package static let name = "run.get"
+  package typealias Params = RunIDParams
+}

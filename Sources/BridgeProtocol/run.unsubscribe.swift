@@ -1,0 +1,4 @@
+package enum RunUnsubscribe: WireMethod {
+  package static let name = "run.unsubscribe"
+  package typealias Params = RunIDParams
+}

@@ -1,0 +1,54 @@
+import AgentRuntime
+import JSON
+
+/// `{"$blob": id}` in a result that the parent sent: honoured for an id that this connection wrote or was sent, literal otherwise.
+extension ToolResult {
+  var namesBlobs: Bool {
+    content.contains { block in block.members.contains { $0.value.namesBlob } } || structuredContent?.namesBlob == true
+  }
+
+  /// - Throws: `blob.notFound` and `invalidParams` (a text that names a JSON blob, say) with the pointer.
+  func resolvingBlobs(_ outbox: Outbox, _ engine: RunEngine, at pointer: String) throws(RuntimeError) -> ToolResult {
+    var result = self
+    for (place, block) in content.enumerated() {
+      for (index, member) in block.members.enumerated() {
+        let wantsString = block.wantsString(member.name)
+        result.content[place].members[index].value = try member.value.resolved(
+          outbox, engine, wantsString: wantsString, at: "\(pointer)/content/\(place)/\(member.name)")
+      }
+    }
+    result.structuredContent = try structuredContent.map { value throws(RuntimeError) in
+      try value.resolved(outbox, engine, wantsString: false, at: pointer + "/structuredContent")
+    }
+    return result
+  }
+}
+
+extension ContentBlock {
+  fileprivate func wantsString(_ member: String) -> Bool {
+    switch type {
+    case "json": false
+    case "resource": member != "resource"
+    default: ["text", "data", "mimeType", "url", "uri", "name", "filename"].contains(member)
+    }
+  }
+}
+
+extension StoredValue {
+  var namesBlob: Bool {
+    guard case .inline(let value) = self else { return false }
+    return value.hasMember("$blob")
+  }
+
+  fileprivate func resolved(_ outbox: Outbox, _ engine: RunEngine, wantsString: Bool, at pointer: String) throws(RuntimeError) -> StoredValue {
+    guard case .inline(let value) = self, let name = value["$blob"] else { return self }
+    guard let id = name.stringValue.flatMap(ULID.init), outbox.knowsBlob(id) else {
+      if wantsString { throw RuntimeError.invalidParams("must be a string, or a blob that this connection wrote or was sent", at: pointer) }
+      return self
+    }
+    try engine.completeBlob(id)
+    let reference = try engine.reference(to: id)
+    if wantsString, reference.type != .string { throw .invalidParams("names a blob of type json where a string must be", at: pointer) }
+    return .blob(reference)
+  }
+}

@@ -1,0 +1,38 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+
+/// `initialize`.
+extension BridgeService {
+  func initialize(_ params: Initialize.Params, _ ticket: Ticket) throws(RuntimeError) {
+    if let why = connection.initialize(params.capabilities) { throw RuntimeError(.invalidRequest, why) }
+    let version = ProtocolVersion.known.contains(params.protocolVersion) ? params.protocolVersion : ProtocolVersion.newest
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("protocolVersion", version)
+    writer.key("serverInfo")
+    writer.beginObject()
+    writer.member("name", "footbridge")
+    writer.member("version", settings.version)
+    writer.endObject()
+    writer.key("capabilities")
+    writer.beginObject()
+    for name: StaticString in ["runs", "blobs"] {
+      writer.key(name)
+      writer.beginObject()
+      writer.endObject()
+    }
+    writer.endObject()
+    writer.key("limits")
+    writer.beginObject()
+    writer.member("maxMessageBytes", settings.limits.maxMessageBytes)
+    writer.member("maxDepth", settings.limits.json.maxDepth)
+    writer.member("maxNodes", settings.limits.json.maxNodes)
+    writer.member("maxConcurrentRuns", settings.maxConcurrentRuns)
+    writer.member("maxUnreadBytes", settings.limits.maxUnreadBytes)
+    writer.endObject()
+    writer.endObject()
+    ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
+  }
+}

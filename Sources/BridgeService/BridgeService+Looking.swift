@@ -1,0 +1,215 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+
+/// The methods that look at runs, and those that follow them.
+extension BridgeService {
+  func get(_ params: RunIDParams, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    read(ticket) { (engine) throws(RuntimeError) in
+      let details = try engine.details(of: runID)
+      var writer = JSONWriter(capacity: 1024)
+      writer.beginObject()
+      OutcomeJSON.write(details.outcome, to: &writer, engine)
+      writer.member("createdAt", details.createdAt.text)
+      writer.member("updatedAt", details.updatedAt.text)
+      writer.member("agent", ifPresent: details.agent.map(Self.withoutEnvironments))
+      writer.member("state", .null)
+      writer.key("context")
+      writer.beginArray()
+      writer.endArray()
+      writer.member("rejectedResults", details.rejectedResults)
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+
+  /// Literal `env` values are stored, but shown nowhere.
+  private static func withoutEnvironments(_ agent: CarriedJSON) -> CarriedJSON {
+    guard agent.bytes.contains("\"env\"") else { return agent }
+    var writer = JSONWriter(capacity: agent.bytes.count)
+    writer.beginObject()
+    agent.forEachMember { name, value in
+      writer.key(escaping: name)
+      guard name == "tools" else { return writer.value(value) }
+      writer.beginArray()
+      value.forEachElement { tool in
+        writer.beginObject()
+        tool.forEachMember { name, value in
+          writer.key(escaping: name)
+          guard name == "env" else { return writer.value(value) }
+          writer.beginObject()
+          value.forEachMember { variable, _ in
+            writer.key(escaping: variable)
+            writer.string("(hidden)")
+          }
+          writer.endObject()
+        }
+        writer.endObject()
+      }
+      writer.endArray()
+    }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
+  func list(_ params: RunList.Params, _ ticket: Ticket) throws(RuntimeError) {
+    var query = RunQuery()
+    for (index, word) in params.status.enumerated() {
+      guard let status = RunStatus(rawValue: word) else { throw .invalidParams("is not a run status", at: params.status.count == 1 ? "/status" : "/status/\(index)") }
+      query.statuses.append(status)
+    }
+    if let session = params.sessionId {
+      guard let sessionID = ULID(session) else { throw RuntimeError(.sessionNotFound, "there is no such session") }
+      query.sessionID = sessionID
+    }
+    query.metadata = params.metadata ?? [:]
+    query.limit = try limit(params.limit, default: 50, most: 1000)
+    if let cursor = params.cursor {
+      guard let before = ULID(cursor) else { throw .invalidParams("is not a cursor of run.list", at: "/cursor") }
+      query.before = before
+    }
+    let driver = params.driver.flatMap { RunOutcome.Driver(rawValue: $0.rawValue) }
+    let wanted = query
+    read(ticket) { (engine) throws(RuntimeError) in
+      let page = try engine.runs(matching: wanted, driver: driver)
+      var writer = JSONWriter(capacity: 4096)
+      writer.beginObject()
+      writer.key("runs")
+      writer.beginArray()
+      for details in page.runs {
+        writer.beginObject()
+        OutcomeJSON.write(details.outcome, to: &writer, engine)
+        writer.member("createdAt", details.createdAt.text)
+        writer.member("updatedAt", details.updatedAt.text)
+        writer.endObject()
+      }
+      writer.endArray()
+      writer.member("nextCursor", ifPresent: page.more?.text)
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+
+  func events(_ params: RunEvents.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    let limit = try limit(params.limit, default: 1000, most: 10000)
+    let after = try position(params.afterSeq, "/afterSeq") ?? 0
+    read(ticket) { (engine) throws(RuntimeError) in
+      let last = try engine.standing(of: runID).lastSequence
+      let events = try engine.events(of: runID, after: after, limit: limit, maxBytes: 8 << 20)
+      var writer = JSONWriter(capacity: 4096)
+      writer.beginObject()
+      writer.key("events")
+      writer.beginArray()
+      for event in events { writer.value(CarriedJSON(trusted: event.event)) }
+      writer.endArray()
+      if let newest = events.last, newest.sequence < last { writer.member("nextSeq", newest.sequence) }
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+
+  func subscribe(_ params: RunSubscribe.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    let after = try position(params.afterSeq, "/afterSeq")
+    post(ticket) { service, engine in
+      do throws(RuntimeError) {
+        let standing = try engine.standing(of: runID)
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("status", standing.status.rawValue)
+        writer.member("lastSeq", standing.lastSequence)
+        writer.endObject()
+        ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
+        service.outbox.subscribe(runID, after: after ?? standing.lastSequence, on: engine, replays: after != nil)
+        service.outbox.pump(engine)
+      } catch { ticket.fail(error) }
+    }
+  }
+
+  func unsubscribe(_ params: RunIDParams, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    post(ticket) { service, engine in
+      do throws(RuntimeError) {
+        _ = try engine.standing(of: runID)
+        service.outbox.unsubscribe(runID, on: engine)
+        ticket.request.succeed(.emptyObject)
+      } catch { ticket.fail(error) }
+    }
+  }
+
+  func delete(_ params: RunIDParams, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    let outbox = outbox
+    read(ticket) { (engine) throws(RuntimeError) in
+      try engine.delete(runID)
+      outbox.unsubscribe(runID, on: engine)
+      return .emptyObject
+    }
+  }
+
+  // MARK: Blobs
+
+  func readBlob(_ params: BlobRead.Params, _ ticket: Ticket) throws(RuntimeError) {
+    guard let id = ULID(params.id) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
+    let offset = try position(params.offset, "/offset") ?? 0
+    let length = try limit(params.length, "/length", default: 1 << 20, most: 64 << 20)
+    read(ticket) { (engine) throws(RuntimeError) in
+      let piece = try engine.readBlob(id, offset: offset, length: length)
+      var writer = JSONWriter(capacity: piece.escaped.count + 128)
+      writer.beginObject()
+      writer.member("id", id.text)
+      writer.member("type", piece.type.rawValue)
+      writer.member("offset", piece.offset)
+      writer.member("bytes", piece.bytes)
+      writer.member("data", CarriedJSON(quoting: piece.escaped))
+      writer.member("eof", piece.isLast)
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+
+  func writeBlob(_ params: BlobWrite.Params, _ ticket: Ticket) throws(RuntimeError) {
+    guard params.data.kind == .string else { throw .invalidParams("must be a string", at: "/data") }
+    let outbox = outbox
+    var known: ULID?
+    if let text = params.id {
+      guard let id = ULID(text) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
+      known = id
+    }
+    let id = known
+    read(ticket) { (engine) throws(RuntimeError) in
+      if let id, !outbox.knowsBlob(id) { throw RuntimeError(.blobNotFound, "this connection builds no such blob") }
+      let written = try engine.writeBlob(id, type: params.type == .json ? .json : .string, data: params.data, isLast: params.last ?? false)
+      outbox.noteBlob(written.id)
+      var writer = JSONWriter()
+      writer.beginObject()
+      writer.member("id", written.id.text)
+      writer.member("bytes", written.bytes)
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+
+  // MARK: Shared
+
+  /// Answers with what `body` finds, on the engine's thread.
+  private func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
+    post(ticket) { _, engine in
+      do throws(RuntimeError) { ticket.request.succeed(try body(engine)) } catch { ticket.fail(error) }
+    }
+  }
+
+  private func limit(_ value: Int?, _ pointer: String = "/limit", default usual: Int, most: Int) throws(RuntimeError) -> Int {
+    guard let value else { return usual }
+    guard value >= 1 else { throw .invalidParams("must be at least 1", at: pointer) }
+    return min(value, most)
+  }
+
+  private func position(_ value: Int?, _ pointer: String) throws(RuntimeError) -> Int? {
+    if let value, value < 0 { throw .invalidParams("must not be negative", at: pointer) }
+    return value
+  }
+}

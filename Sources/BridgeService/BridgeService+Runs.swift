@@ -1,0 +1,225 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+
+/// The methods that begin a run, change it, or wait for it.
+extension BridgeService {
+  func start(_ params: RunStart.Params, _ ticket: Ticket) throws(RuntimeError) {
+    if params.sessionId != nil { throw RuntimeError(.sessionNotFound, "this release has no sessions", pointer: "/sessionId") }
+    if params.agentId != nil { throw RuntimeError(.agentNotFound, "this release has no stored agents", pointer: "/agentId") }
+    if params.agent == nil { throw .invalidParams("is required", at: "/agent") }
+    for (name, value) in [("toolkits", params.toolkits), ("augmentation", params.augmentation)] where value?.isNull == false {
+      throw RuntimeError(.unsupportedCapability, "this release has no \(name)", pointer: "/" + name)
+    }
+    if let meta = params._meta, meta.kind != .object { throw .invalidParams("must be an object", at: "/_meta") }
+    try RunAdmission.checkInput(params.input)
+    let json = RunStart.lasting(ticket.request.params ?? .emptyObject)
+    let admission = try RunAdmission(params: json)
+    if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
+    var request = StartRequest(
+      input: params.input, params: json, delivery: try delivery(params.delivery), canInvoke: answersInvocations, wait: params.wait ?? true)
+    request.meta = params._meta
+    request.warnings = admission.warnings
+    request.idempotencyKey = params.idempotencyKey
+    let wantsEvents = params.events ?? true
+    let begin = request
+    host.post { [self] engine in
+      if ticket.request.isCancelled { return _ = ticket.request.fail(ErrorMapping.cancelled()) }
+      do throws(RuntimeError) { try engine.checkSchemas(ofParams: begin.params) } catch { return ticket.fail(error) }
+      engine.start(begin) { [self] runID, isNew in
+        if isNew { ticket.begunRun = runID }
+        if begin.wait, wantsEvents { accept(ticket, runID) }
+        if wantsEvents { subscribe(runID, after: isNew ? 0 : nil, engine) }
+      } waiting: {
+        ticket.wait = $0
+      } reply: { [self] in
+        answer(ticket, $0, engine)
+      }
+    }
+  }
+
+  /// The delivery that is asked for, or the one that fits the client.
+  private func delivery(_ asked: DeliveryMode?) throws(RuntimeError) -> Delivery {
+    if asked == .invoke, !connection.capabilities.tools {
+      throw RuntimeError(.unsupportedCapability, "delivery invoke needs the client capability tools", pointer: "/delivery")
+    }
+    return (asked ?? (connection.capabilities.tools ? .invoke : .pause)) == .invoke ? .invoke : .pause
+  }
+
+  /// The waiting client learns its run at once.
+  private func accept(_ ticket: Ticket, _ runID: ULID) {
+    guard connection.capabilities.wants(eventType: "run.accepted") else { return }
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("runId", runID.text)
+    writer.member("type", "run.accepted")
+    writer.member("time", host.wallClock().text)
+    writer.key("data")
+    writer.beginObject()
+    writer.member("requestId", ticket.request.id.json)
+    writer.endObject()
+    writer.endObject()
+    peer.notify(WireNotification.runEvent, CarriedJSON(trusted: writer.finish()))
+  }
+
+  /// The client sees the run from `sequence` on; nil: from what is there now on.
+  private func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
+    guard !outbox.isSubscribed(runID) else { return }
+    let start = sequence ?? (try? engine.standing(of: runID))?.lastSequence ?? 0
+    outbox.subscribe(runID, after: start, on: engine, replays: false)
+    outbox.trim(engine)
+  }
+
+  func submit(_ params: RunSubmitToolResults.Params, _ ticket: Ticket) throws(RuntimeError) {
+    if params.approvals?.isNull == false { throw RuntimeError(.unsupportedCapability, "this release has no approvals", pointer: "/approvals") }
+    if params.inputs?.isNull == false { throw RuntimeError(.unsupportedCapability, "this release asks no questions", pointer: "/inputs") }
+    guard let list = params.results else { throw .invalidParams("is required", at: "/results") }
+    let runID = try runID(params.runId)
+    var results: [SubmittedResult] = []
+    for (index, value) in list.enumerated() {
+      let place = "/results/\(index)"
+      guard value.kind == .object else { throw .invalidParams("must be an object", at: place) }
+      guard let callID = value["callId"] else { throw .invalidParams("is required", at: place + "/callId") }
+      guard let text = callID.stringValue else { throw .invalidParams("must be a string", at: place + "/callId") }
+      results.append(SubmittedResult(callID: text, result: try ToolResult(reading: value, at: place), bytes: value.bytes.count))
+    }
+    if let tools = params.tools {
+      let admission = try RunAdmission(tools: tools, at: "/tools")
+      if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
+    }
+    let door = try delivery(params.delivery)
+    let canInvoke = answersInvocations
+    let submission = Submission(
+      results: results, isPartial: params.partial ?? false, tools: params.tools, delivery: door, canInvoke: canInvoke && door == .invoke)
+    host.post { [self] engine in
+      if ticket.request.isCancelled { return }
+      var submission = submission
+      do throws(RuntimeError) {
+        if let tools = submission.tools { try engine.checkSchemas(ofTools: tools, at: "/tools") }
+        for index in submission.results.indices where submission.results[index].result.namesBlobs {
+          submission.results[index].result = try submission.results[index].result.resolvingBlobs(outbox, engine, at: "/results/\(index)")
+        }
+      } catch { return ticket.fail(error) }
+      subscribe(runID, after: nil, engine)
+      engine.submit(runID, submission, wait: params.wait ?? true) {
+        ticket.wait = $0
+      } reply: { [self] in
+        answer(ticket, $0, engine)
+      }
+    }
+  }
+
+  func wait(_ params: RunWait.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    if let timeout = params.timeoutMs, timeout < 0 { throw .invalidParams("must not be negative", at: "/timeoutMs") }
+    post(ticket) { service, engine in
+      engine.wait(runID, timeoutMilliseconds: params.timeoutMs, waiting: { ticket.wait = $0 }) { service.answer(ticket, $0, engine) }
+    }
+  }
+
+  func cancelRun(_ params: RunCancel.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    post(ticket) { service, engine in
+      engine.cancel(runID, reason: params.reason, waiting: { ticket.wait = $0 }) { service.answer(ticket, $0, engine) }
+    }
+  }
+
+  func pause(_ params: RunIDParams, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    post(ticket) { service, engine in
+      engine.pause(runID, waiting: { ticket.wait = $0 }) { service.answer(ticket, $0, engine) }
+    }
+  }
+
+  func addNote(_ params: RunAddNote.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    guard params.text.kind == .string else { throw .invalidParams("must be a string", at: "/text") }
+    post(ticket) { service, engine in
+      engine.addNote(runID, params.text) { service.answer(ticket, $0, engine) }
+    }
+  }
+
+  func resume(_ params: RunResume.Params, _ ticket: Ticket) throws(RuntimeError) {
+    let runID = try runID(params.runId)
+    var resumption = RunMachine.Resumption()
+    resumption.delivery = try delivery(params.delivery)
+    resumption.canInvoke = answersInvocations
+    if let limits = params.limits {
+      let admission = try RunAdmission(limits: limits, at: "/limits")
+      if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
+      resumption.limits = limits
+    }
+    resumption.reissue = Set((params.reissue ?? []).compactMap(ULID.init))
+    if let after = params.afterSeq, after < 0 { throw .invalidParams("must not be negative", at: "/afterSeq") }
+    let wanted = resumption
+    post(ticket) { service, engine in
+      if let after = params.afterSeq, (try? engine.standing(of: runID)) != nil {
+        service.outbox.subscribe(runID, after: after, on: engine, replays: true)
+        service.outbox.pump(engine)
+      } else {
+        service.subscribe(runID, after: nil, engine)
+      }
+      engine.resume(runID, wanted, wait: params.wait ?? true, waiting: { ticket.wait = $0 }) { service.answer(ticket, $0, engine) }
+    }
+  }
+
+  // MARK: Shared
+
+  /// - Throws: `run.notFound` for what cannot be a run's id.
+  func runID(_ text: String) throws(RuntimeError) -> ULID {
+    guard let runID = ULID(text) else { throw RuntimeError(.runNotFound, "there is no such run") }
+    return runID
+  }
+
+  /// Carries a request out on the engine's thread, unless it was cancelled before its turn came.
+  func post(_ ticket: Ticket, _ body: @escaping @Sendable (BridgeService, RunEngine) -> Void) {
+    host.post { [self] engine in
+      if !ticket.request.isCancelled { body(self, engine) }
+    }
+  }
+
+  /// The outcome, after the run's events up to its `lastSeq`.
+  func answer(_ ticket: Ticket, _ result: Result<RunAnswer, RuntimeError>, _ engine: RunEngine) {
+    switch result {
+    case .failure(let error): ticket.fail(error)
+    case .success(let answer):
+      let json = OutcomeJSON.make(answer, engine)
+      outbox.after(answer.outcome.lastSequence, of: answer.outcome.runID) { ticket.request.succeed(json) }
+    }
+  }
+}
+
+extension RunStart {
+  private static let passing: Set<String> = ["input", "wait", "delivery", "events", "_meta"]
+
+  /// What of the params makes the run what it is, in the order in which it was given.
+  static func lasting(_ params: CarriedJSON) -> CarriedJSON {
+    var writer = JSONWriter(capacity: params.bytes.count)
+    writer.beginObject()
+    params.forEachMember { name, value in
+      guard !passing.contains(name) else { return }
+      writer.key(escaping: name)
+      writer.value(value)
+    }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+}
+
+enum OutcomeJSON {
+  /// A RunOutcome with all values whole, and the verdicts of a submit.
+  static func make(_ answer: RunAnswer, _ engine: RunEngine) -> CarriedJSON {
+    var writer = JSONWriter(capacity: 512)
+    writer.beginObject()
+    write(answer.outcome, to: &writer, engine)
+    if let verdicts = answer.verdicts { writer.member("verdicts", verdicts.json) }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
+  /// A blob that cannot be read now stays a reference: the outcome is worth more than the whole answer.
+  static func write(_ outcome: RunOutcome, to writer: inout JSONWriter, _ engine: RunEngine) {
+    outcome.writeMembers(to: &writer) { value in (try? engine.load(value)) ?? value.wire }
+  }
+}

@@ -1,0 +1,42 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+import Synchronization
+
+/// What the bridge knows of its client; set by `initialize` on the reader thread, read everywhere.
+final class Connection: Sendable {
+  private struct State {
+    var isInitialized = false
+    var sawRequest = false
+    var capabilities = ClientCapabilities()
+    var isGone = false
+  }
+
+  private let state = Mutex(State())
+
+  var capabilities: ClientCapabilities { state.withLock { $0.capabilities } }
+  var isInitialized: Bool { state.withLock { $0.isInitialized } }
+
+  /// The client sends nothing more and answers nothing more.
+  var isGone: Bool {
+    get { state.withLock { $0.isGone } }
+    set { state.withLock { $0.isGone = newValue } }
+  }
+
+  var answersInvocations: Bool { state.withLock { $0.capabilities.tools && !$0.isGone } }
+
+  /// Takes note of a request other than `initialize`.
+  func noteRequest() { state.withLock { $0.sawRequest = true } }
+
+  /// - Returns: why `initialize` is not possible now; nil when it is done.
+  func initialize(_ capabilities: ClientCapabilities) -> String? {
+    state.withLock { state in
+      if state.isInitialized { return "initialize was already done" }
+      if state.sawRequest { return "initialize must be the first request" }
+      state.isInitialized = true
+      state.capabilities = capabilities
+      return nil
+    }
+  }
+}

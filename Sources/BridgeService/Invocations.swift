@@ -1,0 +1,126 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+import Synchronization
+
+/// The `tool.invoke` requests that are out, and those whose answer would come late.
+final class Invocations: Sendable {
+  private struct Request {
+    var id: RequestID
+    var callID: ULID
+    var attempt: Int
+    /// Nobody waits for its answer; one that comes all the same is evidence.
+    var isClosed = false
+  }
+
+  private struct State {
+    var requests: [ULID: [Request]] = [:]
+    var closed: [ULID] = []
+    var progress: [ULID: @Sendable (CarriedJSON) -> Void] = [:]
+  }
+
+  /// Calls whose late answers are still taken note of.
+  private static let rememberedCalls = 1024
+
+  private let peer: Peer
+  private let state = Mutex(State())
+
+  init(peer: Peer) { self.peer = peer }
+
+  /// Sends one request; `reply` is called on the reader thread.
+  func send(_ invocation: ToolInvocation, arguments: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    reply: @escaping @Sendable (InvocationReply) -> Void)
+  {
+    let callID = invocation.callID
+    let attempt = invocation.attempt
+    state.withLock { $0.progress[callID] = progress }
+    // Registered inside, so that not even an answer that is faster than this thread finds it missing.
+    peer.request(
+      ReverseRequest.toolInvoke,
+      { id in
+        state.withLock { $0.requests[callID, default: []].append(Request(id: id, callID: callID, attempt: attempt)) }
+        return Self.params(invocation, arguments)
+      }, carrying: ToolResult.carriedPaths
+    ) { [weak self] answer in
+      self?.answered(callID, attempt)
+      if let reading = Self.read(answer) { reply(reading) }
+    }
+  }
+
+  private static func params(_ invocation: ToolInvocation, _ arguments: CarriedJSON) -> CarriedJSON {
+    var writer = JSONWriter(capacity: 384 + arguments.bytes.count)
+    writer.beginObject()
+    writer.member("runId", invocation.runID.text)
+    writer.member("callId", invocation.callID.text)
+    writer.member("name", invocation.name)
+    writer.member("arguments", arguments)
+    writer.member("attempt", invocation.attempt)
+    writer.member("timeoutMs", invocation.timeoutMilliseconds)
+    writer.key("_meta")
+    writer.beginObject()
+    invocation.meta?.forEachMember { name, value in
+      guard name != "progressToken" else { return }
+      writer.key(escaping: name)
+      writer.value(value)
+    }
+    writer.member("progressToken", invocation.callID.text)
+    writer.endObject()
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
+  /// Never a throw: whatever came is something to tell the model. Nil when the client is gone.
+  private static func read(_ answer: PeerReply) -> InvocationReply? {
+    switch answer {
+    case .result(let json):
+      guard json.kind == .object else { return .error("The client's result is not an object.", bytes: json.bytes.count) }
+      do throws(RuntimeError) { return .result(try ToolResult(reading: json), bytes: json.bytes.count) } catch {
+        let place = error.pointer ?? ""
+        return .error("The client's result is not usable: \(place.isEmpty ? "it" : place) \(error.message).", bytes: json.bytes.count)
+      }
+    case .error(let error): return .error("The client answered with an error: \(error.message) (code \(error.code))", bytes: error.message.utf8.count)
+    case .broken(let what): return .error("The client's answer could not be read: \(what)", bytes: 0)
+    case .closed: return nil
+    }
+  }
+
+  private func answered(_ callID: ULID, _ attempt: Int) {
+    state.withLock { state in
+      state.requests[callID]?.removeAll { $0.attempt == attempt }
+      if state.requests[callID]?.isEmpty == true { state.requests[callID] = nil }
+    }
+  }
+
+  /// Restarts the timeout of a call; from the reader thread.
+  func progressed(_ callID: ULID, _ params: CarriedJSON) {
+    state.withLock { state in state.requests[callID] == nil ? nil : state.progress[callID] }?(params)
+  }
+
+  func cancel(_ callID: ULID, reason: String) {
+    let ids = state.withLock { state in
+      defer { for index in state.requests[callID, default: []].indices { state.requests[callID]?[index].isClosed = true } }
+      return state.requests[callID, default: []].filter { !$0.isClosed }.map(\.id)
+    }
+    for id in ids {
+      var writer = JSONWriter()
+      writer.beginObject()
+      writer.member("requestId", id.json)
+      writer.member("reason", reason)
+      writer.endObject()
+      peer.notify(WireNotification.cancelledByBridge, CarriedJSON(trusted: writer.finish()))
+    }
+  }
+
+  /// The call has its result. Late answers are still reported for the last thousand calls or so; then they are nobody's.
+  func close(_ callID: ULID) {
+    let forgotten = state.withLock { state -> [RequestID] in
+      state.progress[callID] = nil
+      guard state.requests[callID] != nil else { return [] }
+      state.closed.append(callID)
+      guard state.closed.count > Self.rememberedCalls else { return [] }
+      return state.requests.removeValue(forKey: state.closed.removeFirst())?.map(\.id) ?? []
+    }
+    for id in forgotten { peer.forget(id) }
+  }
+}

@@ -1,0 +1,44 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+
+/// The requests that a client may send: one line each.
+enum MethodTable {
+  struct Entry: Sendable {
+    var carriedPaths: CarriedPaths
+    var handle: @Sendable (BridgeService, Ticket) throws(RuntimeError) -> Void
+  }
+
+  static let methods: [String: Entry] = {
+    var table: [String: Entry] = [:]
+    func add<M: WireMethod>(_ method: M.Type, _ handle: @escaping @Sendable (BridgeService, M.Params, Ticket) throws(RuntimeError) -> Void) {
+      table[M.name] = Entry(carriedPaths: M.carriedPaths) { (service, ticket) throws(RuntimeError) in
+        let params: M.Params
+        do throws(JSONError) {
+          params = try JSONCoding.decode(M.Params.self, from: ticket.request.params ?? .emptyObject, carrying: M.carriedPaths)
+        } catch { throw RuntimeError(error) }
+        try handle(service, params, ticket)
+      }
+    }
+    add(Initialize.self) { (s, p, t) throws(RuntimeError) in try s.initialize(p, t) }
+    add(Ping.self) { (s, p, t) throws(RuntimeError) in t.request.succeed(.emptyObject) }
+    add(RPCDiscover.self) { (s, p, t) throws(RuntimeError) in t.request.succeed(CarriedJSON(trusted: s.settings.openRPC())) }
+    add(RunStart.self) { (s, p, t) throws(RuntimeError) in try s.start(p, t) }
+    add(RunWait.self) { (s, p, t) throws(RuntimeError) in try s.wait(p, t) }
+    add(RunSubmitToolResults.self) { (s, p, t) throws(RuntimeError) in try s.submit(p, t) }
+    add(RunCancel.self) { (s, p, t) throws(RuntimeError) in try s.cancelRun(p, t) }
+    add(RunResume.self) { (s, p, t) throws(RuntimeError) in try s.resume(p, t) }
+    add(RunPause.self) { (s, p, t) throws(RuntimeError) in try s.pause(p, t) }
+    add(RunAddNote.self) { (s, p, t) throws(RuntimeError) in try s.addNote(p, t) }
+    add(RunGet.self) { (s, p, t) throws(RuntimeError) in try s.get(p, t) }
+    add(RunList.self) { (s, p, t) throws(RuntimeError) in try s.list(p, t) }
+    add(RunEvents.self) { (s, p, t) throws(RuntimeError) in try s.events(p, t) }
+    add(RunSubscribe.self) { (s, p, t) throws(RuntimeError) in try s.subscribe(p, t) }
+    add(RunUnsubscribe.self) { (s, p, t) throws(RuntimeError) in try s.unsubscribe(p, t) }
+    add(RunDelete.self) { (s, p, t) throws(RuntimeError) in try s.delete(p, t) }
+    add(BlobRead.self) { (s, p, t) throws(RuntimeError) in try s.readBlob(p, t) }
+    add(BlobWrite.self) { (s, p, t) throws(RuntimeError) in try s.writeBlob(p, t) }
+    return table
+  }()
+}

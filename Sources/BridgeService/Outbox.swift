@@ -1,0 +1,226 @@
+import AgentRuntime
+import BridgeProtocol
+import JSON
+import JSONRPC
+import Synchronization
+
+/// The order of what goes to the client: a run's events, the requests that they announce, the responses that follow them.
+///
+/// When the client reads slowly nothing is kept here but cursors: events are read from the store again when there is room, and streamed text is
+/// joined. Everything is called on the engine's thread, except `stream`.
+final class Outbox: Sendable {
+  private let peer: Peer
+  private let connection: Connection
+  private let state = EngineBound(State())
+  /// Runs whose streamed text the client sees, and text that waits for room.
+  private let streams = Mutex(Streams())
+
+  private struct State {
+    var feeds: [ULID: Feed] = [:]
+    var lagging: [ULID] = []
+    /// Actions that wait for room, besides those of feeds.
+    var held: [() -> Void] = []
+    /// Blobs that this connection wrote or was sent.
+    var blobs: Set<ULID> = []
+  }
+
+  private struct Streams {
+    var runs: Set<ULID> = []
+    var pending: [(runID: ULID, delta: StreamedDelta)] = []
+  }
+
+  init(peer: Peer, connection: Connection) {
+    self.peer = peer
+    self.connection = connection
+  }
+
+  // MARK: Feeds
+
+  func isSubscribed(_ runID: ULID) -> Bool { state.value.feeds[runID] != nil }
+
+  /// The client sees the run's events after `sequence` from now on. An earlier `sequence` than what it saw replays.
+  func subscribe(_ runID: ULID, after sequence: Int, on engine: RunEngine, replays: Bool) {
+    if let feed = state.value.feeds[runID] {
+      guard replays else { return }
+      feed.cursor = sequence
+    } else {
+      state.value.feeds[runID] = Feed(runID: runID, cursor: sequence)
+    }
+    streams.withLock { _ = $0.runs.insert(runID) }
+    engine.watch(runID, after: sequence)
+    if replays { markLagging(runID) }
+  }
+
+  func unsubscribe(_ runID: ULID, on engine: RunEngine) {
+    streams.withLock { streams in
+      streams.runs.remove(runID)
+      streams.pending.removeAll { $0.runID == runID }
+    }
+    state.value.feeds.removeValue(forKey: runID)?.openAllGates()
+    engine.unwatch(runID)
+  }
+
+  func publish(_ runID: ULID, _ events: [PublishedEvent]) {
+    guard let feed = state.value.feeds[runID] else { return }
+    let completesText = events.contains { $0.type == "model.completed" || $0.type == "run.cancelled" || $0.type == "model.retried" }
+    if feed.isLagging || peer.isCongested || events[0].sequence != feed.cursor + 1 {
+      if completesText { dropPending(runID) }
+      return markLagging(runID)
+    }
+    flushPending(runID)
+    send(events.map { (sequence: $0.sequence, type: $0.type, bytes: $0.bytes) }, feed)
+  }
+
+  private func send(_ events: [(sequence: Int, type: String, bytes: Bytes)], _ feed: Feed) {
+    let capabilities = connection.capabilities
+    var lines: [(StaticString, CarriedJSON)] = []
+    for event in events where event.sequence > feed.cursor {
+      feed.cursor = event.sequence
+      guard capabilities.wants(eventType: event.type) else { continue }
+      lines.append((WireNotification.runEvent, CarriedJSON(trusted: event.bytes)))
+      if event.bytes.count > 512 { BlobNames.collect(in: event.bytes, into: &state.value.blobs) }
+    }
+    if !lines.isEmpty { peer.notify(lines) }
+    feed.openGates()
+  }
+
+  private func markLagging(_ runID: ULID) {
+    guard let feed = state.value.feeds[runID], !feed.isLagging else { return }
+    feed.isLagging = true
+    state.value.lagging.append(runID)
+  }
+
+  /// Sends what waited, as far as there is room.
+  func pump(_ engine: RunEngine) {
+    while !peer.isCongested, !state.value.held.isEmpty { state.value.held.removeFirst()() }
+    flushPending(nil)
+    var round = state.value.lagging
+    state.value.lagging = []
+    while !round.isEmpty {
+      let runID = round.removeFirst()
+      guard let feed = state.value.feeds[runID], feed.isLagging else { continue }
+      if peer.isCongested {
+        state.value.lagging += [runID] + round
+        return
+      }
+      if replay(feed, engine) { feed.isLagging = false } else { round.append(runID) }
+    }
+  }
+
+  /// Sends the next events of the log; true when there are no more.
+  private func replay(_ feed: Feed, _ engine: RunEngine) -> Bool {
+    do throws(RuntimeError) {
+      let events = try engine.events(of: feed.runID, after: feed.cursor, limit: 256, maxBytes: 256 << 10)
+      send(events.map { ($0.sequence, EventKind.read($0.event), $0.event) }, feed)
+      return events.isEmpty
+    } catch {
+      // The store failed: what waited behind the events is told so by its own answer.
+      feed.openAllGates()
+      return true
+    }
+  }
+
+  var hasBacklog: Bool { !state.value.lagging.isEmpty || !state.value.held.isEmpty }
+
+  /// At the end of the process: what waited for events that the client does not read goes out without them.
+  func releaseAll() {
+    for feed in state.value.feeds.values { feed.openAllGates() }
+    let held = state.value.held
+    state.value.held = []
+    for action in held { action() }
+  }
+
+  // MARK: Order
+
+  /// Does `action` when the run's events up to `sequence` are out; at once for a run that the client does not see.
+  func after(_ sequence: Int, of runID: ULID, _ action: @escaping () -> Void) {
+    guard let feed = state.value.feeds[runID] else { return action() }
+    feed.after(sequence, action)
+  }
+
+  /// Does `action` when the client has room.
+  func whenRoom(_ action: @escaping () -> Void) {
+    if peer.isCongested || !state.value.held.isEmpty { state.value.held.append(action) } else { action() }
+  }
+
+  /// Forgets a run that has ended, when many are remembered.
+  func trim(_ engine: RunEngine) {
+    guard state.value.feeds.count > 20000 else { return }
+    let old = state.value.feeds.values.filter { !$0.isLagging && !$0.isAwaited }.map(\.runID).sorted().prefix(10000)
+    for runID in old where engine.hasEndedOrIsUnknown(runID) { unsubscribe(runID, on: engine) }
+  }
+
+  // MARK: Streamed text
+
+  /// From any thread.
+  func stream(_ runID: ULID, _ delta: StreamedDelta, at time: Timestamp) {
+    guard connection.capabilities.wants(eventType: delta.type) else { return }
+    let goesOut = streams.withLock { streams in
+      guard streams.runs.contains(runID) else { return false }
+      if !streams.pending.isEmpty || peer.isCongested {
+        streams.pending.append((runID, delta))
+        if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
+        return false
+      }
+      return true
+    }
+    if goesOut { peer.notify(delta.pieces.map { (WireNotification.runEvent, CarriedJSON(trusted: $0.event(of: runID, at: time))) }) }
+  }
+
+  func streamForeign(_ chunk: LiveChunk) {
+    guard state.value.feeds[chunk.runID]?.isLagging == false, !peer.isCongested,
+      connection.capabilities.wants(eventType: EventKind.read(chunk.event))
+    else { return }
+    peer.notify(WireNotification.runEvent, CarriedJSON(trusted: chunk.event))
+  }
+
+  private func flushPending(_ runID: ULID?) {
+    let ready = streams.withLock { streams -> [(runID: ULID, delta: StreamedDelta)] in
+      guard !streams.pending.isEmpty else { return [] }
+      let ready = streams.pending.filter { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
+      streams.pending.removeAll { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
+      return ready
+    }
+    if ready.isEmpty { return }
+    let now = clock()
+    peer.notify(
+      StreamedDelta.merged(ready).map { (WireNotification.runEvent, CarriedJSON(trusted: $0.delta.event(of: $0.runID, at: now))) })
+  }
+
+  private func dropPending(_ runID: ULID) {
+    streams.withLock { $0.pending.removeAll { $0.runID == runID } }
+  }
+
+  private let now = EngineBound<(@Sendable () -> Timestamp)?>(nil)
+  private func clock() -> Timestamp { now.value?() ?? Timestamp(milliseconds: 0) }
+  func setClock(_ clock: @escaping @Sendable () -> Timestamp) { now.value = clock }
+
+  // MARK: Blobs
+
+  func noteBlob(_ id: ULID) { state.value.blobs.insert(id) }
+  func knowsBlob(_ id: ULID) -> Bool { state.value.blobs.contains(id) }
+}
+
+/// A value that only the engine's thread touches.
+final class EngineBound<Value>: @unchecked Sendable {
+  // Unchecked, because: every use is in a call that the engine's thread makes (see `Outbox`); nothing else has a reference to the value.
+  var value: Value
+  init(_ value: Value) { self.value = value }
+}
+
+enum EventKind {
+  static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
+}
+
+/// The ids of `$blob` references in an event.
+enum BlobNames {
+  static func collect(in event: Bytes, into names: inout Set<ULID>) {
+    var from = 0
+    while let place = event.firstIndex(of: "\"$blob\":\"", from: from) {
+      let start = place + 9
+      guard start + 26 <= event.count else { return }
+      if let id = ULID(event[start..<start + 26].string) { names.insert(id) }
+      from = start
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import AgentRuntime
+import JSON
+import JSONRPC
+import Synchronization
+
+/// A request that is being worked on, and what its cancellation has to do.
+final class Ticket: Sendable {
+  let request: IncomingRequest
+
+  private struct State {
+    var wait: WaitToken?
+    /// The run that this very request began.
+    var begunRun: ULID?
+  }
+
+  private let state = Mutex(State())
+
+  init(_ request: IncomingRequest) { self.request = request }
+
+  var wait: WaitToken? {
+    get { state.withLock { $0.wait } }
+    set { state.withLock { $0.wait = newValue } }
+  }
+
+  var begunRun: ULID? {
+    get { state.withLock { $0.begunRun } }
+    set { state.withLock { $0.begunRun = newValue } }
+  }
+
+  func fail(_ error: RuntimeError) { request.fail(ErrorMapping.rpcError(error)) }
+}

@@ -1,0 +1,116 @@
+import JSON
+import JSONRPC
+import POSIXSupport
+import SQLiteStore
+
+/// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
+struct Options: Sendable {
+  enum StoreLocation: Sendable, Equatable { case memory, sqlite(path: String) }
+  enum OnEOF: String { case auto, drain, exit }
+  enum LogFormat: String { case text, json }
+
+  /// Nil when nothing says where.
+  var store: StoreLocation?
+  var synchronous = SQLiteStore.Synchronous.full
+  var adopts = false
+  var isStrict = false
+  var allowsCommands = true
+  var framing = Framing.auto
+  var onEOF = OnEOF.auto
+  var protocolVersion: String?
+  var maxMessageBytes = 256 << 20
+  var maxConcurrentRuns = 1024
+  var logLevel = Log.Level.info
+  var logFormat = Log.Format.text
+
+  /// An option as it is written: `--name VALUE`, `FOOTBRIDGE_NAME`, or `"name"` in a file.
+  struct Known: Sendable {
+    var name: String
+    /// What the value is, for help; nil for a switch.
+    var value: String?
+    var help: String
+    var apply: @Sendable (inout Options, String) throws(OptionError) -> Void
+
+    var variable: String { "FOOTBRIDGE_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined() }
+  }
+
+  static let known: [Known] = [
+    Known(name: "store", value: "sqlite:PATH | memory", help: "where runs are kept") { (o, v) throws(OptionError) in o.store = try storeLocation(v) },
+    Known(name: "synchronous", value: "full | normal", help: "normal survives a crash of the process, full also a power cut") {
+      (o, v) throws(OptionError) in o.synchronous = try word(v)
+    },
+    Known(name: "adopt", value: nil, help: "take up runs that a dead process left") { (o, v) throws(OptionError) in o.adopts = try flag(v) },
+    Known(name: "strict", value: nil, help: "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
+      o.isStrict = try flag(v)
+    },
+    Known(name: "no-commands", value: nil, help: "refuse command tools and scripts") { (o, v) throws(OptionError) in
+      o.allowsCommands = try !flag(v)
+    },
+    Known(name: "framing", value: "auto | line | header", help: "how messages are told apart") { (o, v) throws(OptionError) in
+      o.framing = try word(v)
+    },
+    Known(name: "on-eof", value: "auto | drain | exit", help: "what the end of stdin means") { (o, v) throws(OptionError) in o.onEOF = try word(v) },
+    Known(name: "protocol", value: "VERSION", help: "the protocol version for a client that skips initialize") { (o, v) throws(OptionError) in
+      o.protocolVersion = try protocolVersion(v)
+    },
+    Known(name: "max-message-bytes", value: "N", help: "longest message that is read") { (o, v) throws(OptionError) in
+      o.maxMessageBytes = try number(v, atLeast: 1024)
+    },
+    Known(name: "max-concurrent-runs", value: "N", help: "runs driven at once") { (o, v) throws(OptionError) in
+      o.maxConcurrentRuns = try number(v, atLeast: 1)
+    },
+    Known(name: "log-level", value: "debug | info | warning | error", help: "what is logged to stderr") { (o, v) throws(OptionError) in
+      o.logLevel = try word(v)
+    },
+    Known(name: "log-format", value: "text | json", help: "how it is logged") { (o, v) throws(OptionError) in o.logFormat = try word(v) },
+  ]
+
+  init(environment: [String: String]) {
+    let state = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+    if let folder = state ?? environment["HOME"].map({ $0 + "/.local/state" }) {
+      store = .sqlite(path: folder + "/footbridge/runs.db")
+    }
+  }
+
+  // MARK: Values
+
+  private static func storeLocation(_ text: String) throws(OptionError) -> StoreLocation {
+    if text == "memory" { return .memory }
+    if text.hasPrefix("sqlite:") {
+      let path = String(text.dropFirst(7))
+      guard !path.isEmpty else { throw OptionError("needs a path after sqlite:") }
+      return .sqlite(path: path)
+    }
+    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") { throw OptionError("this release has no PostgreSQL store") }
+    throw OptionError("must be sqlite:PATH or memory")
+  }
+
+  private static func word<T: RawRepresentable>(_ text: String) throws(OptionError) -> T where T.RawValue == String, T: Sendable {
+    guard let value = T(rawValue: text) else { throw OptionError("is not one of the values it can have") }
+    return value
+  }
+
+  private static func flag(_ text: String) throws(OptionError) -> Bool {
+    switch text {
+    case "true", "1", "yes", "on": return true
+    case "false", "0", "no", "off", "": return false
+    default: throw OptionError("must be true or false")
+    }
+  }
+
+  private static func number(_ text: String, atLeast least: Int) throws(OptionError) -> Int {
+    guard let value = Int(text), value >= least else { throw OptionError("must be a number of at least \(least)") }
+    return value
+  }
+
+  private static func protocolVersion(_ text: String) throws(OptionError) -> String {
+    guard WireVersions.known.contains(text) else { throw OptionError("is not a version that this bridge knows: \(WireVersions.known.joined(separator: ", "))") }
+    return text
+  }
+}
+
+/// What is wrong with an option; goes on from its name.
+struct OptionError: Error {
+  var message: String
+  init(_ message: String) { self.message = message }
+}

@@ -1,0 +1,128 @@
+import AgentRuntime
+import BridgeService
+import JSON
+import JSONRPC
+import POSIXSupport
+import SQLiteStore
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// `footbridge serve`: the protocol on stdin and stdout, from the first byte to a clean end.
+final class Serve {
+  private let runtime: Runtime
+  private let service: BridgeService
+  private let peer: Peer
+  private let happenings: Happenings
+  private let onEOF: Options.OnEOF
+
+  /// A parent that takes no byte for so long does not keep the process from ending.
+  private static let patienceMilliseconds = 900
+
+  init(_ options: Options, environment: [String: String], _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
+    onEOF = options.onEOF
+    var limits = PeerLimits()
+    limits.maxMessageBytes = options.maxMessageBytes
+    let settings = ServiceSettings(
+      version: Version.text, isStrict: options.isStrict, limits: limits, maxConcurrentRuns: options.maxConcurrentRuns,
+      openRPC: { OpenRPCDocument.line })
+    let log = Log(level: options.logLevel, format: options.logFormat)
+    let thread = EngineThread(log: log)
+    do throws(SystemError) {
+      let happenings = try Happenings()
+      self.happenings = happenings
+      service = BridgeService(settings: settings, host: thread) { happenings.add(.connection($0)) }
+      peer = try Peer(
+        input: descriptors.input, output: descriptors.output, framing: options.framing, limits: limits, errors: ErrorMapping.peerErrors,
+        handler: service)
+    } catch { throw StartupError(status: .internalError, message: "\(error)") }
+    service.attach(to: peer)
+    runtime = try Runtime(options, environment: environment, thread: thread, log: log)
+    do throws(SystemError) {
+      try runtime.start(parent: service)
+      try peer.start()
+    } catch { throw StartupError(status: .internalError, message: "\(error)") }
+  }
+
+  /// Works until the client or a signal ends it.
+  /// - Returns: the exit status.
+  func run(_ signals: consuming SignalDescriptor) throws(SystemError) -> Int32 {
+    var waiting = PollSet(count: 2)
+    var isDraining = false
+    while true {
+      waiting.watch(0, signals.descriptor, for: .readable)
+      waiting.watch(1, happenings.wake.descriptor, for: .readable)
+      try waiting.wait()
+      if let signal = signals.take() {
+        // A second one ends the process as if nobody listened.
+        Signals.restore([SIGTERM, SIGINT, SIGHUP])
+        runtime.log.write(.info, "signal \(signal): the runs are parked")
+        return finish(.signal, isDraining: false)
+      }
+      for happening in happenings.take() {
+        switch happening {
+        case .connection(.outputLost): return finish(.hangUp, isDraining: false)
+        case .connection(.inputEnded(let wasInitialized, let drains)):
+          guard onEOF == .drain || onEOF == .auto && (!wasInitialized || drains) else { return finish(.hangUp, isDraining: false) }
+          isDraining = true
+          drain()
+        case .idle: if isDraining { return finish(.hangUp, isDraining: true) }
+        }
+      }
+    }
+  }
+
+  /// No more input: work goes on as far as it can.
+  private func drain() {
+    let service = service
+    let happenings = happenings
+    runtime.thread.post { engine in
+      service.clientIsGone()
+      engine.drain()
+      engine.whenIdle = { happenings.add(.idle) }
+    }
+  }
+
+  private func finish(_ ending: RunEngine.Ending, isDraining: Bool) -> Int32 {
+    let service = service
+    let thread = runtime.thread
+    peer.stopReading()
+    let leavesWork = thread.perform { engine in
+      service.clientIsGone()
+      engine.end(ending)
+      return engine.leavesWork
+    }
+    thread.settle()
+    while peer.flush(patience: Self.patienceMilliseconds), !thread.perform({ service.pump($0) }) {}
+    thread.perform { _ in service.answerTheRest() }
+    _ = peer.flush(patience: Self.patienceMilliseconds)
+    runtime.close()
+    return isDraining && leavesWork ? ExitStatus.waiting.rawValue : ExitStatus.success.rawValue
+  }
+}
+
+/// What the main thread waits for besides signals.
+private final class Happenings: Sendable {
+  enum Happening: Sendable { case connection(ConnectionEnd), idle }
+
+  private let list = Monitor<[Happening]>([])
+  let wake: WakeDescriptor
+
+  init() throws(SystemError) { wake = try WakeDescriptor() }
+
+  func add(_ happening: Happening) {
+    list.withLock { $0.append(happening) }
+    wake.signal()
+  }
+
+  func take() -> [Happening] {
+    wake.drain()
+    return list.withLock { list in
+      defer { list = [] }
+      return list
+    }
+  }
+}

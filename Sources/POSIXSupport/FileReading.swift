@@ -1,0 +1,50 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Reading small files whole.
+package enum FileReading {
+  /// What tells that a file has changed.
+  package struct Stamp: Sendable, Equatable {
+    package var inode: UInt64
+    package var bytes: Int
+    package var modifiedNanoseconds: Int
+  }
+
+  /// - Throws: the call that failed, with the path as its subject.
+  package static func stamp(of path: String) throws(SystemError) -> Stamp {
+    var info = stat()
+    guard unsafe stat(path, &info) == 0 else { throw .last("stat", subject: path) }
+    #if canImport(Glibc)
+      let time = info.st_mtim
+    #else
+      let time = info.st_mtimespec
+    #endif
+    return Stamp(
+      inode: UInt64(info.st_ino), bytes: Int(info.st_size), modifiedNanoseconds: Int(time.tv_sec) * 1_000_000_000 + Int(time.tv_nsec))
+  }
+
+  package static func contents(of path: String) throws(SystemError) -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .last("open", subject: path) }
+    defer { _ = close(descriptor) }
+    return try contents(ofDescriptor: descriptor, subject: path)
+  }
+
+  /// Everything up to the end of a file or pipe.
+  package static func contents(ofDescriptor descriptor: Int32, subject: String) throws(SystemError) -> [UInt8] {
+    var all: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = unsafe piece.withUnsafeMutableBytes { room in unsafe read(descriptor, room.baseAddress, room.count) }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .last("read", subject: subject)
+      }
+      if count == 0 { return all }
+      all += piece[..<count]
+    }
+  }
+}

@@ -1,0 +1,276 @@
+import Glibc
+import JSON
+import JSONRPC
+import POSIXSupport
+import Testing
+
+/// Who waits for whom, and what happens when somebody goes.
+struct FlowTests {
+  private static func echo(_ id: Int, _ bytes: Int) -> String {
+    #"{"id":\#(id),"method":"echo","params":{"a":"\#(String(repeating: "x", count: bytes))"}}"# + "\n"
+  }
+
+  private static func response(_ id: Int, _ bytes: Int) -> String {
+    #"{"jsonrpc":"2.0","id":\#(id),"result":{"a":"\#(String(repeating: "x", count: bytes))"}}"# + "\n"
+  }
+
+  /// Feeds `text` from a thread of its own; says when all of it was taken.
+  private static func feed(_ conversation: borrowing Conversation, _ text: String) throws -> Monitor<Bool> {
+    let isDone = Monitor(false)
+    let descriptor = conversation.toPeer.rawValue
+    try Thread.start(name: "feeder") {
+      let bytes = Array(text.utf8)
+      var sent = 0
+      while sent < bytes.count {
+        let count = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress! + sent, bytes.count - sent) }
+        if count <= 0 { break }
+        sent += count
+      }
+      isDone.update { $0 = true }
+    }
+    return isDone
+  }
+
+  // MARK: Backpressure
+
+  @Test func `past the limit of unread responses nothing more is read, and it goes on when they are read`() throws {
+    let conversation = try Conversation(limits: PeerLimits(maxUnreadBytes: 256 << 10))
+    let requests = (0..<256).map { Self.echo($0, 64 << 10) }.joined()
+    let isDone = try Self.feed(conversation, requests)
+    // What the pipe holds, the limit, and one more that went beyond it.
+    let ahead = ((1 << 20) + (256 << 10)) / (64 << 10) + 1
+    let responseBytes = Self.response(0, 64 << 10).utf8.count
+    var received = 0
+    var text: [UInt8] = []
+    while received < 256 {
+      text += try conversation.fromPeer.read(upTo: 8192)
+      if text.count < responseBytes { continue }
+      received += text.count { $0 == 0x0A }
+      text = []
+      #expect(conversation.handler.state.withLock { $0.echoCount } <= received + ahead + 2)
+    }
+    #expect(received == 256)
+    #expect(isDone.wait { $0 ? true : nil } == true)
+  }
+
+  @Test func `notifications do not stop the reader`() throws {
+    let conversation = try Conversation(limits: PeerLimits(maxUnreadBytes: 1024))
+    let text = CarriedJSON(string: String(repeating: "x", count: 64 << 10))
+    // More than the pipe holds, so that some of it waits.
+    for _ in 0..<40 { conversation.peer.notify("event", text) }
+    try conversation.send(#"{"method":"note"}"# + "\n")
+    conversation.waitForLog("note -")
+    #expect(try conversation.lines(40).count == 40)
+  }
+
+  @Test func `with both pipes full everything still arrives`() throws {
+    let conversation = try Conversation()
+    let requests = (0..<200).map { Self.echo($0, 64 << 10) }.joined()
+    let isDone = try Self.feed(conversation, requests)
+    // All 12 MiB are taken though nobody reads the answers.
+    #expect(isDone.wait { $0 ? true : nil } == true)
+    #expect(try conversation.lines(200).count == 200)
+  }
+
+  @Test func `a peer that has much to write says so, and says when it has room again`() throws {
+    let conversation = try Conversation(limits: PeerLimits(congestedBytes: 1 << 20))
+    let text = CarriedJSON(string: String(repeating: "x", count: 256 << 10))
+    var count = 0
+    while !conversation.peer.isCongested {
+      conversation.peer.notify("event", text)
+      count += 1
+    }
+    #expect(conversation.handler.state.withLock { $0.roomCount } == 0)
+    #expect(try conversation.lines(count).count == count)
+    #expect(conversation.handler.state.wait { $0.roomCount > 0 ? $0.roomCount : nil } == 1)
+    #expect(!conversation.peer.isCongested)
+  }
+
+  // MARK: Order
+
+  @Test func `messages leave in the order of the calls, small and large, from several threads`() throws {
+    let conversation = try Conversation()
+    let peer = conversation.peer
+    for thread in 0..<4 {
+      try Thread.start(name: "caller") {
+        for number in 0..<300 {
+          let filler = String(repeating: "x", count: number % 10 == 0 ? 20_000 : number % 7 == 0 ? 3_000 : 3)
+          peer.notify([
+            ("first", CarriedJSON(trusted: Bytes("[\(thread),\(number),\"\(filler)\"]"))),
+            ("second", CarriedJSON(trusted: Bytes("[\(thread),\(number)]"))),
+          ])
+        }
+      }
+    }
+    var next = [0, 0, 0, 0]
+    var previous = (-1, -1)
+    for line in try conversation.lines(2400) {
+      let message = try CarriedJSON(validating: Bytes(line))
+      let params = message["params"]?.elements ?? []
+      let at = (params[0].intValue ?? -1, params[1].intValue ?? -1)
+      if message["method"]?.stringValue == "first" {
+        #expect(at.1 == next[at.0])
+        next[at.0] += 1
+      } else {
+        // Nothing came between the two.
+        #expect(at == previous)
+      }
+      previous = at
+    }
+    #expect(next == [300, 300, 300, 300])
+  }
+
+  @Test func `an answer from another thread reaches its request`() throws {
+    let conversation = try Conversation()
+    for id in 0..<100 { try conversation.send(#"{"id":\#(id),"method":"hold"}"# + "\n") }
+    let held = try #require(conversation.handler.state.wait { $0.held.count == 100 ? $0.held : nil })
+    for thread in 0..<4 {
+      try Thread.start(name: "answerer") {
+        for (index, request) in held.enumerated() where index % 4 == thread { request.succeed(request.id.json) }
+      }
+    }
+    let lines = try conversation.lines(100)
+    #expect(Set(lines) == Set((0..<100).map { #"{"jsonrpc":"2.0","id":\#($0),"result":\#($0)}"# }))
+  }
+
+  // MARK: Ends
+
+  @Test func `when nobody reads any more the owner is told once, after what was said before`() throws {
+    let conversation = try Conversation()
+    let handler = conversation.handler
+    conversation.peer.request("question", { _ in .emptyObject }) { handler.note("reply \(ScriptedHandler.text($0))") }
+    _ = try conversation.received()
+    try conversation.send(#"{"method":"note"}"# + "\n" + #"{"id":"b-1","result":1}"# + "\n")
+    let number = conversation.fromPeer.rawValue
+    let null = try FileDescriptor.open("/dev/null", O_RDONLY)
+    dup2(null.rawValue, number)
+    conversation.waitForLog("output lost")
+    conversation.peer.request("question", { _ in .emptyObject }) { handler.note("second \(ScriptedHandler.text($0))") }
+    conversation.waitForLog("second closed")
+    // Input is still taken, answers go nowhere.
+    try conversation.send(#"{"id":1,"method":"hold"}"# + "\n" + #"{"method":"note","params":{}}"# + "\n")
+    conversation.waitForLog("note {}")
+    let request = try #require(handler.state.wait { $0.held.first })
+    #expect(request.succeed(.null))
+    #expect(request.isAnswered)
+    #expect(!conversation.peer.flush(patience: 10_000))
+    #expect(handler.log == ["note -", "reply result 1", "output lost", "second closed", "note {}"])
+  }
+
+  @Test func `a writer that finds nobody reading ends the wait for it`() throws {
+    let conversation = try Conversation()
+    conversation.peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 4 << 20)))
+    let null = try FileDescriptor.open("/dev/null", O_RDONLY)
+    dup2(null.rawValue, conversation.fromPeer.rawValue)
+    #expect(!conversation.peer.flush(patience: 60_000))
+    conversation.waitForLog("output lost")
+    #expect(conversation.handler.log == ["output lost"])
+  }
+
+  @Test func `a flush gives up when nothing is taken`() throws {
+    let conversation = try Conversation()
+    conversation.peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 4 << 20)))
+    #expect(!conversation.peer.flush(patience: 30))
+  }
+
+  @Test func `a flush waits as long as something is taken, be it little`() throws {
+    let conversation = try Conversation()
+    conversation.peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 2 << 20)))
+    let peer = conversation.peer
+    let outcome = Monitor<Bool?>(nil)
+    try Thread.start(name: "flusher") {
+      let isFlushed = peer.flush(patience: 2_000)
+      outcome.update { $0 = isFlushed }
+    }
+    var received = 0
+    while outcome.withLock({ $0 }) == nil {
+      received += try conversation.fromPeer.read(upTo: 3_000).count
+      usleep(100)
+    }
+    #expect(outcome.withLock { $0 } == true)
+    #expect(received > 900_000)
+  }
+
+  @Test func `after stopReading nothing arrives`() throws {
+    let conversation = try Conversation()
+    try conversation.send(#"{"id":1,"method":"echo"}"# + "\n")
+    #expect(try conversation.lines(1).count == 1)
+    conversation.peer.stopReading()
+    try conversation.send(#"{"id":2,"method":"echo"}"# + "\n" + #"{"method":"note"}"# + "\n")
+    try conversation.endInput()
+    conversation.peer.notify("event", .emptyObject)
+    #expect(try conversation.lines(1) == [#"{"jsonrpc":"2.0","method":"event","params":{}}"#])
+    #expect(conversation.handler.log == [])
+  }
+
+  @Test func `stopReading may be called by the handler itself`() throws {
+    final class Stopper: PeerHandler {
+      let calls = Monitor(0)
+      func knows(method: String) -> Bool { true }
+      func carriedPaths(ofMethod method: String) -> CarriedPaths { .everything }
+      func peer(_ peer: Peer, received request: IncomingRequest) {
+        peer.stopReading()
+        request.succeed(.null)
+        calls.update { $0 += 1 }
+      }
+      func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?) { calls.update { $0 += 100 } }
+      func peer(_ peer: Peer, inputEnded reason: InputEnd) { calls.update { $0 += 100 } }
+      func peerLostOutput(_ peer: Peer) {}
+      func peerHasRoom(_ peer: Peer) {}
+      func peer(_ peer: Peer, ignored what: String) {}
+    }
+    let input = try FileDescriptor.pipe()
+    let output = try FileDescriptor.pipe()
+    let stopper = Stopper()
+    let peer = try Peer(input: input.readEnd, output: output.writeEnd, errors: .plain, handler: stopper)
+    try input.writeEnd.writeAll("{\"id\":1,\"method\":\"x\"}\n{\"method\":\"y\"}\n")
+    try peer.start()
+    #expect(try output.readEnd.read(upTo: 1000) == Array("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}\n".utf8))
+    stopper.calls.wait { $0 > 0 ? () : nil }
+    peer.close()
+    #expect(stopper.calls.withLock { $0 } == 1)
+  }
+
+  @Test func `a closed peer lets go of its handler and its descriptors`() throws {
+    let input = try FileDescriptor.pipe()
+    let output = try FileDescriptor.pipe()
+    let reader = output.readEnd
+    weak var seen: ScriptedHandler?
+    do {
+      let handler = ScriptedHandler()
+      seen = handler
+      let peer = try Peer(input: input.readEnd, output: output.writeEnd, errors: .plain, handler: handler)
+      try peer.start()
+      peer.close()
+    }
+    // The end of the output is seen when the last thread has let go.
+    #expect(try reader.readAll() == [])
+    while seen != nil { sched_yield() }
+  }
+
+  @Test func `over a pair of sockets it works the same`() throws {
+    var ends: (Int32, Int32) = (-1, -1)
+    let made = unsafe withUnsafeMutableBytes(of: &ends) {
+      unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: Int32.self))
+    }
+    try #require(made == 0)
+    let ours = FileDescriptor(owning: ends.0)
+    let theirs = FileDescriptor(owning: ends.1)
+    let handler = ScriptedHandler()
+    let peer = try Peer(input: theirs.duplicate(), output: theirs, errors: .plain, handler: handler)
+    defer { peer.close() }
+    try peer.start()
+    try ours.writeAll(#"{"id":1,"method":"echo","params":{"a":1}}"# + "\n")
+    #expect(String(decoding: try ours.read(upTo: 1000), as: UTF8.self) == #"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"# + "\n")
+
+    // More than a socket holds.
+    for _ in 0..<100 { peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 10_000))) }
+    for _ in 0..<100 { peer.notify("event", CarriedJSON(string: "small")) }
+    var lines = 0
+    while lines < 200 { lines += try ours.read(upTo: 64 << 10).count { $0 == 0x0A } }
+    #expect(lines == 200)
+
+    shutdown(ours.rawValue, Int32(SHUT_RDWR))
+    handler.state.wait { $0.hasEnded && $0.hasLostOutput ? () : nil }
+  }
+}

@@ -1,0 +1,89 @@
+import JSON
+import JSONRPC
+import POSIXSupport
+
+/// A handler with a few methods of its own that writes down what it is told.
+///
+/// `echo` answers with its params, `hold` waits for `release` or `cancel`, `drop` forgets its request, `ask` makes a request of the other side.
+final class ScriptedHandler: PeerHandler {
+  struct State {
+    var log: [String] = []
+    var held: [IncomingRequest] = []
+    var hasEnded = false
+    var hasLostOutput = false
+    var roomCount = 0
+    var echoCount = 0
+  }
+
+  let state = Monitor(State())
+
+  var log: [String] { state.withLock { $0.log } }
+
+  func note(_ line: String) { state.update { $0.log.append(line) } }
+
+  func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note"].contains(method) }
+
+  func carriedPaths(ofMethod method: String) -> CarriedPaths { ["/free"] }
+
+  func peer(_ peer: Peer, received request: IncomingRequest) {
+    switch request.method {
+    case "echo":
+      state.withLock { $0.echoCount += 1 }
+      request.succeed(request.params ?? .emptyObject)
+    case "hold":
+      state.update { $0.held.append(request) }
+      request.onCancel { [state] in
+        request.fail(RPCError(code: -32800, message: "cancelled"))
+        state.withLock { $0.held.removeAll { $0.id == request.id } }
+      }
+    case "ask":
+      peer.request("question", { CarriedJSON(trusted: Bytes("{\"token\":\($0)}")) }, carrying: ["/free"]) { [weak self] reply in
+        self?.note("reply \(Self.text(reply))")
+      }
+      request.succeed(.emptyObject)
+    default: return
+    }
+  }
+
+  func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?) {
+    switch method {
+    case "release":
+      let held = state.withLock { state in
+        defer { state.held = [] }
+        return state.held
+      }
+      for request in held { request.succeed(.null) }
+    case "cancel":
+      guard let id = params?["id"].flatMap({ RequestID($0) }) else { return }
+      peer.openRequest(id)?.cancel()
+    default: note("\(method) \(params?.bytes.string ?? "-")")
+    }
+  }
+
+  func peer(_ peer: Peer, inputEnded reason: InputEnd) {
+    state.update { state in
+      state.log.append(reason == .endOfFile ? "end of file" : "read error")
+      state.hasEnded = true
+    }
+  }
+
+  func peerLostOutput(_ peer: Peer) {
+    state.update { state in
+      state.log.append("output lost")
+      state.hasLostOutput = true
+    }
+  }
+
+  func peerHasRoom(_ peer: Peer) { state.update { $0.roomCount += 1 } }
+
+  func peer(_ peer: Peer, ignored what: String) { note("ignored: \(what)") }
+
+  static func text(_ reply: PeerReply) -> String {
+    switch reply {
+    case .result(let result): "result \(result.bytes.string)"
+    case .error(let error): "error \(error.code) \(error.message) \(error.data?.bytes.string ?? "-")"
+    case .broken(let reason): "broken: \(reason)"
+    case .closed: "closed"
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import JSON
+import Testing
+
+@Suite struct `The text of strings` {
+  @Test(arguments: [
+    ("", ""), ("plain", "plain"), ("\"", #"\""#), ("\\", #"\\"#), ("/", "/"), ("\u{8}\u{C}\n\r\t", #"\b\f\n\r\t"#),
+    ("\u{0}\u{1}\u{F}\u{10}\u{1F}", #"\u0000\u0001\u000f\u0010\u001f"#), ("\u{7F}é中😀", "\u{7F}é中😀"),
+  ])
+  func `is escaped where JSON asks for it and nowhere else`(text: String, inside: String) {
+    #expect(CarriedJSON(string: text).bytes == Bytes("\"\(inside)\""))
+    #expect(CarriedJSON(string: text).stringValue == text)
+  }
+
+  @Test(arguments: [
+    (#""\u0041\u00e9\u4E2d\uD83D\uDE00""#, "Aé中😀"), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"),
+    (#""\ud800""#, "\u{FFFD}"), (#""\ud800x\udc00""#, "\u{FFFD}x\u{FFFD}"), (#""\ud800\ud83d\ude00""#, "\u{FFFD}😀"),
+    (#""\udc00\ud800""#, "\u{FFFD}\u{FFFD}"), (#""\ud83d\u0041""#, "\u{FFFD}A"), (#""\ud83d\n""#, "\u{FFFD}\n"), (#""a\u0000b""#, "a\0b"),
+  ])
+  func `is what the escapes stand for`(json: String, text: String) throws {
+    #expect(try value(json).stringValue == text)
+  }
+
+  @Test func `comes back from its escaped form whatever it is`() throws {
+    var random = Random(3)
+    let scalars: [Unicode.Scalar] = [
+      "\"", "\\", "\n", "\u{0}", "\u{1F}", " ", "a", "a", "a", "a", "\u{7F}", "\u{80}", "é", "中", "\u{FFFD}", "😀", "\u{10FFFF}",
+    ]
+    for count in 0..<400 {
+      var text = ""
+      for _ in 0..<count { text.unicodeScalars.append(scalars.randomElement(using: &random)!) }
+      let json = CarriedJSON(string: text)
+      #expect(try CarriedJSON(validating: json.bytes).stringValue.map { Array($0.utf8) } == Array(text.utf8))
+    }
+    for length in 0..<200 {
+      for place in 0...length {
+        let text = String(repeating: "x", count: place) + "\n" + String(repeating: "y", count: length - place)
+        #expect(CarriedJSON(string: text).bytes.count == length + 4)
+        #expect(CarriedJSON(string: text).stringValue == text)
+      }
+    }
+  }
+}
+
+@Suite struct `The writer` {
+  @Test func `puts commas where they belong`() {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("text", "a\"b")
+    writer.member("number", -12)
+    writer.member("flag", true)
+    writer.member("absent", ifPresent: String?.none)
+    writer.key("list")
+    writer.beginArray()
+    writer.null()
+    writer.double(0.1)
+    writer.double(3)
+    writer.double(.infinity)
+    writer.beginObject()
+    writer.endObject()
+    writer.endArray()
+    writer.key(escaping: "k\n")
+    writer.value(.emptyObject)
+    writer.endObject()
+    #expect(writer.finish() == Bytes(#"{"text":"a\"b","number":-12,"flag":true,"list":[null,0.1,3,null,{}],"k\n":{}}"#))
+    writer.int(.min)
+    #expect(writer.finish() == Bytes("-9223372036854775808"))
+  }
+
+  @Test func `writes every integer in full`() {
+    for value in [0, 1, 9, 10, 99, 100, 12_345_678_901, Int.max, -1, Int.min] {
+      var writer = JSONWriter()
+      writer.int(value)
+      #expect(writer.finish().string == String(value))
+    }
+  }
+}
+
+@Suite struct `Carried values` {
+  @Test func `show their parts without changing them`() throws {
+    let json = try value(#"{ "a" : [ 1.0 , "\u0041", null ] , "b":true, "a":2 }"#)
+    #expect(json.kind == .object)
+    #expect(json["a"]?.elements == [try value("1.0"), try value(#""\u0041""#), .null])
+    #expect(json["a"]?.elements.map(\.stringValue) == [nil, "A", nil])
+    #expect(json["b"]?.boolValue == true)
+    #expect(json["c"] == nil)
+    #expect(try value("12").intValue == 12)
+    #expect(try value("1.5").doubleValue == 1.5)
+    var names: [String] = []
+    json.forEachMember { name, _ in names.append(name) }
+    #expect(names == ["a", "b", "a"])
+    #expect(
+      failure { () throws(JSONError) in _ = try json.uniqueMembers(at: "/x") }?.summary == "duplicateKey /x/a a member name is there twice")
+  }
+
+  @Test func `a member is found by its exact name`() throws {
+    // The Kelvin sign, which Swift holds equal to K.
+    let json = try value("{\"\u{212A}ey\":1,\"Key\":2}")
+    #expect(json["Key"]?.intValue == 2)
+    #expect(json["\u{212A}ey"]?.intValue == 1)
+  }
+}

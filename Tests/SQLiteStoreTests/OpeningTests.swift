@@ -1,0 +1,151 @@
+import AgentRuntime
+import JSON
+import POSIXSupport
+import TestSupport
+import Testing
+
+@testable import SQLiteStore
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+@Suite struct OpeningTests {
+  private let folder: Folder
+
+  init() throws { folder = try Folder() }
+
+  private func permissions(_ path: String) -> String {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return "missing" }
+    return String(status.st_mode & 0o7777, radix: 8)
+  }
+
+  @Test(
+    "what opening creates is the user's alone, whatever the umask says", .enabled(if: PerThread.hasOwnUmask),
+    arguments: [0o000, 0o022, 0o777] as [UInt32])
+  func permissions(umask: UInt32) throws {
+    let path = folder.path + "/new/folder/runs.db"
+    try onOwnThread {
+      #expect(PerThread.setUmask(umask))
+      let store = try SQLiteStore.open(path: path, wallClock: { 1 })
+      try StoreTrial(store: store).create(1)
+      try store.observe(T.id(1), true)
+      #expect(
+        Folder.names(in: folder.path + "/new/folder").map { $0 + " " + self.permissions(folder.path + "/new/folder/" + $0) } == Self.files)
+      store.close()
+    }
+    #expect(permissions(folder.path + "/new") == "700")
+    #expect(permissions(folder.path + "/new/folder") == "700")
+  }
+
+  private static let files = ["", "-live", "-live-shm", "-live-wal", "-lock", "-shm", "-wal"].map { "runs.db\($0) 600" }
+
+  @Test func `an empty file is a new store, and keeps its permissions`() throws {
+    let file = try FileDescriptor.open(folder.database, O_CREAT | O_RDWR, mode: 0o640)
+    #expect(fchmod(file.rawValue, 0o640) == 0)
+    let store = try folder.open()
+    try StoreTrial(store: store).create(1)
+    for end in ["", "-wal", "-shm", "-lock"] { #expect(permissions(folder.database + end) == "640") }
+    store.close()
+  }
+
+  @Test func `what was stored is there after closing and opening again`() throws {
+    let first = try folder.open()
+    var summary = try StoreTrial(store: first).create(1) { $0.idempotencyKey = "k" }
+    // More than the log keeps before it is copied into the database.
+    for _ in 0..<40 {
+      let record = LogRecord(
+        position: summary.lastPosition + 1, sequence: summary.lastPosition + 1, type: "t", event: StoreTrial.pattern(100_000), hidden: nil)
+      #expect(try StoreTrial(store: first).append(StoreTrial.append([record], to: &summary)) == .appended)
+    }
+    let records = try first.records(of: summary.runID, after: 0, maxBytes: 1 << 30)
+    first.close()
+    for _ in 0..<3 {
+      let again = try folder.open()
+      #expect(try again.summary(of: summary.runID) == summary)
+      #expect(try again.records(of: summary.runID, after: 0, maxBytes: 1 << 30) == records)
+      again.close()
+    }
+  }
+
+  @Test func `closing leaves the log file its size and almost nothing in it`() throws {
+    let store = try folder.open()
+    var summary = try StoreTrial(store: store).create(1)
+    let record = LogRecord(position: 2, sequence: 2, type: "t", event: StoreTrial.pattern(1_000_000), hidden: nil)
+    #expect(try StoreTrial(store: store).append(StoreTrial.append([record], to: &summary)) == .appended)
+    store.close()
+    try folder.open().close()
+    var status = stat()
+    #expect(unsafe stat(folder.database + "-wal", &status) == 0)
+    #expect(status.st_size > 1_000_000)
+    let again = try Connection(file: folder.database, path: folder.database, busyMilliseconds: 0)
+    #expect(try again.integer("SELECT count(*) FROM log") == 2)
+    #expect(again.checkpoint(0) < 4)
+  }
+
+  @Test func `two names of one file are one store`() throws {
+    let first = try folder.open()
+    #expect(unsafe symlink("runs.db", folder.path + "/other") == 0)
+    let second = try folder.open("other")
+    try StoreTrial(store: first).create(1)
+    #expect(try second.positions(of: [T.id(1)]) == [T.id(1): 1])
+    #expect(second.isAlive(first.owner))
+    first.close()
+    #expect(!second.isAlive(first.owner))
+    second.close()
+    #expect(Folder.names(in: folder.path) == ["other", "runs.db", "runs.db-lock", "runs.db-shm", "runs.db-wal"])
+  }
+
+  @Test func `many openings of a missing file at once make one store`() throws {
+    let opened = Monitor<[Result<Int, StoreError>]>([])
+    for number in 1...8 as ClosedRange<UInt64> {
+      try Thread.start(name: "opener") {
+        let result = Result { () throws(StoreError) in
+          let store = try folder.open("deep/runs.db")
+          defer { store.close() }
+          var appended = 0
+          for run in 0..<20 {
+            let trial = StoreTrial(store: store)
+            if (try? trial.create(number * 100 + UInt64(run))) != nil { appended += 1 }
+          }
+          return appended
+        }
+        opened.update { $0.append(result) }
+      }
+    }
+    let results = opened.wait { $0.count == 8 ? $0 : nil }!
+    #expect(results == Array(repeating: .success(20), count: 8))
+    let store = try folder.open("deep/runs.db")
+    var query = RunQuery()
+    query.limit = 1000
+    #expect(try store.runs(matching: query).count == 160)
+    store.close()
+  }
+
+  @Test func `blobs that no run named are removed after a week`() throws {
+    let day = 24 * 3_600_000
+    let first = try folder.open(at: 0)
+    let trial = StoreTrial(store: first)
+    _ = try first.appendToBlob(T.id(10), type: .string, chunk: T.pattern(300_000), last: true)
+    _ = try first.appendToBlob(T.id(11), type: .string, chunk: T.pattern(300_000), last: true)
+    _ = try first.appendToBlob(T.id(12), type: .string, chunk: T.pattern(10), last: false)
+    var summary = T.summary(1)
+    var naming = T.append([T.event(1, 1, "{}")], to: &summary)
+    naming.adoptedBlobs = [T.id(11)]
+    #expect(try trial.append(naming) == .appended)
+    first.close()
+    let early = try folder.open(at: 7 * day - 1)
+    #expect(try early.blob(T.id(10))?.bytes == 300_000)
+    early.close()
+    let late = try folder.open(at: 7 * day + 1)
+    #expect(try late.blob(T.id(10)) == nil)
+    #expect(try late.blob(T.id(11))?.bytes == 300_000)
+    #expect(try late.appendToBlob(T.id(12), type: .string, chunk: Bytes(), last: true) == 0)
+    late.close()
+  }
+}
+
+typealias T = StoreTrial
