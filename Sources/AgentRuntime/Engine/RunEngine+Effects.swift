@@ -198,7 +198,7 @@ extension RunEngine {
 
   /// Lets runs go on that waited because `maxConcurrentRuns` were driven.
   func givePlaces() {
-    while !placeQueue.isEmpty, drivenCount < limits.maxConcurrentRuns {
+    while !placeQueue.isEmpty, driven.count < limits.maxConcurrentRuns {
       guard let run = live[placeQueue.removeFirst()], run.waitsForPlace else { continue }
       run.waitsForPlace = false
       input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }

@@ -59,7 +59,7 @@ extension RunEngine {
   package func adoptOrphans() {
     guard !isEnding else { return }
     do throws(RuntimeError) {
-      for runID in try read({ () throws(StoreError) in try store.orphans() }) where drivenCount < limits.maxConcurrentRuns { adopt(runID) }
+      for runID in try read({ () throws(StoreError) in try store.orphans() }) where driven.count < limits.maxConcurrentRuns { adopt(runID) }
     } catch { host.log("orphaned runs could not be looked for: \(error.message)") }
     _ = after(milliseconds: 1000) { [unowned self] in adoptOrphans() }
   }

@@ -73,7 +73,7 @@ extension RunEngine {
       failures: { [unowned self] in schemas.failures($0, $1) },
       storedResult: { [unowned self] (sequence) throws(StoreError) in try storedResult(of: runID, at: sequence) },
       checkDrivable: { [unowned self] (state) throws(RuntimeError) in try checkDrivable(state) },
-      hasPlace: { [unowned self] in drivenCount < limits.maxConcurrentRuns },
+      hasPlace: driven.count < limits.maxConcurrentRuns,
       jitter: Double(host.random().0 >> 40) / Double(1 << 24))
   }
 
@@ -81,8 +81,6 @@ extension RunEngine {
   func isAlive(_ owner: OwnerID) -> Bool {
     owner == store.owner ? !isEnding : store.isAlive(owner)
   }
-
-  var drivenCount: Int { live.values.reduce(0) { $0 + ($1.isDriven(by: store.owner) ? 1 : 0) } }
 
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
@@ -102,6 +100,7 @@ extension RunEngine {
 
   /// After anything that may have settled the run or made it superfluous here.
   func afterChange(_ run: LiveRun) {
+    countDriven(run)
     answerWaiters(run)
     if run.state.status.hasEnded { touched.remove(run.runID) }
     armDeadline(run)

@@ -34,7 +34,7 @@ extension RunEngine {
       if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
         return join(known, request, durable: durable, waiting: waiting, reply: reply)
       }
-      if drivenCount >= limits.maxConcurrentRuns {
+      if driven.count >= limits.maxConcurrentRuns {
         throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
       }
       let runID = makeID()

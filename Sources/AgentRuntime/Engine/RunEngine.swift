@@ -24,6 +24,8 @@ package final class RunEngine {
   package var whenIdle: (() -> Void)?
 
   var live: [ULID: LiveRun] = [:]
+  /// Runs that this process drives.
+  var driven: Set<ULID> = []
   private var dirty: [LiveRun] = []
   var timers = Timers()
   /// Last published sequence of each run that the client sees.
@@ -90,8 +92,14 @@ package final class RunEngine {
 
   private func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
     run.machine.context.now = host.wallClock()
+    run.machine.context.hasPlace = driven.count < limits.maxConcurrentRuns
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }
+    countDriven(run)
+  }
+
+  func countDriven(_ run: LiveRun) {
+    if run.isDriven(by: store.owner), live[run.runID] === run { driven.insert(run.runID) } else { driven.remove(run.runID) }
   }
 
   func markDirty(_ run: LiveRun) {
@@ -149,6 +157,7 @@ package final class RunEngine {
     case .conflict: decideAgain(run)
     case .keyTaken(let other):
       live[run.runID] = nil
+      driven.remove(run.runID)
       var error = RuntimeError(.runIdempotencyConflict, "another run was started with this idempotency key")
       error.details = [("runId", CarriedJSON(string: other.text))]
       for input in run.inputs { input.answered(run, error) }
@@ -197,6 +206,7 @@ package final class RunEngine {
   /// The run stops where its log ends; whoever waits is told.
   func drop(_ run: LiveRun, _ error: RuntimeError) {
     live[run.runID] = nil
+    driven.remove(run.runID)
     stopWork(run)
     let inputs = run.inputs
     let waiters = run.waiters

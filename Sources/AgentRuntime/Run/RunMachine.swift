@@ -33,7 +33,7 @@ package struct MachineContext {
   /// Whether this bridge can go on with the run: its model and its tools.
   package var checkDrivable: (RunState) throws(RuntimeError) -> Void
   /// Whether one more run may be driven here.
-  package var hasPlace: () -> Bool
+  package var hasPlace: Bool
   /// From 0 to 1.
   package var jitter: Double
 }
@@ -135,7 +135,7 @@ package struct RunMachine {
     if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
     let waits = state.pendingServerCalls.isEmpty && state.batch.pendingCount > 0
     if waits { return waitForClient() }
-    if state.owner != context.own, !context.hasPlace() { return perform(.waitForPlace) }
+    if state.owner != context.own, !context.hasPlace { return perform(.waitForPlace) }
     drive(cause: cause)
     if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
