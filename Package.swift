@@ -35,7 +35,7 @@ let package = Package(
     .target(name: "CSchemas"),
 
     library("JSON", ["CJansson"], extra: optimisedInDebug),
-    library("JSONSchema", ["JSON", "CPCRE2"]),
+    library("JSONSchema", ["JSON", "CPCRE2"], extra: optimisedInDebug),
     library("POSIXSupport", ["CPOSIX"]),
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"]),
@@ -55,6 +55,12 @@ let package = Package(
     ),
 
     library("TestSupport", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
+    tests("JSONTests", ["JSON"]),
+    tests("JSONSchemaTests", ["JSON", "JSONSchema"]),
+    tests("POSIXSupportTests", ["POSIXSupport", "CPOSIX"]),
+    tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
+    tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

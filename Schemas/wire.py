@@ -12,6 +12,7 @@ import bundle  # noqa: E402
 
 BIG = 65536  # bytes; a string or carried value above this stands in an event as a `$blob`
 UNUSABLE = {"parseError", "invalidRequest", "message.tooLarge"}  # answers to lines that cannot be told to be a request
+ANYWHERE = UNUSABLE | {"methodNotFound", "shuttingDown", "cancelled", "internalError"}  # answers that any request may get
 
 
 def pointer(path):
@@ -307,5 +308,5 @@ class WireValidator:
         # Of two requests with one id, the later one is the invalid one.
         name = methods.pop(-1 if data["kind"] == "invalidRequest" else 0)
         known = self.schemas.methods.get(name) if isinstance(name, str) else None
-        allowed = set(known[1]["x-errors"]) if known else UNUSABLE | {"methodNotFound", "shuttingDown", "cancelled"}
+        allowed = ANYWHERE | (set(known[1]["x-errors"]) if known else set())
         self.demand(data["kind"] in allowed, pointer(base + ("data", "kind")), f"{name!r} does not answer {data['kind']} (x-errors)")

@@ -182,7 +182,7 @@ extension BridgeService {
     let id = known
     read(ticket) { (engine) throws(RuntimeError) in
       if let id, !outbox.knowsBlob(id) { throw RuntimeError(.blobNotFound, "this connection builds no such blob") }
-      let written = try engine.writeBlob(id, type: params.type == .json ? .json : .string, data: params.data, isLast: params.last ?? false)
+      let written = try engine.writeBlob(id, type: params.type.map { $0 == .json ? .json : .string }, data: params.data, isLast: params.last ?? false)
       outbox.noteBlob(written.id)
       var writer = JSONWriter()
       writer.beginObject()

@@ -34,7 +34,7 @@ extension BridgeService {
       } waiting: {
         ticket.wait = $0
       } reply: { [self] in
-        answer(ticket, $0, engine)
+        answer(ticket, $0, engine, precedesEvents: !begin.wait && ticket.begunRun != nil)
       }
     }
   }
@@ -179,12 +179,15 @@ extension BridgeService {
     }
   }
 
-  /// The outcome, after the run's events up to its `lastSeq`.
-  func answer(_ ticket: Ticket, _ result: Result<RunAnswer, RuntimeError>, _ engine: RunEngine) {
+  /// The outcome, after the run's events up to its `lastSeq`; before them all for a start that does not wait.
+  func answer(_ ticket: Ticket, _ result: Result<RunAnswer, RuntimeError>, _ engine: RunEngine, precedesEvents: Bool = false) {
     switch result {
     case .failure(let error): ticket.fail(error)
     case .success(let answer):
+      // Cancelled in the meantime: what began the run is answered so, when the run has come to its end.
+      if ticket.request.isCancelled, ticket.begunRun != nil { return }
       let json = OutcomeJSON.make(answer, engine)
+      if precedesEvents { return _ = ticket.request.succeed(json) }
       outbox.after(answer.outcome.lastSequence, of: answer.outcome.runID) { ticket.request.succeed(json) }
     }
   }

@@ -57,6 +57,9 @@ package struct Framer: ~Copyable {
     }
   }
 
+  /// How much memory is held for what is not whole yet.
+  package var capacity: Int { buffer.capacity }
+
   /// Lets `read` fill free memory and say how many bytes it has put there.
   package mutating func receive(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
     if start > 0 {
@@ -116,7 +119,8 @@ package struct Framer: ~Copyable {
   }
 
   enum Step {
-    case frame(Frame), more, again
+    case frame(Frame)
+    case more, again
   }
 
   /// Before the first message: skips what may precede it and decides on the framing.

@@ -54,6 +54,8 @@ package final class IncomingRequest: Sendable {
   }
 
   /// Says what to do when the other side gives the request up; done at once if it has already. Only the last one given counts.
+  ///
+  /// Let `body` hold the request weakly: the request holds `body`, and one that is never let go is never answered by its end.
   package func onCancel(_ body: @escaping @Sendable () -> Void) {
     let isDue = state.withLock { state in
       if state.isAnswered { return false }

@@ -88,7 +88,8 @@ struct MessageRouter {
   }
 
   private enum Params {
-    case usable(CarriedJSON?), notNamed
+    case usable(CarriedJSON?)
+    case notNamed
     case unusable(RPCError)
   }
 

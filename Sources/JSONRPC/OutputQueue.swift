@@ -48,7 +48,10 @@ final class OutputQueue: Sendable {
 
   /// Puts messages in line. They are written at once, by the caller, when that takes no time; else by the writer thread.
   func enqueue(_ messages: [OutgoingMessage], isResponse: Bool) {
-    enum Next { case nothing, wake, write([Bytes]) }
+    enum Next {
+      case nothing, wake
+      case write([Bytes])
+    }
     let limits = self.limits
     let next: Next = state.withLock { state in
       if state.isLost || state.isClosed { return .nothing }
@@ -57,7 +60,8 @@ final class OutputQueue: Sendable {
       for chunk in chunks { state.chunks.append(chunk, isResponse: isResponse) }
       if state.chunks.byteCount > limits.congestedBytes { state.owesRoom = true }
       guard isIdle, state.chunks.byteCount <= min(Self.inlineBytes, limits.congestedBytes),
-        channel.canWriteNow(descriptor.rawValue) else {
+        channel.canWriteNow(descriptor.rawValue)
+      else {
         return isIdle ? .wake : .nothing
       }
       state.isWriting = true

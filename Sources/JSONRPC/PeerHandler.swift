@@ -25,6 +25,10 @@ package protocol PeerHandler: AnyObject, Sendable {
   func peer(_ peer: Peer, ignored what: String)
 }
 
+extension PeerHandler {
+  package func peer(_ peer: Peer, ignored what: String) {}
+}
+
 package enum InputEnd: Sendable, Equatable {
   case endOfFile
   case readError(SystemError)

@@ -44,15 +44,8 @@ enum CommandResult {
     return "The command \(why); whether it took effect is unknown.\(rest)"
   }
 
-  /// A list with one string, the whole output: lines would not say how the last one ended.
-  private static func output(_ bytes: Bytes) -> StoredValue? {
-    guard !bytes.isEmpty else { return nil }
-    var writer = JSONWriter(capacity: bytes.count + 64)
-    writer.beginArray()
-    writer.string(utf8: bytes)
-    writer.endArray()
-    return .inline(CarriedJSON(trusted: writer.finish()))
-  }
+  /// One string, the whole output: lines would not say how the last one ended.
+  private static func output(_ bytes: Bytes) -> [StoredValue]? { bytes.isEmpty ? nil : [.inline(text(bytes))] }
 
   private static func text(_ bytes: Bytes) -> CarriedJSON {
     var writer = JSONWriter(capacity: bytes.count + 64)

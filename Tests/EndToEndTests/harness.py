@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ TIMEOUT = float(os.environ.get("FOOTBRIDGE_TEST_TIMEOUT", "10"))
 VERSION = "2026-11-20"
 ULID = re.compile(r"^[0-9A-HJKMNP-TV-Z]{26}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-CRASH = re.compile(rb"Fatal error|Segmentation|AddressSanitizer|ThreadSanitizer|\*\*\* Program crashed|Illegal instruction"
+CRASH = re.compile(rb"Fatal error|Fatal access conflict|Simultaneous accesses|Segmentation|AddressSanitizer|ThreadSanitizer|\*\*\* Program crashed|Illegal instruction"
                    rb"|stack smashing|double free|malloc\(\)|free\(\): |swift::|Backtrace|Assertion .* failed")
 
 ENDED = {"success", "error", "cancelled", "max_iterations"}
@@ -406,7 +407,7 @@ class Bridge:
         self.eof = False
         self.killed = False
         self.stdout_closed = False
-        self.finished = False
+        self.finished = self.destroyed = False
         self.expected_exit = None
         self.initialized = False
         self.auto_replay = True
@@ -429,6 +430,7 @@ class Bridge:
         self.proc = subprocess.Popen([BINARY, *self.args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                      env=base_env(home, **(env or {})), cwd=cwd, bufsize=0, preexec_fn=preexec, start_new_session=True)
         self.pid = self.proc.pid
+        self.wake_r, self.wake_w = os.pipe()
         self.stderr = bytearray()
         self._stderr_thread = threading.Thread(target=self._read_stderr, daemon=True)
         self._stderr_thread.start()
@@ -452,12 +454,19 @@ class Bridge:
 
     def _read_stdout(self):
         fd = self.proc.stdout.fileno()
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self.wake_r, select.POLLIN)
         buffer = bytearray()
         scanned = 0
         try:
             while True:
                 self.read_gate.wait()
                 try:
+                    poll.poll()
+                    if self.stdout_closed:
+                        self.proc.stdout.close()
+                        break
                     chunk = os.read(fd, 1 << 20)
                 except OSError:
                     break
@@ -604,7 +613,7 @@ class Bridge:
 
     def _answer(self, msg, handler):
         try:
-            answer = handler(msg.params) if callable(handler) else handler
+            answer = handler(msg.params) if callable(handler) and handler is not Never else handler
             self.answer(msg, answer)
         except (BrokenPipeError, OSError, ValueError):
             pass
@@ -639,29 +648,28 @@ class Bridge:
             self._remember(data)
         self._write(data)
 
-    def _remember(self, data):
+    def _remember(self, data, last=False):
         with self.validator_lock:
             self.unsplit += data
-            while True:
+            while self.unsplit:
                 if self.framing == "line":
                     end = self.unsplit.find(b"\n")
-                    if end < 0:
-                        end = len(self.unsplit) if self.unsplit.startswith(b"{") and self.unsplit.endswith(b"}") and len(self.unsplit) < 5000 else -1
-                    if end <= 0 and not self.unsplit.startswith(b"\n"):
+                    if end < 0 and len(self.unsplit) > 4_000_000:
+                        self.unsplit = bytearray(b"x")  # far too long to be remembered
+                    if end < 0 and not last:
                         return
-                    line = bytes(self.unsplit[:end])
-                    del self.unsplit[:end + 1]
+                    line = bytes(self.unsplit if end < 0 else self.unsplit[:end])
+                    del self.unsplit[:len(line) + 1]
                 else:
                     m = re.match(rb"(?is)((?:[\w-]+:[^\r\n]*\r\n)*?)content-length: *(\d+)\r\n(?:[\w-]+:[^\r\n]*\r\n)*\r\n", self.unsplit)
                     if not m or len(self.unsplit) < m.end() + int(m.group(2)):
                         return
                     line = bytes(self.unsplit[m.end():m.end() + int(m.group(2))])
                     del self.unsplit[:m.end() + int(m.group(2))]
-                if len(line) < 200_000:
-                    try:
-                        self.validator.client_line(line.decode("utf-8").lstrip("\ufeff").strip())
-                    except (UnicodeDecodeError, RecursionError):
-                        pass
+                try:
+                    self.validator.client_line(line.decode("utf-8").lstrip("\ufeff").strip())
+                except (UnicodeDecodeError, RecursionError):
+                    pass
 
     def _write(self, data: bytes):
         with self.write_lock:
@@ -685,6 +693,7 @@ class Bridge:
         self.send(self.frame(body))
 
     def send_json(self, obj, valid=True):
+        """`valid` says whether the test means this to be right; the validator remembers it either way."""
         for one in (obj if isinstance(obj, list) else [obj]):
             if isinstance(one, dict) and "method" in one and one.get("id") is not None:
                 key = json.dumps(one["id"])
@@ -697,7 +706,7 @@ class Bridge:
                 if isinstance(params, dict) and (one["method"] in ("run.subscribe", "run.unsubscribe") or "afterSeq" in params):
                     if isinstance(params.get("runId"), str):
                         self.free_seq.add(params["runId"])
-        if valid and self.validator:
+        if self.validator:
             self._validate("client_message", obj)
         self._write(self.frame(dumps(obj)))
 
@@ -956,6 +965,7 @@ class Bridge:
 
     def check_replay(self, run):
         """Live events are the replayed ones, byte for byte; the log is well formed. Returns the log."""
+        live = self.events(run, persisted=True)  # what was sent before we ask is in the store
         raw = self.replay(run)
         by_seq = {}
         for n, text in enumerate(raw, 1):
@@ -964,9 +974,9 @@ class Bridge:
             assert e["runId"] == run
             by_seq[n] = text
         if "maxMessageBytes" not in self.capabilities:
-            for m in self.events(run, persisted=True):
-                live = m.raw_at("params")
-                assert live == by_seq.get(m.seq), f"live and replayed differ at seq {m.seq}:\n{live[:1500]}\n{str(by_seq.get(m.seq))[:1500]}"
+            for m in live:
+                text = m.raw_at("params")
+                assert text == by_seq.get(m.seq), f"live and replayed differ at seq {m.seq}:\n{text[:1500]}\n{str(by_seq.get(m.seq))[:1500]}"
         log = [loads(t) for t in raw]
         check_log(log)
         return log
@@ -1016,6 +1026,8 @@ class Bridge:
     def close_stdin(self):
         if not self.stdin_closed:
             self.stdin_closed = True
+            if self.validator:
+                self._remember(b"", last=True)
             with self.write_lock:
                 try:
                     self.proc.stdin.close()
@@ -1025,10 +1037,8 @@ class Bridge:
     def close_stdout(self):
         """The parent goes away as a reader: no read end is left."""
         self.stdout_closed = True
-        # the reader thread may sit in read(): give it another file first, then close ours
-        null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, self.proc.stdout.fileno())
-        os.close(null)
+        os.write(self.wake_w, b"x")
+        self._reader.join(TIMEOUT)
 
     def kill9(self):
         self.killed = True
@@ -1112,6 +1122,9 @@ class Bridge:
 
     def destroy(self):
         """Whatever happened: nothing is left behind."""
+        if self.destroyed:
+            return
+        self.destroyed = True
         self.read_gate.set()
         try:
             if self.proc.poll() is None:
@@ -1119,11 +1132,14 @@ class Bridge:
             self.proc.wait(5)
         except Exception:
             pass
+        self._reader.join(2)
+        self._stderr_thread.join(2)
         for f in (self.proc.stdin, self.proc.stdout, self.proc.stderr):
             try:
                 f.close()
             except Exception:
                 pass
+        os.close(self.wake_r), os.close(self.wake_w)
 
 
 def check_log(log):

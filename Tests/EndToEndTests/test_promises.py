@@ -115,7 +115,7 @@ class Campaign:
         self.lab, self.ledger = lab, lab.path / "ledger"
         self.turns, self.parallel, self.commands = turns, parallel, commands
         names = ["t"] * parallel
-        line = f"read -r a; echo \"$a\" >> {lab.path}/commands; echo ran"
+        line = f"read -r a; [ -z \"$a\" ] || echo \"$a\" >> {lab.path}/commands; echo ran"  # no arguments: the bridge died before it wrote them
         self.tools = [tool("t")] + [sh(f"once{n}", line) for n in range(commands)]
         script = []
         for turn in range(turns):

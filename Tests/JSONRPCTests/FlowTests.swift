@@ -131,14 +131,14 @@ struct FlowTests {
   @Test func `when nobody reads any more the owner is told once, after what was said before`() throws {
     let conversation = try Conversation()
     let handler = conversation.handler
-    conversation.peer.request("question", { _ in .emptyObject }) { handler.note("reply \(ScriptedHandler.text($0))") }
+    conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("reply \(ScriptedHandler.text($0))") })
     _ = try conversation.received()
     try conversation.send(#"{"method":"note"}"# + "\n" + #"{"id":"b-1","result":1}"# + "\n")
     let number = conversation.fromPeer.rawValue
     let null = try FileDescriptor.open("/dev/null", O_RDONLY)
     dup2(null.rawValue, number)
     conversation.waitForLog("output lost")
-    conversation.peer.request("question", { _ in .emptyObject }) { handler.note("second \(ScriptedHandler.text($0))") }
+    conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("second \(ScriptedHandler.text($0))") })
     conversation.waitForLog("second closed")
     // Input is still taken, answers go nowhere.
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n" + #"{"method":"note","params":{}}"# + "\n")

@@ -9,7 +9,8 @@ struct OwnRequestTests {
     try Transcript.of(#"{"method":"ask","id":1}"# + "\n" + answer + "\n" + #"{"id":2,"method":"echo"}"# + "\n", limits: limits)
   }
 
-  private static let asked = #"{"jsonrpc":"2.0","id":"b-1","method":"question","params":{"token":"b-1"}}"# + "\n"
+  private static let asked =
+    #"{"jsonrpc":"2.0","id":"b-1","method":"question","params":{"token":"b-1"}}"# + "\n"
     + #"{"jsonrpc":"2.0","id":1,"result":{}}"# + "\n"
   private static let served = #"{"jsonrpc":"2.0","id":2,"result":{}}"# + "\n"
 
@@ -86,7 +87,8 @@ struct OwnRequestTests {
   }
 
   @Test func `a broken line that answers no request of this side is a parse error without id`() throws {
-    let transcript = try transcript(of: #"{"id":1,"result":tru}"# + "\n" + #"{"id":"b-7","result":tru}"# + "\n" + #"{"id":"b-1","result":0}"#)
+    let transcript = try transcript(
+      of: #"{"id":1,"result":tru}"# + "\n" + #"{"id":"b-7","result":tru}"# + "\n" + #"{"id":"b-1","result":0}"#)
     #expect(
       transcript
         == Transcript(
@@ -111,7 +113,7 @@ struct OwnRequestTests {
   @Test func `an answer to a forgotten request is ignored`() throws {
     let conversation = try Conversation()
     let handler = conversation.handler
-    let id = conversation.peer.request("question", { _ in .emptyObject }) { _ in handler.note("replied") }
+    let id = conversation.peer.request("question", { _ in .emptyObject }, reply: { _ in handler.note("replied") })
     conversation.peer.forget(id)
     try conversation.send(#"{"id":"b-1","result":1}"# + "\n")
     #expect(try conversation.finish().log == ["ignored: an answer to no open request", "end of file"])
@@ -121,12 +123,12 @@ struct OwnRequestTests {
     let conversation = try Conversation()
     let handler = conversation.handler
     for number in 1...3 {
-      conversation.peer.request("question", { _ in .emptyObject }) { handler.note("\(number) \(ScriptedHandler.text($0))") }
+      conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("\(number) \(ScriptedHandler.text($0))") })
     }
     try conversation.send(#"{"id":"b-2","result":1}"#)
     try conversation.endInput()
     conversation.waitForLog("3 closed")
-    conversation.peer.request("question", { _ in .emptyObject }) { handler.note("4 \(ScriptedHandler.text($0))") }
+    conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("4 \(ScriptedHandler.text($0))") })
     conversation.waitForLog("4 closed")
     #expect(handler.log == ["2 result 1", "end of file", "1 closed", "3 closed", "4 closed"])
     // The last one was not even sent.

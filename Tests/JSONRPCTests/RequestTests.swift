@@ -154,9 +154,10 @@ struct RequestTests {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
     let request = try #require(conversation.handler.state.wait { $0.held.first })
-    #expect([request.isAnswered, request.succeed(.null), request.succeed(.null), request.fail(RPCError(code: 1, message: "x"))] == [
-      false, true, false, false,
-    ])
+    #expect(
+      [request.isAnswered, request.succeed(.null), request.succeed(.null), request.fail(RPCError(code: 1, message: "x"))] == [
+        false, true, false, false,
+      ])
     #expect(request.isAnswered)
     request.cancel()
     #expect(try conversation.received() == #"{"jsonrpc":"2.0","id":1,"result":null}"# + "\n")
@@ -187,8 +188,19 @@ struct RequestTests {
     request.onCancel {}
     request.cancel()
     #expect(request.isCancelled && !request.isAnswered)
-    request.onCancel { request.succeed(.null) }
+    request.onCancel { [weak request] in request?.succeed(.null) }
     #expect(request.isAnswered)
+  }
+
+  @Test func `a request that was kept for its cancel, and then let go, is answered`() throws {
+    let conversation = try Conversation()
+    try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
+    conversation.handler.state.wait { $0.held.count == 1 ? () : nil }
+    conversation.handler.state.withLock { $0.held = [] }
+    #expect(
+      try conversation.lines(1) == [
+        #"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"Internal error: the request was dropped"}}"#
+      ])
   }
 
   @Test func `open requests are known until they are answered`() throws {

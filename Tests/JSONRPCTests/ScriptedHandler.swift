@@ -32,14 +32,15 @@ final class ScriptedHandler: PeerHandler {
       request.succeed(request.params ?? .emptyObject)
     case "hold":
       state.update { $0.held.append(request) }
-      request.onCancel { [state] in
+      request.onCancel { [state, weak request] in
+        guard let request else { return }
         request.fail(RPCError(code: -32800, message: "cancelled"))
         state.withLock { $0.held.removeAll { $0.id == request.id } }
       }
     case "ask":
-      peer.request("question", { CarriedJSON(trusted: Bytes("{\"token\":\($0)}")) }, carrying: ["/free"]) { [weak self] reply in
-        self?.note("reply \(Self.text(reply))")
-      }
+      peer.request(
+        "question", { CarriedJSON(trusted: Bytes("{\"token\":\($0)}")) }, carrying: ["/free"],
+        reply: { [weak self] reply in self?.note("reply \(Self.text(reply))") })
       request.succeed(.emptyObject)
     default: return
     }

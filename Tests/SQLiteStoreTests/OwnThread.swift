@@ -9,12 +9,19 @@ import POSIXSupport
 /// Runs `body` on a thread of its own and waits for it: what Linux keeps for each thread (a umask, the user that files are opened as, the mounts) may
 /// be changed there while other tests run beside it.
 func onOwnThread<R: Sendable>(_ body: @escaping @Sendable () throws -> R) throws -> R {
+  let work = Monitor<(@Sendable () throws -> R)?>(body)
   let answer = Monitor<Result<R, any Error>?>(nil)
   try Thread.start(name: "test") {
-    let result = Result { try body() }
+    let result = run(work)
     answer.update { $0 = result }
   }
   return try answer.wait { $0 }!.get()
+}
+
+/// Lets go of the work before it returns: a folder of the test must not be removed by a thread that sees other files, or may not.
+private func run<R: Sendable>(_ work: Monitor<(@Sendable () throws -> R)?>) -> Result<R, any Error> {
+  let body = work.withLock { $0.take()! }
+  return Result { try body() }
 }
 
 /// What Glibc's module hides, found by name.
@@ -61,7 +68,7 @@ enum PerThread {
   /// Whether this machine lets a test mount: the superuser's right, and not in every container.
   static let canMount: Bool = {
     guard let folder = try? Folder() else { return false }
-    return (try? onOwnThread { mountSmallDisk(at: folder.path, size: "64k") }) ?? false
+    return withExtendedLifetime(folder) { (try? onOwnThread { mountSmallDisk(at: folder.path, size: "64k") }) ?? false }
   }()
 
   static let hasOwnUmask: Bool = (try? onOwnThread { setUmask(0o77) }) ?? false

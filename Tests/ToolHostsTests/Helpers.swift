@@ -110,15 +110,15 @@ extension ToolResult {
   static func success(_ text: String, stderr: String? = nil) -> ToolResult {
     var result = ToolResult()
     if !text.isEmpty { result.content = [.text(text)] }
-    result.stderr = stderr.map(StoredValue.list)
+    result.stderr = stderr.map { .list($0) }
     result.exitCode = 0
     return result
   }
 
   static func failed(_ words: String, stdout: String? = nil, stderr: String? = nil, exitCode: Int? = nil) -> ToolResult {
     var result = ToolResult.failure(words)
-    result.stdout = stdout.map(StoredValue.list)
-    result.stderr = stderr.map(StoredValue.list)
+    result.stdout = stdout.map { .list($0) }
+    result.stderr = stderr.map { .list($0) }
     result.exitCode = exitCode
     return result
   }
@@ -130,10 +130,9 @@ extension ToolResult {
   }
 }
 
-extension StoredValue {
-  static func list(_ text: String) -> StoredValue {
-    .inline(CarriedJSON(trusted: Bytes("[" + CarriedJSON(string: text).bytes.string + "]")))
-  }
+extension [StoredValue] {
+  /// One string.
+  static func list(_ text: String) -> [StoredValue] { [.inline(CarriedJSON(string: text))] }
 }
 
 /// Tells whether any process that holds the writing end of a FIFO is alive; a shell takes hold with `exec 9>PATH`.

@@ -49,7 +49,8 @@ package struct RunAdmission: Sendable {
 
   private mutating func note(_ json: CarriedJSON?, _ known: [String], at pointer: String) {
     guard let json else { return }
-    unknownMembers += JSONCoding.unknownMembers(of: json, known: known, at: pointer)
+    // Members that begin with x- are extensions.
+    unknownMembers += JSONCoding.unknownMembers(of: json, known: known, at: pointer).filter { !$0.dropFirst(pointer.count + 1).hasPrefix("x-") }
   }
 
   private mutating func check(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {

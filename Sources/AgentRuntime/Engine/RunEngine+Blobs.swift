@@ -64,27 +64,27 @@ extension RunEngine {
     }
   }
 
-  /// Adds a chunk of text (a JSON string) to a blob that a client builds.
+  /// Adds a chunk of text (a JSON string) to a blob that a client builds; the first one says its type.
   /// - Returns: the bytes of the whole so far.
-  /// - Throws: `blob.notFound`; `invalidParams` when the last chunk does not make the whole JSON.
-  package func writeBlob(_ id: ULID?, type: BlobType, data: CarriedJSON, isLast: Bool) throws(RuntimeError) -> (id: ULID, bytes: Int) {
+  /// - Throws: `invalidParams` for another type than the first chunk had, and when the last chunk does not make the whole JSON.
+  package func writeBlob(_ id: ULID?, type: BlobType?, data: CarriedJSON, isLast: Bool) throws(RuntimeError) -> (id: ULID, bytes: Int) {
+    if let id, unfinishedBlobs[id] == nil { throw RuntimeError(.blobNotFound, "the blob is complete already") }
     let blobID = id ?? makeID()
-    let chunk = type == .string ? data.bytes[1..<data.bytes.count - 1] : Bytes(data.stringValue ?? "")
+    var blob = unfinishedBlobs[blobID] ?? UnfinishedBlob(type: type ?? .string)
+    if let type, type != blob.type { throw .invalidParams("is not the type of the first chunk", at: "/type") }
+    let chunk = blob.type == .string ? data.bytes[1..<data.bytes.count - 1] : Bytes(data.stringValue ?? "")
+    let kind = blob.type
     let stored = try read { () throws(StoreError) in
-      try store.appendToBlob(blobID, type: type, chunk: chunk, last: isLast && type == .string)
+      try store.appendToBlob(blobID, type: kind, chunk: chunk, last: isLast && kind == .string)
     }
-    if isLast, type == .json { try completeJSON(blobID, storedBytes: stored) }
-    guard type == .string else { return (blobID, stored) }
-    if isLast {
-      unfinishedTexts[blobID] = nil
-      return (blobID, try read { () throws(StoreError) in try BlobText(store: store, id: blobID, storedBytes: stored).decodedBytes })
-    }
-    let before: Int
-    if let known = unfinishedTexts[blobID] { before = known } else {
-      before = try read { () throws(StoreError) in try BlobText(store: store, id: blobID, storedBytes: stored - chunk.count).decodedBytes }
-    }
-    unfinishedTexts[blobID] = before + data.stringByteCount
-    return (blobID, before + data.stringByteCount)
+    blob.bytes += kind == .string ? data.stringByteCount : chunk.count
+    unfinishedBlobs[blobID] = blob
+    guard isLast else { return (blobID, blob.bytes) }
+    if kind == .json { try completeJSON(blobID, storedBytes: stored) }
+    unfinishedBlobs[blobID] = nil
+    guard kind == .string else { return (blobID, stored) }
+    // A surrogate pair may have been cut between two chunks.
+    return (blobID, try read { () throws(StoreError) in try BlobText(store: store, id: blobID, storedBytes: stored).decodedBytes })
   }
 
   private func completeJSON(_ id: ULID, storedBytes: Int) throws(RuntimeError) {
@@ -95,13 +95,18 @@ extension RunEngine {
     _ = try read { () throws(StoreError) in try store.appendToBlob(id, type: .json, chunk: Bytes(), last: true) }
   }
 
-  /// A blob that this connection wrote is named in a result: that completes it, with or without a last chunk.
+  /// A blob that this connection builds is named in a result: that completes it, with or without a last chunk.
   package func completeBlob(_ id: ULID) throws(RuntimeError) {
-    if try read({ () throws(StoreError) in try store.blob(id) }) != nil { return }
-    let type: BlobType = unfinishedTexts.removeValue(forKey: id) == nil ? .json : .string
-    let stored = try read { () throws(StoreError) in try store.appendToBlob(id, type: type, chunk: Bytes(), last: type == .string) }
-    if type == .json { try completeJSON(id, storedBytes: stored) }
+    guard unfinishedBlobs[id] != nil else { return }
+    _ = try writeBlob(id, type: nil, data: CarriedJSON(string: ""), isLast: true)
   }
+}
+
+/// A blob of which a client has written some chunks.
+struct UnfinishedBlob {
+  var type: BlobType
+  /// Of its text so far.
+  var bytes = 0
 }
 
 extension Bytes {

@@ -43,8 +43,8 @@ package final class RunEngine {
   let liveText = LiveText()
   /// Where the text of string blobs stands that clients read: a few, the last used last.
   var blobTexts: [BlobText] = []
-  /// Bytes of the text of blobs that the client is building.
-  var unfinishedTexts: [ULID: Int] = [:]
+  /// Blobs that the client is building.
+  var unfinishedBlobs: [ULID: UnfinishedBlob] = [:]
   private var storeHasFailed = false
 
   package init(

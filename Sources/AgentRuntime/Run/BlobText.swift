@@ -22,6 +22,11 @@ struct BlobText {
       let piece = try store.blobBytes(id, offset: stored, length: Self.pieceBytes + 16)
       var walk = EscapeWalk()
       walk.advance(over: piece, encodedLimit: stored + piece.count == storedBytes ? .max : Self.pieceBytes)
+      // What is no inside of a JSON string counts as it is, so that this ends.
+      if walk.encoded == 0 {
+        decodedBytes = decoded + storedBytes - stored
+        return
+      }
       stored += walk.encoded
       decoded += walk.decoded
     }

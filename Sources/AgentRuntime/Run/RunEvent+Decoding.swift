@@ -68,8 +68,12 @@ extension RunEvent {
       self = type == "call.parked" ? .callParked(callID: callID) : .callDeferred(callID: callID)
     case "run.reconfigured":
       self = .reconfigured(
-        limits: hidden["limits"], tools: hidden["tools"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)))
+        limits: hidden["limits"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)))
+    case "tools.changed":
+      guard let tools = hidden["tools"] else { return nil }
+      self = .toolsChanged(tools)
     case "pause.requested": self = .pauseRequested
+    case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)
     case "answer.rejected": self = .answerRejected(reason: hidden["reason"]?.stringValue ?? "")
     default: return nil

@@ -25,6 +25,8 @@ extension RunEvent {
     case .callParked: "call.parked"
     case .reconfigured: "run.reconfigured"
     case .pauseRequested: "pause.requested"
+    case .rejectionCounted: "result.rejected"
+    case .toolsChanged: "tools.changed"
     case .cancelRequested: "cancel.requested"
     case .answerRejected: "answer.rejected"
     }
@@ -32,7 +34,7 @@ extension RunEvent {
 
   package var isOnTheWire: Bool {
     switch self {
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected: false
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted: false
     default: true
     }
   }
@@ -68,15 +70,7 @@ extension RunEvent {
       writer.member("model", state.agent.model)
       writer.endObject()
       writer.member("input", start.input.wire)
-      writer.key("tools")
-      writer.beginArray()
-      for tool in state.tools {
-        writer.beginObject()
-        writer.member("name", tool.name)
-        writer.member("target", tool.target.rawValue)
-        writer.endObject()
-      }
-      writer.endArray()
+      writeTools(of: state, to: &writer)
       if !start.warnings.isEmpty {
         writer.key("warnings")
         writer.beginArray()
@@ -127,12 +121,25 @@ extension RunEvent {
       writer.member("limit", limit)
       writer.member("used", used)
       writer.member("max", maximum)
+    case .toolsChanged: writeTools(of: state, to: &writer)
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected: break
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted: break
     }
+  }
+
+  private func writeTools(of state: RunState, to writer: inout JSONWriter) {
+    writer.key("tools")
+    writer.beginArray()
+    for tool in state.tools {
+      writer.beginObject()
+      writer.member("name", tool.name)
+      writer.member("target", tool.target.rawValue)
+      writer.endObject()
+    }
+    writer.endArray()
   }
 
   /// What only the runtime reads: a JSON object.
@@ -158,13 +165,13 @@ extension RunEvent {
     case .toolStarted(_, _, let sender): writer.member("sender", sender.number)
     case .resumed(_, let claim): claim.writeMembers(to: &writer)
     case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)
-    case .reconfigured(let limits, let tools, let delivery):
+    case .toolsChanged(let tools): writer.member("tools", tools)
+    case .reconfigured(let limits, let delivery):
       writer.member("limits", ifPresent: limits)
-      writer.member("tools", ifPresent: tools)
       writer.member("delivery", ifPresent: delivery?.rawValue)
     case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
     case .answerRejected(let reason): writer.member("reason", reason)
-    case .pauseRequested: break
+    case .pauseRequested, .rejectionCounted: break
     default: return nil
     }
     writer.endObject()

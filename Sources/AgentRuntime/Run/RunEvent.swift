@@ -18,13 +18,17 @@ package enum RunEvent: Sendable, Equatable {
   case resumed(cause: ResumeCause, claim: Claim)
   case noteAdded(text: StoredValue)
   case limitWarning(limit: String, used: Int, maximum: Int)
+  /// Other plain tools of the run, from its next model turn on: a JSON array as it was given.
+  case toolsChanged(CarriedJSON)
   case ended(RunEnd)
 
   case callDeferred(callID: ULID)
   case callParked(callID: ULID)
-  /// From here on: other limits, other plain tools, another door for client calls.
-  case reconfigured(limits: CarriedJSON?, tools: CarriedJSON?, delivery: Delivery?)
+  /// From here on: other limits, another door for client calls.
+  case reconfigured(limits: CarriedJSON?, delivery: Delivery?)
   case pauseRequested
+  /// A refused result beyond those that are kept as `toolRejected`.
+  case rejectionCounted
   case cancelRequested(reason: String?)
   /// The final answer did not fit `outputSchema`: the model is told and asked again.
   case answerRejected(reason: String)

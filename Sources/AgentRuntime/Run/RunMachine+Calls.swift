@@ -20,8 +20,8 @@ extension RunMachine {
       advance(cause: .invoke)
     case .result(let result, _): settle(call, result)
     case .error(let words, _):
-      // A late error of an earlier attempt is ignored.
-      if attempt == call.attempt { settle(call, .failure(words)) }
+      // An error of an attempt that is given up is late, and ignored.
+      if attempt == call.attempt, !call.isParked, !awaitingRetry.contains(callID) { settle(call, .failure(words)) }
     }
   }
 
@@ -58,12 +58,14 @@ extension RunMachine {
         return settle(call, fallback(for: call))
       }
       let delay = Double(200 << min(attempt - 1, 10)) * (0.75 + context.jitter / 2)
+      awaitingRetry.insert(callID)
       perform(.retryInvocation(callID: callID, afterMilliseconds: Int(delay)))
     }
   }
 
   /// The wait before another attempt is over.
   package mutating func retryDue(_ callID: ULID) {
+    awaitingRetry.remove(callID)
     guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, context.invokesHere else { return }
     append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))
     perform(.invoke(callID: callID, attempt: call.attempt + 1))
@@ -112,9 +114,9 @@ extension RunMachine {
     return failures.isEmpty ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
   }
 
-  /// Keeps a refused result as evidence: a hundred a run.
+  /// Keeps a refused result as evidence: a hundred a run, the others are counted.
   mutating func reject(_ callID: String, _ verdict: Verdict, bytes: Int) {
-    guard state.rejectedResults < 100 else { return }
+    guard state.rejectedResults < 100 else { return append(.rejectionCounted) }
     append(.toolRejected(callID: String(callID.prefix(256)), verdict: verdict, bytes: bytes))
   }
 
@@ -127,6 +129,11 @@ extension RunMachine {
         a.type == b.type && a.members.count == b.members.count
           && a.members.allSatisfy { member in b[member.name].map { isSame(member.value, $0) } ?? false }
       }
+  }
+
+  private func isSame(_ a: [StoredValue]?, _ b: [StoredValue]?) -> Bool {
+    guard let a, let b else { return a == nil && b == nil }
+    return a.count == b.count && zip(a, b).allSatisfy { isSame($0, $1) }
   }
 
   private func isSame(_ a: StoredValue?, _ b: StoredValue?) -> Bool {

@@ -54,7 +54,7 @@ extension RunMachine {
     try context.checkDrivable(state)
     let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
     if resumption.limits != nil || changesDelivery {
-      append(.reconfigured(limits: resumption.limits, tools: nil, delivery: changesDelivery ? resumption.delivery : nil))
+      append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
     }
     context.invokesHere = resumption.canInvoke && state.delivery == .invoke
     switch state.status {

@@ -149,8 +149,9 @@ extension RunMachine {
     let answered = fitting.filter { !$0.result.deferred }
     let isLast = answered.count == state.batch.pendingCount && state.status != .paused
     if isLast, !isDrivenElsewhere { try context.checkDrivable(state) }
-    if submission.tools != nil || (isLast && submission.delivery != nil && submission.delivery != state.delivery) {
-      append(.reconfigured(limits: nil, tools: submission.tools, delivery: isLast ? submission.delivery : nil))
+    if let tools = submission.tools { append(.toolsChanged(tools)) }
+    if isLast, submission.delivery != nil, submission.delivery != state.delivery {
+      append(.reconfigured(limits: nil, delivery: submission.delivery))
     }
     if isLast { context.invokesHere = submission.canInvoke && state.delivery == .invoke }
     for given in fitting {

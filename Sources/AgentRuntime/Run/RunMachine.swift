@@ -50,6 +50,8 @@ package struct RunMachine {
   private var spiller: BlobSpiller
   /// Calls that this process sends (again) as soon as there is room: those that `run.resume` named.
   var toResend: Set<ULID> = []
+  /// Calls whose last attempt timed out and that are to be sent once more.
+  var awaitingRetry: Set<ULID> = []
 
   package init(state: RunState, context: MachineContext) {
     self.state = state

@@ -22,7 +22,10 @@ extension RunState {
         call.isDeferred = false
       }
     case .toolCompleted(let callID, let result): finishCall(callID, result)
-    case .toolRejected: rejectedResults += 1
+    case .toolRejected, .rejectionCounted: rejectedResults += 1
+    case .toolsChanged(let tools):
+      let plain = try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths)
+      self.tools = ToolLevels.merge(agent: agent.tools ?? [], run: plain).tools
     case .paused(let status, let fault):
       self.status = status
       self.fault = fault
@@ -39,7 +42,7 @@ extension RunState {
     case .ended(let end): finish(end)
     case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
     case .callParked(let callID): batch.update(callID) { $0.isParked = true }
-    case .reconfigured(let limits, let tools, let delivery): try reconfigure(limits, tools, delivery)
+    case .reconfigured(let limits, let delivery): try reconfigure(limits, delivery)
     case .pauseRequested: pauseRequested = true
     case .cancelRequested(let reason): cancelRequest = CancelRequest(reason: reason)
     case .answerRejected(let reason):
@@ -88,13 +91,9 @@ extension RunState {
     batch = .empty
   }
 
-  private mutating func reconfigure(_ limits: CarriedJSON?, _ tools: CarriedJSON?, _ delivery: Delivery?) throws(RuntimeError) {
+  private mutating func reconfigure(_ limits: CarriedJSON?, _ delivery: Delivery?) throws(RuntimeError) {
     if let limits {
       self.limits = self.limits.overridden(by: try RunParams.read(Limits.self, limits, at: "/limits"))
-    }
-    if let tools {
-      let plain = try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths)
-      self.tools = ToolLevels.merge(agent: agent.tools ?? [], run: plain).tools
     }
     if let delivery { self.delivery = delivery }
   }

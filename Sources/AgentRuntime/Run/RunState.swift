@@ -83,9 +83,12 @@ package struct RunState: Sendable {
     sequence = 1
   }
 
+  /// A run that has all it waited for, and waits for a place to go on, is queued.
+  package var shownStatus: RunStatus { status.isWaiting && batch.pendingCount == 0 ? .queued : status }
+
   /// The row that lists and claims read.
   package var summary: RunSummary {
-    var row = RunSummary(runID: runID, status: status, createdAt: createdAt)
+    var row = RunSummary(runID: runID, status: shownStatus, createdAt: createdAt)
     row.lastPosition = position
     row.lastSequence = sequence
     row.owner = owner
@@ -99,7 +102,7 @@ package struct RunState: Sendable {
   /// Where the run stands, seen from process `own`.
   package func outcome(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome {
     RunOutcome(
-      runID: runID, status: status, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
+      runID: runID, status: shownStatus, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
       structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive), usage: usage,
       fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata)
   }

@@ -10,8 +10,8 @@ package enum ModelText {
     for block in result.content { parts.append(try text(of: block, load: load)) }
     if result.content.isEmpty, let structured = result.structuredContent { parts.append(try load(structured).bytes.string) }
     for (label, value) in [("stdout", result.stdout), ("stderr", result.stderr)] {
-      guard let value else { continue }
-      let lines = try load(value).elements.compactMap(\.stringValue)
+      var lines: [String] = []
+      for line in value ?? [] { lines.append(try load(line).stringValue ?? "") }
       if !lines.isEmpty { parts.append("\(label):\n\(lines.joined(separator: "\n"))") }
     }
     return cut(parts.joined(separator: "\n"), to: maxBytes)

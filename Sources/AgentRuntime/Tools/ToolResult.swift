@@ -3,11 +3,13 @@ package import JSON
 /// What a tool call came to: protocol section 3, `ToolResult`.
 package struct ToolResult: Sendable, Equatable {
   package var content: [ContentBlock] = []
+  /// The content was given as a text, and stands so in the log: `content` is one text block then.
+  package var isPlainText = false
   package var structuredContent: StoredValue?
   package var isError = false
-  /// Lists of strings.
-  package var stdout: StoredValue?
-  package var stderr: StoredValue?
+  /// JSON strings.
+  package var stdout: [StoredValue]?
+  package var stderr: [StoredValue]?
   /// Of a command that ran to its end.
   package var exitCode: Int?
   package var meta: StoredValue?
@@ -37,12 +39,14 @@ package struct ToolResult: Sendable, Equatable {
     try value.forEachMember { (name, member) throws(RuntimeError) in
       let place = pointer + "/" + name
       switch name {
-      case "content": content = try [ContentBlock](reading: member, at: place)
+      case "content":
+        content = try [ContentBlock](reading: member, at: place)
+        isPlainText = member.kind != .array
       case "structuredContent": structuredContent = .inline(member)
       case "isError": isError = try Self.bool(member, at: place)
       case "deferred": deferred = try Self.bool(member, at: place)
-      case "stdout": stdout = .inline(try Self.lines(member, at: place))
-      case "stderr": stderr = .inline(try Self.lines(member, at: place))
+      case "stdout": stdout = try Self.lines(member, at: place)
+      case "stderr": stderr = try Self.lines(member, at: place)
       case "_meta":
         guard member.kind == .object else { throw .invalidParams("must be an object", at: place) }
         meta = .inline(member)
@@ -58,25 +62,27 @@ package struct ToolResult: Sendable, Equatable {
     return bool
   }
 
-  private static func lines(_ value: CarriedJSON, at pointer: String) throws(RuntimeError) -> CarriedJSON {
+  private static func lines(_ value: CarriedJSON, at pointer: String) throws(RuntimeError) -> [StoredValue] {
     guard value.kind == .array else { throw .invalidParams("must be a list of strings", at: pointer) }
-    var index = 0
+    var lines: [StoredValue] = []
     try value.forEachElement { (line) throws(RuntimeError) in
-      if line.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(index)") }
-      index += 1
+      if line.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(lines.count)") }
+      lines.append(.inline(line))
     }
-    return value
+    return lines
   }
 
   /// Reads the `data` of a `tool.completed` event.
   init(logged data: CarriedJSON) {
     data.forEachMember { name, member in
       switch name {
-      case "content": content = [ContentBlock](logged: member)
+      case "content":
+        isPlainText = member.kind != .array
+        content = isPlainText ? [.text(StoredValue(wire: member))] : [ContentBlock](logged: member)
       case "structuredContent": structuredContent = StoredValue(wire: member)
       case "isError": isError = member.boolValue ?? false
-      case "stdout": stdout = StoredValue(wire: member)
-      case "stderr": stderr = StoredValue(wire: member)
+      case "stdout": stdout = member.elements.map(StoredValue.init(wire:))
+      case "stderr": stderr = member.elements.map(StoredValue.init(wire:))
       case "exitCode": exitCode = member.intValue
       case "_meta": meta = StoredValue(wire: member)
       default: break
@@ -89,20 +95,32 @@ package struct ToolResult: Sendable, Equatable {
     var result = self
     result.content = content.map { $0.stored(by: &spiller) }
     result.structuredContent = structuredContent.map { spiller.store($0) }
-    result.stdout = stdout.map { spiller.store($0) }
-    result.stderr = stderr.map { spiller.store($0) }
+    result.stdout = stdout?.map { spiller.store($0) }
+    result.stderr = stderr?.map { spiller.store($0) }
     result.meta = meta.map { spiller.store($0) }
     return result
   }
 
   func writeMembers(to writer: inout JSONWriter) {
     writer.key("content")
-    content.write(to: &writer)
+    if isPlainText, let text = content.first?["text"] { writer.value(text.wire) } else { content.write(to: &writer) }
     writer.member("structuredContent", ifPresent: structuredContent?.wire)
-    writer.member("stdout", ifPresent: stdout?.wire)
-    writer.member("stderr", ifPresent: stderr?.wire)
+    if let stdout {
+      writer.key("stdout")
+      Self.write(stdout, to: &writer)
+    }
+    if let stderr {
+      writer.key("stderr")
+      Self.write(stderr, to: &writer)
+    }
     writer.member("exitCode", ifPresent: exitCode)
     writer.member("_meta", ifPresent: meta?.wire)
+  }
+
+  private static func write(_ lines: [StoredValue], to writer: inout JSONWriter) {
+    writer.beginArray()
+    for line in lines { writer.value(line.wire) }
+    writer.endArray()
   }
 
   /// Bytes of all its values, for accounting.
@@ -114,6 +132,7 @@ package struct ToolResult: Sendable, Equatable {
       case nil: 0
       }
     }
-    return content.reduce(0) { $0 + $1.members.reduce(0) { $0 + size($1.value) } } + size(structuredContent) + size(stdout) + size(stderr)
+    return content.reduce(0) { $0 + $1.members.reduce(0) { $0 + size($1.value) } } + size(structuredContent)
+      + ((stdout ?? []) + (stderr ?? [])).reduce(0) { $0 + size($1) }
   }
 }
