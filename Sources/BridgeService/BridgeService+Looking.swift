@@ -123,8 +123,7 @@ extension BridgeService {
         writer.member("lastSeq", standing.lastSequence)
         writer.endObject()
         ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
-        service.outbox.subscribe(runID, after: after ?? standing.lastSequence, on: engine, replays: after != nil)
-        service.outbox.pump(engine)
+        service.outbox.subscribe(runID, after: after ?? standing.lastSequence, last: standing.lastSequence, on: engine)
       } catch { ticket.fail(error) }
     }
   }

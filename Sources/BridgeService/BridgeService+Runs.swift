@@ -66,8 +66,9 @@ extension BridgeService {
   /// The client sees the run from `sequence` on; nil: from what is there now on.
   private func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
     guard !outbox.isSubscribed(runID) else { return }
-    let start = sequence ?? (try? engine.standing(of: runID))?.lastSequence ?? 0
-    outbox.subscribe(runID, after: start, on: engine, replays: false)
+    // A run that was begun in this turn has published nothing yet, whatever the store holds.
+    guard let last = sequence ?? (try? engine.standing(of: runID))?.lastSequence else { return }
+    outbox.subscribe(runID, after: last, last: last, on: engine)
     outbox.trim(engine)
   }
 
@@ -136,7 +137,9 @@ extension BridgeService {
     let runID = try runID(params.runId)
     guard params.text.kind == .string else { throw .invalidParams("must be a string", at: "/text") }
     post(ticket) { service, engine in
-      engine.addNote(runID, params.text) { service.answer(ticket, $0, engine) }
+      engine.addNote(runID, params.text) { result in
+        if case .failure(let error) = result { ticket.fail(error) } else { ticket.request.succeed(.emptyObject) }
+      }
     }
   }
 
@@ -154,9 +157,8 @@ extension BridgeService {
     if let after = params.afterSeq, after < 0 { throw .invalidParams("must not be negative", at: "/afterSeq") }
     let wanted = resumption
     post(ticket) { service, engine in
-      if let after = params.afterSeq, (try? engine.standing(of: runID)) != nil {
-        service.outbox.subscribe(runID, after: after, on: engine, replays: true)
-        service.outbox.pump(engine)
+      if let after = params.afterSeq, let standing = try? engine.standing(of: runID) {
+        service.outbox.subscribe(runID, after: after, last: standing.lastSequence, on: engine)
       } else {
         service.subscribe(runID, after: nil, engine)
       }

@@ -55,9 +55,7 @@ package final class BridgeService: Sendable {
 
   /// To be called once, before the peer starts.
   package func attach(to peer: Peer) {
-    let outbox = Outbox(peer: peer, connection: connection)
-    let host = host
-    outbox.setClock { host.wallClock() }
+    let outbox = Outbox(peer: peer, connection: connection, host: host)
     links.withLock { $0 = Links(peer: peer, outbox: outbox, invocations: Invocations(peer: peer)) }
   }
 
@@ -89,6 +87,10 @@ extension BridgeService: PeerHandler {
   package func knows(method: String) -> Bool { MethodTable.methods[method] != nil || WireNotification.fromClient.contains(method) }
 
   package func carriedPaths(ofMethod method: String) -> CarriedPaths { MethodTable.methods[method]?.carriedPaths ?? .none }
+
+  package func peer(_ peer: Peer, refusedRequestOf method: String) {
+    if method != Initialize.name { connection.noteRequest() }
+  }
 
   package func peer(_ peer: Peer, received request: IncomingRequest) {
     guard let method = MethodTable.methods[request.method] else { return }
@@ -156,7 +158,7 @@ extension BridgeService: Parent {
 
   package func publish(_ run: ULID, _ events: [PublishedEvent]) { outbox.publish(run, events) }
 
-  package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta, at: host.wallClock()) }
+  package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta) }
 
   package func streamForeign(_ chunk: LiveChunk) { outbox.streamForeign(chunk) }
 

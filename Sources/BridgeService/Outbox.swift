@@ -11,6 +11,7 @@ import Synchronization
 final class Outbox: Sendable {
   private let peer: Peer
   private let connection: Connection
+  private let host: any EngineHost
   private let state = EngineBound(State())
   /// Runs whose streamed text the client sees, and text that waits for room.
   private let streams = Mutex(Streams())
@@ -29,7 +30,8 @@ final class Outbox: Sendable {
     var pending: [(runID: ULID, delta: StreamedDelta)] = []
   }
 
-  init(peer: Peer, connection: Connection) {
+  init(peer: Peer, connection: Connection, host: any EngineHost) {
+    self.host = host
     self.peer = peer
     self.connection = connection
   }
@@ -39,16 +41,21 @@ final class Outbox: Sendable {
   func isSubscribed(_ runID: ULID) -> Bool { state.value.feeds[runID] != nil }
 
   /// The client sees the run's events after `sequence` from now on. An earlier `sequence` than what it saw replays.
-  func subscribe(_ runID: ULID, after sequence: Int, on engine: RunEngine, replays: Bool) {
+  ///
+  /// - Parameter last: the run's last event now; when it is further than `sequence`, what is between is replayed from the store.
+  func subscribe(_ runID: ULID, after sequence: Int, last: Int, on engine: RunEngine) {
     if let feed = state.value.feeds[runID] {
-      guard replays else { return }
+      guard sequence < last else { return }
       feed.cursor = sequence
     } else {
       state.value.feeds[runID] = Feed(runID: runID, cursor: sequence)
     }
     streams.withLock { _ = $0.runs.insert(runID) }
-    engine.watch(runID, after: sequence)
-    if replays { markLagging(runID) }
+    engine.watch(runID, after: last)
+    if sequence < last {
+      markLagging(runID)
+      pump(engine)
+    }
   }
 
   func unsubscribe(_ runID: ULID, on engine: RunEngine) {
@@ -65,7 +72,9 @@ final class Outbox: Sendable {
     let completesText = events.contains { $0.type == "model.completed" || $0.type == "run.cancelled" || $0.type == "model.retried" }
     if feed.isLagging || peer.isCongested || events[0].sequence != feed.cursor + 1 {
       if completesText { dropPending(runID) }
-      return markLagging(runID)
+      markLagging(runID)
+      if !peer.isCongested { host.post { [weak self] engine in self?.pump(engine) } }
+      return
     }
     flushPending(runID)
     send(events.map { (sequence: $0.sequence, type: $0.type, bytes: $0.bytes) }, feed)
@@ -153,7 +162,7 @@ final class Outbox: Sendable {
   // MARK: Streamed text
 
   /// From any thread.
-  func stream(_ runID: ULID, _ delta: StreamedDelta, at time: Timestamp) {
+  func stream(_ runID: ULID, _ delta: StreamedDelta) {
     guard connection.capabilities.wants(eventType: delta.type) else { return }
     let goesOut = streams.withLock { streams in
       guard streams.runs.contains(runID) else { return false }
@@ -164,7 +173,9 @@ final class Outbox: Sendable {
       }
       return true
     }
-    if goesOut { peer.notify(delta.pieces.map { (WireNotification.runEvent, CarriedJSON(trusted: $0.event(of: runID, at: time))) }) }
+    guard goesOut else { return }
+    let time = host.wallClock()
+    peer.notify(delta.pieces.map { (WireNotification.runEvent, CarriedJSON(trusted: $0.event(of: runID, at: time))) })
   }
 
   func streamForeign(_ chunk: LiveChunk) {
@@ -182,7 +193,7 @@ final class Outbox: Sendable {
       return ready
     }
     if ready.isEmpty { return }
-    let now = clock()
+    let now = host.wallClock()
     peer.notify(
       StreamedDelta.merged(ready).map { (WireNotification.runEvent, CarriedJSON(trusted: $0.delta.event(of: $0.runID, at: now))) })
   }
@@ -190,10 +201,6 @@ final class Outbox: Sendable {
   private func dropPending(_ runID: ULID) {
     streams.withLock { $0.pending.removeAll { $0.runID == runID } }
   }
-
-  private let now = EngineBound<(@Sendable () -> Timestamp)?>(nil)
-  private func clock() -> Timestamp { now.value?() ?? Timestamp(milliseconds: 0) }
-  func setClock(_ clock: @escaping @Sendable () -> Timestamp) { now.value = clock }
 
   // MARK: Blobs
 

@@ -65,10 +65,17 @@ struct MessageRouter {
 
   private func route(_ id: RequestID, _ method: String, _ params: CarriedJSON?, _ batch: Batch?) {
     guard !peer.exchange.isOpen(id) else { return respond(id, peer.errors.invalidRequest("the id is in flight"), batch: batch) }
-    guard handler.knows(method: method) else { return respond(id, peer.errors.methodNotFound(method), batch: batch) }
+    guard handler.knows(method: method) else {
+      handler.peer(peer, refusedRequestOf: method)
+      return respond(id, peer.errors.methodNotFound(method), batch: batch)
+    }
     switch judge(params, of: method) {
-    case .unusable(let error): respond(id, error, batch: batch)
-    case .notNamed: respond(id, peer.errors.invalidParams("params must be an object", ""), batch: batch)
+    case .unusable(let error):
+      handler.peer(peer, refusedRequestOf: method)
+      respond(id, error, batch: batch)
+    case .notNamed:
+      handler.peer(peer, refusedRequestOf: method)
+      respond(id, peer.errors.invalidParams("params must be an object", ""), batch: batch)
     case .usable(let params):
       let request = IncomingRequest(id: id, method: method, params: params, peer: peer, batch: batch)
       // Before the handler sees it, and so before the next message is read: a cancel right behind it finds it.

@@ -11,6 +11,9 @@ package protocol PeerHandler: AnyObject, Sendable {
   /// Which places of a method's params, counted from the params, are only carried.
   func carriedPaths(ofMethod method: String) -> CarriedPaths
 
+  /// A request that the peer refuses by itself was read; `peer(_:received:)` does not follow.
+  func peer(_ peer: Peer, refusedRequestOf method: String)
+
   /// To be answered once; when nobody keeps the request it is answered with an internal error.
   func peer(_ peer: Peer, received request: IncomingRequest)
   func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?)
@@ -32,6 +35,10 @@ extension PeerHandler {
 package enum InputEnd: Sendable, Equatable {
   case endOfFile
   case readError(SystemError)
+}
+
+extension PeerHandler {
+  package func peer(_ peer: Peer, refusedRequestOf method: String) {}
 }
 
 /// How a request of this side ended.

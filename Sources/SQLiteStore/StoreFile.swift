@@ -37,6 +37,10 @@ struct StoreFile {
     case S_IFDIR: throw StoreError(.unavailable, "\(path) is a folder; name a file in it")
     default: throw StoreError(.unavailable, "\(path) is not a regular file")
     }
+    // The smallest database has one page of 512 bytes; SQLite would take less for an empty one, and write over it.
+    guard status.st_size == 0 || status.st_size >= 512 else {
+      throw StoreError(.unavailable, "\(path) is not a database; name another file")
+    }
     guard unsafe faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 else {
       throw .file(.init(call: "access", errno: errno), "\(path) cannot be read and written")
     }

@@ -186,7 +186,9 @@ def test_pygls_json_rpc_client_runs_the_main_job(lab):
             assert (o.status, o.answer) == ("success", "the answer")
             assert "look" in seen and "run.completed" in seen
         finally:
-            await client.stop()
+            client._server.stdin.close()
+            await asyncio.wait_for(client.stop(), TIMEOUT)
+        assert client._server.returncode == 0
     asyncio.run(go())
 
 

@@ -113,6 +113,22 @@ struct FlowTests {
     #expect(next == [300, 300, 300, 300])
   }
 
+  @Test func `many small messages from several threads keep their order`() throws {
+    let conversation = try Conversation()
+    let peer = conversation.peer
+    for thread in 0..<4 {
+      try Thread.start(name: "caller") {
+        for number in 0..<5_000 { peer.notify("event", CarriedJSON(trusted: Bytes("[\(thread),\(number)]"))) }
+      }
+    }
+    var numbers: [[Int]] = [[], [], [], []]
+    for line in try conversation.lines(20_000) {
+      let params = try CarriedJSON(validating: Bytes(line))["params"]?.elements.compactMap(\.intValue) ?? []
+      numbers[params[0]].append(params[1])
+    }
+    #expect(numbers == Array(repeating: Array(0..<5_000), count: 4))
+  }
+
   @Test func `an answer from another thread reaches its request`() throws {
     let conversation = try Conversation()
     for id in 0..<100 { try conversation.send(#"{"id":\#(id),"method":"hold"}"# + "\n") }
@@ -133,10 +149,13 @@ struct FlowTests {
     let handler = conversation.handler
     conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("reply \(ScriptedHandler.text($0))") })
     _ = try conversation.received()
+    // The input is there, and the output gone, before the reader can look at either.
+    try conversation.send(#"{"method":"block"}"# + "\n")
+    conversation.waitForLog("blocked")
     try conversation.send(#"{"method":"note"}"# + "\n" + #"{"id":"b-1","result":1}"# + "\n")
-    let number = conversation.fromPeer.rawValue
     let null = try FileDescriptor.open("/dev/null", O_RDONLY)
-    dup2(null.rawValue, number)
+    dup2(null.rawValue, conversation.fromPeer.rawValue)
+    handler.state.update { $0.isReleased = true }
     conversation.waitForLog("output lost")
     conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("second \(ScriptedHandler.text($0))") })
     conversation.waitForLog("second closed")
@@ -147,7 +166,7 @@ struct FlowTests {
     #expect(request.succeed(.null))
     #expect(request.isAnswered)
     #expect(!conversation.peer.flush(patience: 10_000))
-    #expect(handler.log == ["note -", "reply result 1", "output lost", "second closed", "note {}"])
+    #expect(handler.log == ["blocked", "went on", "note -", "reply result 1", "output lost", "second closed", "note {}"])
   }
 
   @Test func `a writer that finds nobody reading ends the wait for it`() throws {
@@ -194,6 +213,21 @@ struct FlowTests {
     conversation.peer.notify("event", .emptyObject)
     #expect(try conversation.lines(1) == [#"{"jsonrpc":"2.0","method":"event","params":{}}"#])
     #expect(conversation.handler.log == [])
+  }
+
+  @Test func `stopReading waits for the handler`() throws {
+    let conversation = try Conversation()
+    let peer = conversation.peer
+    let handler = conversation.handler
+    // Goes on when it sees that `stopReading` has returned, which it must not while this call runs; so it goes on by itself.
+    try conversation.send(#"{"method":"block","params":{"milliseconds":50}}"# + "\n" + #"{"method":"note"}"# + "\n")
+    conversation.waitForLog("blocked")
+    try Thread.start(name: "stopper") {
+      peer.stopReading()
+      handler.note("stopped")
+    }
+    conversation.waitForLog("stopped")
+    #expect(handler.log == ["blocked", "went on", "stopped"])
   }
 
   @Test func `stopReading may be called by the handler itself`() throws {

@@ -4,6 +4,7 @@ import POSIXSupport
 
 /// A handler with a few methods of its own that writes down what it is told.
 ///
+/// The notification `block` keeps the reader thread inside the handler until the test lets it go, or for the milliseconds it gives.
 /// `echo` answers with its params, `hold` waits for `release` or `cancel`, `drop` forgets its request, `ask` makes a request of the other side.
 final class ScriptedHandler: PeerHandler {
   struct State {
@@ -13,6 +14,7 @@ final class ScriptedHandler: PeerHandler {
     var hasLostOutput = false
     var roomCount = 0
     var echoCount = 0
+    var isReleased = false
   }
 
   let state = Monitor(State())
@@ -21,7 +23,7 @@ final class ScriptedHandler: PeerHandler {
 
   func note(_ line: String) { state.update { $0.log.append(line) } }
 
-  func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note"].contains(method) }
+  func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note", "block"].contains(method) }
 
   func carriedPaths(ofMethod method: String) -> CarriedPaths { ["/free"] }
 
@@ -32,10 +34,10 @@ final class ScriptedHandler: PeerHandler {
       request.succeed(request.params ?? .emptyObject)
     case "hold":
       state.update { $0.held.append(request) }
-      request.onCancel { [state, weak request] in
-        guard let request else { return }
+      request.onCancel { [weak self, weak request] in
+        guard let self, let request else { return }
         request.fail(RPCError(code: -32800, message: "cancelled"))
-        state.withLock { $0.held.removeAll { $0.id == request.id } }
+        self.state.withLock { $0.held.removeAll { $0.id == request.id } }
       }
     case "ask":
       peer.request(
@@ -57,6 +59,11 @@ final class ScriptedHandler: PeerHandler {
     case "cancel":
       guard let id = params?["id"].flatMap({ RequestID($0) }) else { return }
       peer.openRequest(id)?.cancel()
+    case "block":
+      note("blocked")
+      let deadline = params?["milliseconds"]?.intValue.map { Clock.monotonicMilliseconds() + $0 }
+      _ = state.wait(untilMilliseconds: deadline) { $0.isReleased || $0.log.contains("stopped") ? true : nil }
+      note("went on")
     default: note("\(method) \(params?.bytes.string ?? "-")")
     }
   }

@@ -19,7 +19,7 @@ extension RunEngine {
 
   private func tick() {
     do throws(StoreError) {
-      if try store.changedByOthers() { try takeForeignChanges() }
+      if try store.changedByOthers() || looksAgain { try takeForeignChanges() }
       if !observing.isEmpty {
         for chunk in try store.liveChunks() where watched[chunk.runID] != nil { parent?.streamForeign(chunk) }
       }
@@ -29,6 +29,8 @@ extension RunEngine {
   }
 
   private func takeForeignChanges() throws(StoreError) {
+    // A run with a decision on its way is not read now: it will find out by itself, or the next time.
+    looksAgain = live.values.contains { $0.isDirty || !$0.inputs.isEmpty }
     var wanted = Set(live.keys)
     wanted.formUnion(watched.keys)
     let positions = try store.positions(of: Array(wanted))

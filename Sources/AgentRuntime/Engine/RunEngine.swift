@@ -40,6 +40,8 @@ package final class RunEngine {
   /// Runs this connection started, resumed or submitted to, that had not ended when last seen.
   var touched: Set<ULID> = []
   var isTicking = false
+  /// Changes by others may have been missed.
+  var looksAgain = false
   let liveText = LiveText()
   /// Where the text of string blobs stands that clients read: a few, the last used last.
   var blobTexts: [BlobText] = []

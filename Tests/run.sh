@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, and runs every check there is. Exits with 0 when all of them passed.
+#
+#   Tests/run.sh
+#
+# FOOTBRIDGE_SUITES   the folder of the published test suites (JSONTestSuite, JSON-Schema-Test-Suite, openrpc); ../shared/suites unless set.
+#                     Where it is missing, the tests that need it are skipped and say so; with CI=true it must be there.
+# FUZZ_SECONDS        how long each fuzz target runs; 10 unless set.
+# PYTHON              the Python that has pytest and jsonschema; /usr/bin/python3 unless set, the one of Debian's packages.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. Tests/install.sh
+
+python=${PYTHON:-/usr/bin/python3}
+export FOOTBRIDGE_SUITES=${FOOTBRIDGE_SUITES:-$(cd .. && pwd)/shared/suites}
+logs=$PWD/.build/test-logs
+steps=0
+failed=()
+
+# step NAME COMMAND...: runs it with its output in a log; prints the name, the duration, and the log's last line, or all of it on a failure.
+step() {
+  local name=$1 start=$SECONDS log
+  shift
+  log=$logs/${name// /-}.log
+  steps=$((steps + 1))
+  printf '%-18s' "$name"
+  if "$@" > "$log" 2>&1 < /dev/null; then
+    printf '%4d s  %s\n' $((SECONDS - start)) "$(last_line "$log")"
+    grep -E '^SKIPPED|^. (Test|Suite) .* skipped|: SKIPPED' "$log" | sort -u | sed 's/^/    /'
+  else
+    printf '%4d s  FAILED\n' $((SECONDS - start))
+    failed+=("$name")
+    sed 's/^/    /' "$log" | tail -n 300
+    return 1
+  fi
+}
+
+last_line() { grep -v '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^[^[:alnum:].]*//; s/ *=*$//' | cut -c 1-100; }
+
+suites() {
+  local suite
+  for suite in JSONTestSuite JSON-Schema-Test-Suite openrpc; do
+    [ -d "$FOOTBRIDGE_SUITES/$suite" ] && continue
+    if [ "${CI:-}" = true ]; then
+      echo "there is no $suite in FOOTBRIDGE_SUITES ($FOOTBRIDGE_SUITES), and CI is true"
+      return 1
+    fi
+    echo "$suite: SKIPPED, it is not in FOOTBRIDGE_SUITES ($FOOTBRIDGE_SUITES)"
+  done
+  echo "$FOOTBRIDGE_SUITES"
+}
+
+schemas() { "$python" Schemas/bundle.py --check && "$python" Schemas/validate.py; }
+end_to_end() { "$python" -m pytest -q -n "${PYTEST_WORKERS:-4}" Tests/EndToEndTests; }
+
+fuzz() {
+  if [ -x Tests/Fuzz/run.sh ]; then Tests/Fuzz/run.sh "${FUZZ_SECONDS:-10}"; else echo "there are no fuzz targets: SKIPPED"; fi
+}
+
+echo "Requirements"
+want_libraries
+want python3 "runs the end-to-end tests" test -x "$python"
+want python3-pytest "their framework" "$python" -c 'import pytest'
+want python3-pytest-xdist "runs them in parallel" "$python" -c 'import xdist'
+want python3-jsonschema "judges every message by its schema" "$python" -c 'import jsonschema'
+want nodejs "runs the example for Node" command -v node
+install_missing
+check_swift
+mkdir -p "$logs"
+
+echo "Checks (logs in .build/test-logs)"
+step suites suites
+step invariants Tests/check-invariants.sh
+step format swift format lint --strict -r Sources Tests Package.swift
+step schemas schemas
+step "release build" swift build -c release --product footbridge && released=1
+step "debug build" swift build --build-tests && step "swift tests" swift test --skip-build --parallel
+[ -n "${released:-}" ] && step "end to end" end_to_end
+step fuzz fuzz
+
+if [ ${#failed[@]} -gt 0 ]; then
+  printf -v names ', %s' "${failed[@]}"
+  echo "FAILED: ${names:2} (${#failed[@]} of the $steps steps that ran), after $SECONDS s"
+  exit 1
+fi
+echo "passed: all $steps steps, in $SECONDS s"
