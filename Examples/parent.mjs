@@ -49,11 +49,11 @@ const { runId } = (await second.request('run.list', { status: 'waiting_client_to
 const [call] = (await second.request('run.get', { runId })).pendingToolCalls
 console.log(`bridge 2 is given the result of ${call.name}, call ${call.callId}: the parent has read the rows`)
 const results = [{ callId: call.callId, content: readRows(call.arguments) }]
-console.log(`answer: ${(await second.request('run.submitToolResults', { runId, results })).answer}`)
+const { answer, error } = await second.request('run.submitToolResults', { runId, results })
+console.log(`answer: ${answer ?? assert.fail(error.message)}`)
 const { events } = await second.request('run.events', { runId })
 assert.deepEqual(events.map((event) => event.seq), events.map((_, index) => index + 1))
 assert.deepEqual(events.filter((event) => event.type === 'tool.completed').map((event) => event.data.name), ['read_rows', 'add_up'])
 console.log(`log: ${events.length} events without a gap, one result for each of the two calls: nothing lost, nothing doubled`)
 second.process.stdin.end() // hangs up
-await second.ended
-rmSync(folder, { recursive: true })
+await second.ended.then(() => rmSync(folder, { recursive: true }))

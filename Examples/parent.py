@@ -49,7 +49,8 @@ with tempfile.TemporaryDirectory() as folder:
 
     second = Bridge(f"sqlite:{folder}/runs.db")
     run = second.request("run.list", {"status": "waiting_client_tool"})["runs"][0]["runId"]
-    print("answer:", second.request("run.resume", {"runId": run}, read_rows)["answer"])
+    outcome = second.request("run.resume", {"runId": run}, read_rows)
+    print("answer:", outcome.get("answer") or exit(outcome["error"]["message"]))
     log = second.request("run.events", {"runId": run})["events"]
     assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
     assert [event["data"]["name"] for event in log if event["type"] == "tool.completed"] == ["read_rows", "add_up"]

@@ -25,6 +25,7 @@ echo "bridge 1 waits for rows $first to $last, call $call: it is killed"
 rows=$(awk -v first="$first" -v last="$last" 'NR > first && NR <= last + 1 { printf "%s%s", sep, $0; sep = "\\n" }' sales.csv)
 results='[{"callId":"'$call'","content":"'$rows'"}]'
 outcome=$(bridge <<< '{"id":1,"method":"run.submitToolResults","params":{"runId":"'"$run"'","results":'"$results"'}}' | grep '"id":1,')
+[[ $outcome == *'"status":"success"'* ]] || { member message "$outcome" >&2; exit 1; }
 echo "answer: $(member answer "$outcome")"
 
 # A third pipe reads the log.

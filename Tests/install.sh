@@ -20,9 +20,18 @@ has_header() {
   return 1
 }
 
+has_library() {
+  [ ! -x /sbin/ldconfig ] || /sbin/ldconfig -p | grep -q "^[[:space:]]*$1 "
+}
+
+# What the build needs: libraries of the Swift toolchain itself, in case that was only unpacked, and those of the program.
 want_libraries() {
+  want libncurses6 "for swift" has_library libncurses.so.6
+  want libcurl4 "for swift build" has_library libcurl.so.4
+  want libxml2 "for swift build" has_library libxml2.so.2
+  want binutils "the linker" command -v ld
   want libc6-dev "C's headers" has_header stdio.h
-  want libstdc++-12-dev "the linker's C++ library" has_header c++
+  want libstdc++-12-dev "the libraries of the compiler" has_header c++
   want libjansson-dev "parses JSON" has_header jansson.h
   want libsqlite3-dev "keeps the runs" has_header sqlite3.h
   want libpcre2-dev "matches the patterns of JSON Schema" has_header pcre2.h
@@ -67,7 +76,11 @@ check_swift() {
     echo "There is no 'swift' on the PATH. Install Swift 6.3 or newer: https://www.swift.org/install/linux/" >&2
     exit 1
   fi
-  version=$(swift --version 2>&1 | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+  if ! version=$(swift --version 2>&1); then
+    echo "$(command -v swift) does not run: $version" >&2
+    exit 1
+  fi
+  version=$(sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' <<< "$version" | head -n 1)
   if [ "$(printf '6.3\n%s\n' "${version:-0}" | sort -V | head -n 1)" != 6.3 ]; then
     echo "This needs Swift 6.3 or newer; $(command -v swift) is ${version:-of an unknown version}. https://www.swift.org/install/linux/" >&2
     exit 1

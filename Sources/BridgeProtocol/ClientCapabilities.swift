@@ -33,7 +33,7 @@ package struct ClientCapabilities: Decodable, Sendable {
     drain = try isDeclared(.drain)
     optOut = try members.decodeIfPresent(Events.self, forKey: .events)?.optOut ?? []
     maxMessageBytes = try members.decodeIfPresent(Int.self, forKey: .maxMessageBytes)
-    if let maxMessageBytes, maxMessageBytes < 1024 { throw decoder.invalid("must be at least 1024", CodingKeys.maxMessageBytes) }
+    if let maxMessageBytes, maxMessageBytes < 4096 { throw decoder.invalid("must be at least 4096", CodingKeys.maxMessageBytes) }
   }
 
   package func wants(eventType type: String) -> Bool {

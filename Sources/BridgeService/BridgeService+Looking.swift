@@ -96,16 +96,24 @@ extension BridgeService {
     let runID = try runID(params.runId)
     let limit = try limit(params.limit, default: 1000, most: 10000)
     let after = try position(params.afterSeq, "/afterSeq") ?? 0
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
       let last = try engine.standing(of: runID).lastSequence
       let events = try engine.events(of: runID, after: after, limit: limit, maxBytes: 8 << 20)
+      var newest = after
       var writer = JSONWriter(capacity: 4096)
       writer.beginObject()
       writer.key("events")
       writer.beginArray()
-      for event in events { writer.value(CarriedJSON(trusted: event.event)) }
+      for event in events {
+        let json = try outbox.fitted(CarriedJSON(trusted: event.event), engine)
+        // A page ends where the client could not read it; one event is always there.
+        if newest > after, outbox.fitting()?.fits(writer.count + json.bytes.count + 64) == false { break }
+        writer.value(json)
+        newest = event.sequence
+      }
       writer.endArray()
-      if let newest = events.last, newest.sequence < last { writer.member("nextSeq", newest.sequence) }
+      if newest < last, !events.isEmpty { writer.member("nextSeq", newest) }
       writer.endObject()
       return CarriedJSON(trusted: writer.finish())
     }
@@ -155,8 +163,14 @@ extension BridgeService {
     guard let id = ULID(params.id) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
     let offset = try position(params.offset, "/offset") ?? 0
     let length = try limit(params.length, "/length", default: 1 << 20, most: 64 << 20)
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
-      let piece = try engine.readBlob(id, offset: offset, length: length)
+      var piece = try engine.readBlob(id, offset: offset, length: length)
+      var shorter = length
+      while outbox.fitting()?.fits(piece.escaped.count + 256) == false, shorter > 64 {
+        shorter /= 2
+        piece = try engine.readBlob(id, offset: offset, length: shorter)
+      }
       var writer = JSONWriter(capacity: piece.escaped.count + 128)
       writer.beginObject()
       writer.member("id", id.text)
@@ -196,8 +210,8 @@ extension BridgeService {
 
   /// Answers with what `body` finds, on the engine's thread.
   private func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
-    post(ticket) { _, engine in
-      do throws(RuntimeError) { ticket.request.succeed(try body(engine)) } catch { ticket.fail(error) }
+    post(ticket) { service, engine in
+      do throws(RuntimeError) { ticket.request.succeed(try service.outbox.fitted(try body(engine), engine)) } catch { ticket.fail(error) }
     }
   }
 

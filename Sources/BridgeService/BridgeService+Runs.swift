@@ -188,7 +188,9 @@ extension BridgeService {
     case .success(let answer):
       // Cancelled in the meantime: what began the run is answered so, when the run has come to its end.
       if ticket.request.isCancelled, ticket.begunRun != nil { return }
-      let json = OutcomeJSON.make(answer, engine)
+      let whole = OutcomeJSON.make(answer, engine)
+      let json: CarriedJSON
+      do throws(RuntimeError) { json = try outbox.fitted(whole, engine) } catch { return ticket.fail(error) }
       if precedesEvents { return _ = ticket.request.succeed(json) }
       outbox.after(answer.outcome.lastSequence, of: answer.outcome.runID) { ticket.request.succeed(json) }
     }

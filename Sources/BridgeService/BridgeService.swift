@@ -170,11 +170,19 @@ extension BridgeService: Parent {
     let invocations = invocations
     outbox.after(invocation.afterSequence, of: invocation.runID) { [host] in
       outbox.whenRoom {
-        invocations.send(invocation, arguments: invocation.arguments, progress: progress) { answer in
-          guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
-          host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
+        @Sendable func send(_ arguments: CarriedJSON) {
+          invocations.send(invocation, arguments: arguments, progress: progress) { answer in
+            guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
+            host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
+          }
+          sent()
         }
-        sent()
+        guard let fitting = outbox.fitting(), !fitting.fits(invocation.arguments.bytes.count + 512) else { return send(invocation.arguments) }
+        host.post { engine in
+          do throws(RuntimeError) { send(try outbox.fittedArguments(invocation.arguments, engine)) } catch {
+            reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))
+          }
+        }
       }
     }
   }

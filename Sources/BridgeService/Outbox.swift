@@ -21,6 +21,7 @@ final class Outbox: Sendable {
     var lagging: [ULID] = []
     /// Actions that wait for room, besides those of feeds.
     var held: [() -> Void] = []
+    var fitting: MessageFitting?
     /// Blobs that this connection wrote or was sent.
     var blobs: Set<ULID> = []
   }
@@ -28,6 +29,8 @@ final class Outbox: Sendable {
   private struct Streams {
     var runs: Set<ULID> = []
     var pending: [(runID: ULID, delta: StreamedDelta)] = []
+    /// Runs whose events wait: what is streamed waits with them.
+    var lagging: Set<ULID> = []
   }
 
   init(peer: Peer, connection: Connection, host: any EngineHost) {
@@ -61,6 +64,7 @@ final class Outbox: Sendable {
   func unsubscribe(_ runID: ULID, on engine: RunEngine) {
     streams.withLock { streams in
       streams.runs.remove(runID)
+      streams.lagging.remove(runID)
       streams.pending.removeAll { $0.runID == runID }
     }
     state.value.feeds.removeValue(forKey: runID)?.openAllGates()
@@ -76,8 +80,37 @@ final class Outbox: Sendable {
       if !peer.isCongested { host.post { [weak self] engine in self?.pump(engine) } }
       return
     }
+    // What the client cannot read whole is prepared by the pump, which has the engine at hand.
+    if let fitting = fitting(), let longest = events.map(\.bytes.count).max(), !fitting.fits(longest) {
+      markLagging(runID)
+      return host.post { [weak self] engine in self?.pump(engine) }
+    }
     flushPending(runID)
     send(events.map { (sequence: $0.sequence, type: $0.type, bytes: $0.bytes) }, feed)
+  }
+
+  /// How messages are made to fit this client; nil when it reads whatever comes.
+  func fitting() -> MessageFitting? {
+    if let known = state.value.fitting { return known }
+    guard let most = connection.capabilities.maxMessageBytes else { return nil }
+    let fitting = MessageFitting(maxMessageBytes: most)
+    state.value.fitting = fitting
+    return fitting
+  }
+
+  /// A value for a message to this client.
+  func fitted(_ json: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
+    guard let fitting = fitting(), !fitting.fits(json.bytes.count) else { return json }
+    let fitted = try fitting.fit(json, engine)
+    BlobNames.collect(in: fitted.bytes, into: &state.value.blobs)
+    return fitted
+  }
+
+  /// Arguments that are too long for a `tool.invoke`, as a blob.
+  func fittedArguments(_ arguments: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
+    let reference = try engine.storeLoose(arguments, previewCharacters: 128)
+    noteBlob(reference.id)
+    return reference.wire
   }
 
   private func send(_ events: [(sequence: Int, type: String, bytes: Bytes)], _ feed: Feed) {
@@ -97,6 +130,7 @@ final class Outbox: Sendable {
     guard let feed = state.value.feeds[runID], !feed.isLagging else { return }
     feed.isLagging = true
     state.value.lagging.append(runID)
+    streams.withLock { _ = $0.lagging.insert(runID) }
   }
 
   /// Sends what waited, as far as there is room.
@@ -112,15 +146,25 @@ final class Outbox: Sendable {
         state.value.lagging += [runID] + round
         return
       }
-      if replay(feed, engine) { feed.isLagging = false } else { round.append(runID) }
+      if replay(feed, engine) { catchUp(feed) } else { round.append(runID) }
     }
+  }
+
+  private func catchUp(_ feed: Feed) {
+    feed.isLagging = false
+    streams.withLock { _ = $0.lagging.remove(feed.runID) }
+    flushPending(feed.runID)
   }
 
   /// Sends the next events of the log; true when there are no more.
   private func replay(_ feed: Feed, _ engine: RunEngine) -> Bool {
     do throws(RuntimeError) {
       let events = try engine.events(of: feed.runID, after: feed.cursor, limit: 256, maxBytes: 256 << 10)
-      send(events.map { ($0.sequence, EventKind.read($0.event), $0.event) }, feed)
+      var ready: [(sequence: Int, type: String, bytes: Bytes)] = []
+      for event in events {
+        ready.append((event.sequence, EventKind.read(event.event), try fitted(CarriedJSON(trusted: event.event), engine).bytes))
+      }
+      send(ready, feed)
       return events.isEmpty
     } catch {
       // The store failed: what waited behind the events is told so by its own answer.
@@ -166,7 +210,7 @@ final class Outbox: Sendable {
     guard connection.capabilities.wants(eventType: delta.type) else { return }
     let goesOut = streams.withLock { streams in
       guard streams.runs.contains(runID) else { return false }
-      if !streams.pending.isEmpty || peer.isCongested {
+      if !streams.pending.isEmpty || streams.lagging.contains(runID) || peer.isCongested {
         streams.pending.append((runID, delta))
         if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
         return false
@@ -174,8 +218,7 @@ final class Outbox: Sendable {
       return true
     }
     guard goesOut else { return }
-    let time = host.wallClock()
-    peer.notify(delta.pieces.map { (WireNotification.runEvent, CarriedJSON(trusted: $0.event(of: runID, at: time))) })
+    notify([(runID, delta)])
   }
 
   func streamForeign(_ chunk: LiveChunk) {
@@ -192,10 +235,17 @@ final class Outbox: Sendable {
       streams.pending.removeAll { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
       return ready
     }
-    if ready.isEmpty { return }
+    if !ready.isEmpty { notify(ready) }
+  }
+
+  private func notify(_ deltas: [(runID: ULID, delta: StreamedDelta)]) {
     let now = host.wallClock()
-    peer.notify(
-      StreamedDelta.merged(ready).map { (WireNotification.runEvent, CarriedJSON(trusted: $0.delta.event(of: $0.runID, at: now))) })
+    let most = connection.capabilities.maxMessageBytes
+    // A character takes at most six bytes in JSON.
+    let longest = most.map { min(StreamedDelta.longestText, ($0 - 512) / 6) } ?? StreamedDelta.longestText
+    let events = StreamedDelta.merged(deltas, longest: longest).map { $0.delta.event(of: $0.runID, at: now) }
+    // Progress that the client cannot read is not shown; the result will be.
+    peer.notify(events.filter { $0.count + 256 <= most ?? .max }.map { (WireNotification.runEvent, CarriedJSON(trusted: $0)) })
   }
 
   private func dropPending(_ runID: ULID) {

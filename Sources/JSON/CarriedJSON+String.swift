@@ -33,6 +33,19 @@ extension CarriedJSON {
 }
 
 
+extension CarriedJSON {
+  /// Whether an object at any depth has a member `name`, which needs no escaping. Meant for small values: each level is read anew.
+  package func holdsMember(_ name: StaticString) -> Bool {
+    guard kind == .object || kind == .array, bytes.contains(name) || bytes.contains("\\u") else { return false }
+    var found = false
+    forEachMember { memberName, value in
+      found = found || memberName == name.description || value.holdsMember(name)
+    }
+    forEachElement { found = found || $0.holdsMember(name) }
+    return found
+  }
+}
+
 /// A place in a string's inside, counted both as it is written and in UTF-8 bytes of the text it stands for.
 ///
 /// Each half of a surrogate pair's escapes belongs to the pair's four bytes; a lone one counts three, as its generalized UTF-8 would.

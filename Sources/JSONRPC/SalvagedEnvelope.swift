@@ -43,9 +43,10 @@ struct SalvagedEnvelope: Equatable {
       case 0x7D:
         reader.position += 1
         reader.skipBlanks()
-        // Something follows: if that is another message, the id belongs to one of two.
-        if reader.current == 0x7B || reader.current == 0x5B { isAmbiguous = true }
-        return false
+        // Something follows: if that is another message with an id, there is no telling which of two is meant.
+        if reader.current == 0x5B { isAmbiguous = true }
+        guard reader.current == 0x7B else { return false }
+        reader.position += 1
       case 0x22:
         guard let name = reader.takeString() else { return true }
         reader.skipBlanks()

@@ -87,6 +87,14 @@ extension RunEngine {
     return (blobID, try read { () throws(StoreError) in try BlobText(store: store, id: blobID, storedBytes: stored).decodedBytes })
   }
 
+  /// Stores a value for the client alone: no run names it.
+  package func storeLoose(_ value: CarriedJSON, previewCharacters: Int) throws(RuntimeError) -> BlobReference {
+    let spiller = BlobSpiller(makeID: { [host] in ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) })
+    let (reference, blob) = spiller.reference(to: value, previewCharacters: previewCharacters)
+    _ = try read { () throws(StoreError) in try store.appendToBlob(blob.id, type: blob.type, chunk: blob.value, last: true) }
+    return reference
+  }
+
   private func completeJSON(_ id: ULID, storedBytes: Int) throws(RuntimeError) {
     let whole = try read { () throws(StoreError) in try store.blobBytes(id, offset: 0, length: storedBytes) }
     do throws(JSONError) { _ = try CarriedJSON(validating: whole) } catch {

@@ -32,7 +32,8 @@ extension RunEngine {
       parent?.closeInvocations(of: callID)
     case .retryInvocation(let callID, let delay):
       stopTimer(of: callID, run)
-      run.callTimers[callID] = after(milliseconds: delay) { [unowned self, unowned run] in
+      run.callTimers[callID] = after(milliseconds: delay) { [unowned self, weak run] in
+        guard let run else { return }
         run.callTimers[callID] = nil
         input(run) { (machine) throws(RuntimeError) in machine.retryDue(callID) }
       }
@@ -162,7 +163,8 @@ extension RunEngine {
       !call.isDeferred, !call.isParked
     else { return }
     stopTimer(of: callID, run)
-    run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, unowned run] in
+    run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, weak run] in
+      guard let run else { return }
       run.callTimers[callID] = nil
       input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
     }
@@ -188,7 +190,8 @@ extension RunEngine {
     guard let most = run.state.limits.deadlineMs, run.isDriven(by: store.owner) else { return }
     let since = host.wallClock().milliseconds - run.state.updatedAt.milliseconds
     let left = max(0, most - run.state.drivenMilliseconds - max(0, since))
-    run.deadlineTimer = after(milliseconds: left) { [unowned self, unowned run] in
+    run.deadlineTimer = after(milliseconds: left) { [unowned self, weak run] in
+      guard let run else { return }
       run.deadlineTimer = nil
       input(run) { (machine) throws(RuntimeError) in machine.deadlinePassed() }
     }

@@ -68,7 +68,7 @@ extension RunEngine {
   ) {
     do throws(RuntimeError) {
       let run = try run(runID)
-      let input = try read { () throws(StoreError) in try load(run.state.input) }
+      let input = try read { () throws(StoreError) in try run.state.input.whole { (value) throws(StoreError) in try load(value) } }
       guard run.state.params.json.isEquivalent(to: request.params), input.isEquivalent(to: request.input) else {
         var error = RuntimeError(.runIdempotencyConflict, "a run was started with this idempotency key and other params")
         error.details = [("runId", CarriedJSON(string: runID.text))]
@@ -92,7 +92,8 @@ extension RunEngine {
       waiting(token)
       wait(run, token, .settled, nil, reply)
       guard let timeoutMilliseconds, let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
-      run.waiters[place].timer = after(milliseconds: timeoutMilliseconds) { [unowned self, unowned run] in
+      run.waiters[place].timer = after(milliseconds: timeoutMilliseconds) { [unowned self, weak run] in
+        guard let run else { return }
         guard let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
         let waiter = run.waiters.remove(at: place)
         waiter.reply(.success(answer(run)))
@@ -281,6 +282,7 @@ extension RunEngine {
   package func checkSchemas(ofTools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
     let tools = try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths)
     try RunAdmission.checkSchemas(of: tools, with: schemas)
+    for tool in tools where tool.target == .server { try serverTools.check(tool) }
   }
 
   /// False for a run that this process has in memory and that has not ended.

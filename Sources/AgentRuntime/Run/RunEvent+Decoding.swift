@@ -27,7 +27,7 @@ extension RunEvent {
       guard let claim = Claim(reading: hidden), let params = hidden["params"] else { return nil }
       self = .started(
         RunBeginning(
-          input: StoredValue(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
+          input: RunInput(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
           warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? []))
     case "model.started":

@@ -48,8 +48,7 @@ package struct Claim: Sendable, Equatable {
 
 /// The beginning of a run: what it was asked, and all that it needs to go on anywhere.
 package struct RunBeginning: Sendable, Equatable {
-  /// As it was given; long, it is a blob.
-  package var input: StoredValue
+  package var input: RunInput
   /// The params of `run.start` without the input and without what only concerns the asking connection.
   package var params: CarriedJSON
   /// `_meta` of the request, carried through to `tool.invoke`.

@@ -65,7 +65,7 @@ package struct RunMachine {
   {
     var spiller = BlobSpiller(makeID: context.makeID)
     let start = RunBeginning(
-      input: spiller.store(.inline(input)), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
+      input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
       warnings: warnings)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context

@@ -53,7 +53,7 @@ extension RunState {
 
   private mutating func startModel(_ messageID: ULID) {
     modelAtWork = messageID
-    if transcript.isEmpty { transcript = TranscriptEntry.entries(of: input) }
+    if transcript.isEmpty { transcript = input.entries }
     for note in unseenNotes { transcript.append(.user([.text(note)])) }
     unseenNotes = []
   }
@@ -96,29 +96,5 @@ extension RunState {
       self.limits = self.limits.overridden(by: try RunParams.read(Limits.self, limits, at: "/limits"))
     }
     if let delivery { self.delivery = delivery }
-  }
-}
-
-extension TranscriptEntry {
-  /// The messages that an input stands for: a text, content blocks, or a list of messages with roles.
-  static func entries(of input: StoredValue) -> [TranscriptEntry] {
-    guard case .inline(let value) = input else {
-      if case .blob(let reference) = input, reference.type == .string { return [.user([.text(input)])] }
-      return [.user([ContentBlock(type: "json", members: [ContentBlock.Member(name: "value", value: input)])])]
-    }
-    guard value.kind == .array else { return [.user([.text(input)])] }
-    var entries: [TranscriptEntry] = []
-    var blocks: [ContentBlock] = []
-    value.forEachElement { element in
-      guard let role = element["role"]?.stringValue else {
-        blocks.append(ContentBlock(logged: element))
-        return
-      }
-      let content = element["content"] ?? CarriedJSON(string: "")
-      let list = content.kind == .string ? [ContentBlock.text(.inline(content))] : [ContentBlock](logged: content)
-      entries.append(role == "assistant" ? .said(list) : .user(list))
-    }
-    if !blocks.isEmpty { entries.append(.user(blocks)) }
-    return entries
   }
 }

@@ -15,7 +15,7 @@ package struct RunState: Sendable {
   package internal(set) var limits: Limits
   package internal(set) var delivery: Delivery
   package let params: RunParams
-  package let input: StoredValue
+  package let input: RunInput
   package let meta: CarriedJSON?
   /// The W3C trace members of `meta`, which every event carries.
   let trace: CarriedJSON?
@@ -83,8 +83,8 @@ package struct RunState: Sendable {
     sequence = 1
   }
 
-  /// A run that has all it waited for, and waits for a place to go on, is queued.
-  package var shownStatus: RunStatus { status.isWaiting && batch.pendingCount == 0 ? .queued : status }
+  /// A run that has all it waited for but does not go on yet (no place is free, the process died) is running, driven by nobody.
+  package var shownStatus: RunStatus { status.isWaiting && batch.pendingCount == 0 ? .running : status }
 
   /// The row that lists and claims read.
   package var summary: RunSummary {

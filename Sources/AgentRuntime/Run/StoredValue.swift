@@ -66,21 +66,30 @@ package struct BlobSpiller: Sendable {
   /// The value itself, or a reference when it is long or could be mistaken for one.
   package mutating func store(_ value: StoredValue) -> StoredValue {
     guard case .inline(let literal) = value else { return value }
-    guard literal.bytes.count > Self.threshold || literal.hasMember("$blob") else { return value }
-    guard literal.kind == .string else {
-      let id = makeID()
-      blobs.append(NewBlob(id: id, type: .json, value: literal.bytes))
-      return .blob(BlobReference(id: id, type: .json, bytes: literal.bytes.count, preview: Self.preview(literal.bytes)))
-    }
-    let bytes = literal.stringByteCount
-    guard bytes > Self.threshold else { return value }
-    let id = makeID()
-    blobs.append(NewBlob(id: id, type: .string, value: literal.bytes[1..<literal.bytes.count - 1]))
-    return .blob(BlobReference(id: id, type: .string, bytes: bytes, preview: literal.stringPrefix(characters: Self.previewCharacters)))
+    guard literal.bytes.count > Self.threshold || literal.holdsMember("$blob") else { return value }
+    if literal.kind == .string, literal.stringByteCount <= Self.threshold { return value }
+    let (reference, blob) = reference(to: literal, previewCharacters: Self.previewCharacters)
+    blobs.append(blob)
+    return .blob(reference)
   }
 
-  static func preview(_ text: Bytes) -> String {
-    let head = text[0..<min(text.count, 4 * previewCharacters)].string
-    return String(String.UnicodeScalarView(head.unicodeScalars.prefix(previewCharacters)))
+  func reference(to literal: CarriedJSON, previewCharacters: Int) -> (BlobReference, NewBlob) {
+    let id = makeID()
+    guard literal.kind == .string else {
+      let preview = Self.preview(literal.bytes, characters: previewCharacters)
+      return (
+        BlobReference(id: id, type: .json, bytes: literal.bytes.count, preview: preview), NewBlob(id: id, type: .json, value: literal.bytes)
+      )
+    }
+    let preview = literal.stringPrefix(characters: previewCharacters)
+    return (
+      BlobReference(id: id, type: .string, bytes: literal.stringByteCount, preview: preview),
+      NewBlob(id: id, type: .string, value: literal.bytes[1..<literal.bytes.count - 1])
+    )
+  }
+
+  static func preview(_ text: Bytes, characters: Int = previewCharacters) -> String {
+    let head = text[0..<min(text.count, 4 * characters)].string
+    return String(String.UnicodeScalarView(head.unicodeScalars.prefix(characters)))
   }
 }

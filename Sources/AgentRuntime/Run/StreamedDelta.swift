@@ -8,7 +8,7 @@ package enum StreamedDelta: Sendable {
   case toolProgress(callID: ULID, CarriedJSON)
 
   /// A text longer than this travels in several events.
-  static let longestText = 32768
+  package static let longestText = 32768
 
   /// The `params` of the ephemeral `run.event`.
   package func event(of runID: ULID, at time: Timestamp) -> Bytes {
@@ -49,7 +49,9 @@ package enum StreamedDelta: Sendable {
   }
 
   /// The same deltas with neighbouring text of one message in one piece, and no piece longer than an event may be.
-  package static func merged(_ deltas: [(runID: ULID, delta: StreamedDelta)]) -> [(runID: ULID, delta: StreamedDelta)] {
+  package static func merged(
+    _ deltas: [(runID: ULID, delta: StreamedDelta)], longest: Int = longestText
+  ) -> [(runID: ULID, delta: StreamedDelta)] {
     var merged: [(runID: ULID, delta: StreamedDelta)] = []
     for (runID, delta) in deltas {
       if let last = merged.last, last.runID == runID, let joined = last.delta.joined(with: delta) {
@@ -58,7 +60,7 @@ package enum StreamedDelta: Sendable {
         merged.append((runID, delta))
       }
     }
-    return merged.flatMap { entry in entry.delta.pieces.map { (entry.runID, $0) } }
+    return merged.flatMap { entry in entry.delta.pieces(longest: longest).map { (entry.runID, $0) } }
   }
 
   private func joined(with next: StreamedDelta) -> StreamedDelta? {
@@ -70,20 +72,20 @@ package enum StreamedDelta: Sendable {
   }
 
   /// This delta, cut at character borders where its text is too long for one event.
-  package var pieces: [StreamedDelta] {
+  package func pieces(longest: Int = longestText) -> [StreamedDelta] {
     switch self {
-    case .text(let id, let text): Self.cut(text).map { .text(messageID: id, $0) }
-    case .reasoning(let id, let text): Self.cut(text).map { .reasoning(messageID: id, $0) }
+    case .text(let id, let text): Self.cut(text, longest).map { .text(messageID: id, $0) }
+    case .reasoning(let id, let text): Self.cut(text, longest).map { .reasoning(messageID: id, $0) }
     case .toolProgress: [self]
     }
   }
 
-  private static func cut(_ text: String) -> [String] {
-    if text.utf8.count <= longestText { return [text] }
+  private static func cut(_ text: String, _ longest: Int) -> [String] {
+    if text.utf8.count <= longest { return [text] }
     var pieces: [String] = []
     var rest = text.unicodeScalars[...]
     while !rest.isEmpty {
-      let stop = rest.utf8Index(rest.startIndex, offsetBy: longestText)
+      let stop = rest.utf8Index(rest.startIndex, offsetBy: longest)
       pieces.append(String(rest[..<stop]))
       rest = rest[stop...]
     }

@@ -66,6 +66,16 @@ package struct ContentBlock: Sendable, Equatable {
     }
   }
 
+  /// A block that was checked before; nothing in it is a reference.
+  init(given value: CarriedJSON) {
+    type = value["type"]?.stringValue ?? "text"
+    var members: [Member] = []
+    value.forEachMember { name, member in
+      if name != "type" { members.append(Member(name: name, value: .inline(member))) }
+    }
+    self.members = members
+  }
+
   /// Reads a block of the log, where long members are references.
   init(logged value: CarriedJSON) {
     type = value["type"]?.stringValue ?? "text"

@@ -1,0 +1,81 @@
+/* The floor of a tool call: for a line with two sizes, two commits of so many bytes, then a line back.
+
+   commits PATH bare   one row of that size a commit
+   commits PATH same   what the bridge's store does in a commit: the run's row read and updated, three rows of a third each inserted
+
+   Page size, log and syncing are those of the bridge's store (Sources/SQLiteStore). */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static sqlite3 *database;
+
+static void check(int result) {
+  if (result == SQLITE_OK || result == SQLITE_DONE || result == SQLITE_ROW) return;
+  fprintf(stderr, "sqlite: %s\n", sqlite3_errmsg(database));
+  exit(1);
+}
+
+static sqlite3_stmt *prepare(const char *sql) {
+  sqlite3_stmt *statement;
+  check(sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL));
+  return statement;
+}
+
+static void run(sqlite3_stmt *statement) {
+  check(sqlite3_step(statement));
+  check(sqlite3_reset(statement));
+}
+
+static sqlite3_stmt *begin, *commit, *head, *update, *insert;
+static const char run_id[16] = "sixteen bytes id";
+
+static void commit_bytes(int size, int rows, const char *bytes) {
+  static long key = 1L << 40;
+  run(begin);
+  if (rows > 1) {
+    check(sqlite3_bind_blob(head, 1, run_id, 16, SQLITE_STATIC));
+    run(head);
+    check(sqlite3_bind_int64(update, 1, key));
+    run(update);
+  }
+  for (int row = 0; row < rows; row++) {
+    check(sqlite3_bind_int64(insert, 1, key += 16));
+    check(sqlite3_bind_blob(insert, 2, bytes, size / rows, SQLITE_STATIC));
+    run(insert);
+  }
+  run(commit);
+}
+
+int main(int count, char **arguments) {
+  if (count != 3) return 64;
+  int rows = strcmp(arguments[2], "same") ? 1 : 3;
+  check(sqlite3_open_v2(arguments[1], &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+  check(sqlite3_exec(database, "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL", NULL, NULL, NULL));
+  int on = 1;
+  sqlite3_file_control(database, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+  sqlite3_wal_autocheckpoint(database, 1000);
+  check(sqlite3_exec(database,
+    "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;"
+    "CREATE TABLE log (key INTEGER PRIMARY KEY, sequence INTEGER, type TEXT, event BLOB, hidden BLOB);"
+    "CREATE TABLE runs (number INTEGER PRIMARY KEY, run_id BLOB NOT NULL, status TEXT, last INTEGER, epoch INTEGER);"
+    "CREATE UNIQUE INDEX runs_by_id ON runs (run_id);"
+    "INSERT INTO runs VALUES (1, CAST('sixteen bytes id' AS BLOB), 'running', 1, 1)", NULL, NULL, NULL));
+  begin = prepare("BEGIN IMMEDIATE");
+  commit = prepare("COMMIT");
+  head = prepare("SELECT number, last FROM runs WHERE run_id = ?");
+  update = prepare("UPDATE runs SET status = 'running', last = ?, epoch = 1 WHERE number = 1");
+  insert = prepare("INSERT INTO log (key, sequence, type, event) VALUES (?, 1, 'tool.completed', ?)");
+  static char bytes[1 << 20], line[4096];
+  memset(bytes, 'x', sizeof bytes);
+  while (fgets(line, sizeof line, stdin)) {
+    int first, second;
+    if (sscanf(line, "%d %d", &first, &second) != 2 || first < 0 || second < 0 || first >= 1 << 20 || second >= 1 << 20) return 65;
+    commit_bytes(first, rows, bytes);
+    commit_bytes(second, rows, bytes);
+    if (write(1, "done\n", 5) != 5) return 1;
+  }
+  return 0;
+}

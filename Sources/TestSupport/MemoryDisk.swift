@@ -1,0 +1,117 @@
+package import AgentRuntime
+package import JSON
+
+/// What all processes of a test have in common: the runs, the blobs, and who lives.
+package final class MemoryDisk: @unchecked Sendable {
+  // Unchecked, because: a test drives all of its processes on one thread.
+
+  struct Run {
+    var summary: RunSummary
+    var records: [LogRecord] = []
+  }
+
+  struct Blob {
+    var type: BlobType
+    var value: Bytes
+    var isComplete: Bool
+    /// The runs that name it.
+    var runs: Set<ULID> = []
+  }
+
+  var runs: [ULID: Run] = [:]
+  var keys: [String: ULID] = [:]
+  var blobs: [ULID: Blob] = [:]
+  private var lastOwner = 0
+  private(set) var living: Set<OwnerID> = []
+  /// Commits of each process.
+  private(set) var commits: [OwnerID: Int] = [:]
+  private var observers: [ULID: Set<OwnerID>] = [:]
+  private var chunks: [OwnerID: [LiveChunk]] = [:]
+
+  package init() {}
+
+  func open() -> OwnerID {
+    lastOwner += 1
+    let owner = OwnerID(number: lastOwner)
+    living.insert(owner)
+    return owner
+  }
+
+  func close(_ owner: OwnerID) {
+    living.remove(owner)
+    chunks[owner] = nil
+    for run in observers.keys { observers[run]?.remove(owner) }
+  }
+
+  func countCommit(by owner: OwnerID) { commits[owner, default: 0] += 1 }
+
+  func commits(besides owner: OwnerID) -> Int {
+    commits.reduce(0) { $0 + ($1.key == owner ? 0 : $1.value) }
+  }
+
+  // MARK: What a test looks at
+
+  package func records(of run: ULID) -> [LogRecord] { runs[run]?.records ?? [] }
+  package func summary(of run: ULID) -> RunSummary? { runs[run]?.summary }
+  package var runIDs: [ULID] { runs.keys.sorted() }
+  package var blobCount: Int { blobs.count }
+
+  /// A disk on which the run's log ends after `position`, written by a process that is dead.
+  package func copy(of run: ULID, upTo position: Int, summary: RunSummary) -> MemoryDisk {
+    let copy = MemoryDisk()
+    copy.lastOwner = lastOwner
+    copy.blobs = blobs
+    copy.runs[run] = Run(summary: summary, records: Array(records(of: run).prefix(position)))
+    return copy
+  }
+
+  // MARK: Appends
+
+  func apply(_ append: Append) -> AppendResult {
+    let runID = append.summary.runID
+    guard let run = runs[runID] else {
+      guard append.expectedPosition == 0 else { return .missing }
+      if let key = append.summary.idempotencyKey, let other = keys[key] { return .keyTaken(other) }
+      store(append, in: Run(summary: append.summary))
+      if let key = append.summary.idempotencyKey { keys[key] = runID }
+      return .appended
+    }
+    guard run.summary.lastPosition == append.expectedPosition else { return .conflict }
+    store(append, in: run)
+    return .appended
+  }
+
+  private func store(_ append: Append, in run: Run) {
+    var run = run
+    run.records += append.records
+    run.summary = append.summary
+    runs[append.summary.runID] = run
+    for blob in append.blobs { blobs[blob.id] = Blob(type: blob.type, value: blob.value, isComplete: true, runs: [append.summary.runID]) }
+    for id in append.adoptedBlobs { blobs[id]?.runs.insert(append.summary.runID) }
+  }
+
+  func delete(_ runID: ULID) {
+    guard let run = runs.removeValue(forKey: runID) else { return }
+    if let key = run.summary.idempotencyKey { keys[key] = nil }
+    for (id, blob) in blobs where blob.runs.contains(runID) {
+      blobs[id]?.runs.remove(runID)
+      if blobs[id]?.runs.isEmpty == true { blobs[id] = nil }
+    }
+  }
+
+  // MARK: Observers
+
+  func observe(_ run: ULID, _ wanted: Bool, by owner: OwnerID) {
+    if wanted { observers[run, default: []].insert(owner) } else { observers[run]?.remove(owner) }
+  }
+
+  func isObserved(_ run: ULID, besides owner: OwnerID) -> Bool {
+    observers[run, default: []].contains { $0 != owner && living.contains($0) }
+  }
+
+  func publish(_ chunk: LiveChunk, by owner: OwnerID) {
+    for observer in observers[chunk.runID] ?? [] where observer != owner { chunks[observer, default: []].append(chunk) }
+  }
+
+  func takeChunks(for owner: OwnerID) -> [LiveChunk] { chunks.removeValue(forKey: owner) ?? [] }
+}

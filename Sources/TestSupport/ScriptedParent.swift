@@ -1,0 +1,119 @@
+package import AgentRuntime
+package import JSON
+
+/// A client that writes down what it is told, in order, and answers invocations when the test says so.
+package final class ScriptedParent: Parent, @unchecked Sendable {
+  // Unchecked, because: a test drives all of its processes on one thread.
+
+  /// A `tool.invoke` that came.
+  package struct Invocation {
+    package let request: ToolInvocation
+    package let sent: @Sendable () -> Void
+    package let progress: @Sendable (CarriedJSON) -> Void
+    package let reply: @Sendable (InvocationReply) -> Void
+    package var isCancelled = false
+    package var isClosed = false
+  }
+
+  package let transcript: Transcript
+  package var answersInvocations = true
+  /// The requests stay in line: `sent` is left to the test.
+  package var holdsRequests = false
+  /// What it answers at once; nil leaves the answer to the test.
+  package var answer: ((ToolInvocation) -> InvocationReply?)?
+  /// Called with every invocation before it is taken down.
+  package var onInvoke: ((ToolInvocation) -> Void)?
+  /// The process that it belonged to is dead: nothing comes any more.
+  package var isDeaf = false
+  package private(set) var invocations: [Invocation] = []
+  package private(set) var events: [ULID: [PublishedEvent]] = [:]
+  package private(set) var foreignChunks: [LiveChunk] = []
+  package private(set) var deltas: [StreamedDelta] = []
+
+  package init(transcript: Transcript) { self.transcript = transcript }
+
+  // MARK: What the engine says
+
+  package func publish(_ run: ULID, _ events: [PublishedEvent]) {
+    if isDeaf { return }
+    self.events[run, default: []] += events
+    for event in events { transcript.note(event: event.bytes) }
+  }
+
+  package func stream(_ run: ULID, _ delta: StreamedDelta) {
+    if isDeaf { return }
+    deltas.append(delta)
+    switch delta {
+    case .text(_, let text): transcript.note("text '\(text)'")
+    case .reasoning(_, let text): transcript.note("reasoning '\(text)'")
+    case .toolProgress(let callID, let members): transcript.note("progress \(transcript.name(of: callID)) \(members.bytes.string)")
+    }
+  }
+
+  package func streamForeign(_ chunk: LiveChunk) {
+    if isDeaf { return }
+    foreignChunks.append(chunk)
+    transcript.note("foreign \(chunk.event.string)")
+  }
+
+  package func invoke(
+    _ invocation: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    reply: @escaping @Sendable (InvocationReply) -> Void
+  ) {
+    if isDeaf { return }
+    onInvoke?(invocation)
+    invocations.append(Invocation(request: invocation, sent: sent, progress: progress, reply: reply))
+    transcript.note(
+      "invoke \(transcript.name(of: invocation.callID, tool: invocation.name))#\(invocation.attempt) \(invocation.arguments.bytes.string)")
+    if !holdsRequests { sent() }
+    if let answer = answer?(invocation) { reply(answer) }
+  }
+
+  package func cancelInvocation(_ callID: ULID, reason: String) {
+    if isDeaf { return }
+    var isOut = false
+    for index in invocations.indices where invocations[index].request.callID == callID && !invocations[index].isCancelled {
+      guard !invocations[index].isClosed else { continue }
+      invocations[index].isCancelled = true
+      isOut = true
+    }
+    if isOut { transcript.note("cancel \(transcript.name(of: callID)): \(reason)") }
+  }
+
+  package func closeInvocations(of callID: ULID) {
+    for index in invocations.indices where invocations[index].request.callID == callID { invocations[index].isClosed = true }
+  }
+
+  // MARK: What the test says
+
+  /// The last invocation of the tool.
+  package func invocation(of tool: String) -> Invocation? { invocations.last { $0.request.name == tool } }
+
+  /// Those whose answer is still wanted.
+  package var openInvocations: [Invocation] { invocations.filter { !$0.isCancelled && !$0.isClosed } }
+}
+
+extension InvocationReply {
+  /// A result that is a text.
+  package static func text(_ text: String) -> InvocationReply { .result(.text(text), bytes: text.utf8.count) }
+}
+
+extension ToolResult {
+  package static func text(_ text: String) -> ToolResult {
+    var result = ToolResult()
+    result.content = [.text(text)]
+    result.isPlainText = true
+    return result
+  }
+
+  /// As a parent sends it.
+  package init(json text: String) throws(RuntimeError) {
+    do throws(JSONError) { try self.init(validated: CarriedJSON(validating: Bytes(text))) } catch { throw RuntimeError(error) }
+  }
+
+  private init(validated value: CarriedJSON) throws(JSONError) {
+    do throws(RuntimeError) { try self.init(reading: value) } catch {
+      throw JSONError(.invalidValue, error.message, pointer: error.pointer)
+    }
+  }
+}
