@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints how fast and how small footbridge is, each figure as a ratio to a floor that is measured in the same run.
 
-    Benchmarks/run.py [--quick] [--only NAME]... [--json FILE]
+    Benchmarks/run.py [--quick] [--only NAME]... [--folder FOLDER] [--json FILE]
 
 README.md beside this file says how to read the table. Nothing here passes or fails: the exit status is 0 when everything could be measured.
 """
@@ -21,12 +21,13 @@ def main():
     options = argparse.ArgumentParser(description="Prints each figure beside its floor. FOOTBRIDGE_BINARY names another binary than the release build.")
     options.add_argument("--quick", action="store_true", help="fewer repetitions: about a quarter of the time, and more noise")
     options.add_argument("--only", action="append", choices=FIGURES, metavar="NAME", help=f"one of {', '.join(FIGURES)}; may be repeated")
+    options.add_argument("--folder", metavar="FOLDER", help="where the stores lie; .build/benchmarks unless given")
     options.add_argument("--json", metavar="FILE", help="write the rows there as well")
     chosen = options.parse_args()
     if not BINARY.is_file():
         sys.exit(f"there is no {BINARY}: swift build -c release --product footbridge")
-    with Machine(chosen.quick) as machine:
-        about = describe()
+    with Machine(chosen.quick, chosen.folder) as machine:
+        about = describe(machine)
         print("\n".join(f"{name:<8} {value}" for name, value in about.items()))
         sections = []
         for name in chosen.only or FIGURES:

@@ -2,7 +2,7 @@
 import statistics
 
 from .client import INITIALIZE, call, run_start
-from .machine import paired_ratio
+from .machine import paired_ratio, percentile
 from .table import Row
 
 ABOUT = "script model, durable store with its log already grown, a parent in C; between two calls, so two commits and a pipe there and back"
@@ -24,6 +24,7 @@ def measure(machine):
     return [
         Row("one call, wall", median(bridge), "us", f"C: 2 commits of {sizes} bytes, pipe", median(bare), paired_ratio(bridge, bare, BLOCK), goal_ratio=2),
         Row("the same", median(bridge), "us", "C: the store's own statements, pipe", median(same), paired_ratio(bridge, same, BLOCK)),
+        Row("one call, wall, the tenth percentile", percentile(bridge, 0.1), "us", "C: 2 commits, pipe", percentile(bare, 0.1)),
         Row("one call, processor", run["cpu"][0] / 1000, "ms", "C: 2 commits, pipe", run["cpu"][1] / 1000, goal=0.4),
         Row("the same", run["cpu"][0] / 1000, "ms", "C: the store's own statements, pipe", run["cpu"][2] / 1000),
         Row(f"calls {len(bridge) - window + 1}-{len(bridge)}, over their floor", last, "x", f"calls 1-{window}, over theirs", first),

@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -19,8 +20,9 @@ NODE = shutil.which("node")
 class Machine:
     """The floors, compiled, and an empty folder on the disk that is gone afterwards."""
 
-    def __init__(self, quick):
+    def __init__(self, quick, folder=None):
         self.quick = quick
+        self.parent = folder or BUILD / "benchmarks"
         self.programs = BUILD / "benchmarks"
         self.programs.mkdir(parents=True, exist_ok=True)
         for source in (HERE / "floors").glob("*.c"):
@@ -28,7 +30,7 @@ class Machine:
 
     def __enter__(self):
         # Not in /tmp, which may be in memory: syncing must cost what it costs where stores lie.
-        self.folder = Path(tempfile.mkdtemp(prefix="work-", dir=self.programs))
+        self.folder = Path(tempfile.mkdtemp(prefix="work-", dir=self.parent))
         self.files = 0
         return self
 
@@ -46,7 +48,8 @@ class Machine:
         return path
 
     def bridge(self, store=None):
-        return [str(BINARY), "--store", f"sqlite:{store or self.file('db')}", "--log-level", "error"]
+        where = store if store == "memory" else f"sqlite:{store or self.file('db')}"
+        return [str(BINARY), "--store", where, "--log-level", "error"]
 
     def floor(self, name, *arguments):
         return [str(self.programs / name), *map(str, arguments)]
@@ -64,16 +67,19 @@ def compile_floor(source, program):
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-o", program, source, *libraries], check=True)
 
 
-def describe():
+def describe(machine):
     """Where and when, for a reader of the table."""
     def version(*command):
         return subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     processors = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    system = max((mount for mount in mounts if str(machine.folder).startswith(mount[1])), key=lambda mount: len(mount[1]))[2]
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "binary": f"{version(BINARY, '--version')}, {BINARY.stat().st_size / 1e6:.1f} MB",
         "machine": f"{os.cpu_count()} x {processors[0] if processors else platform.machine()}, Linux {platform.release()}",
+        "stores": f"{system}, SQLite {sqlite3.sqlite_version}",
         "beside": ", ".join(filter(None, [version(PYTHON, "--version"), f"Node {version(NODE, '--version')}" if NODE else "no Node"])),
         "load": f"{os.getloadavg()[0]:.1f} (above 1: others work here too, read only the ratios)",
     }

@@ -6,7 +6,7 @@ from .client import Bridge, Process, run_start
 from .machine import cpu_seconds
 from .table import Row
 
-ABOUT = "2,000 text.delta events of 8 bytes over 16 model turns, their commits included, read by a Python client"
+ABOUT = "2,000 text.delta events of 8 bytes over 16 model turns, store in memory, read by a Python client"
 TURNS = 16
 WORD = "seventh "
 TEXT = WORD * 128
@@ -33,7 +33,7 @@ def measure(machine):
 
 def stream_once(machine, script):
     """Seconds from the request to the response, of them on a processor, deltas, bytes of the last one's line."""
-    with Bridge(machine.bridge()) as bridge:
+    with Bridge(machine.bridge("memory")) as bridge:
         before, cpu = time.perf_counter(), cpu_seconds(bridge.pid)
         bridge.send(run_start(2, script))
         deltas, width = 0, 0

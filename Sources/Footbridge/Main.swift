@@ -18,22 +18,26 @@ enum Main {
   }
 
   private static func run() throws(StartupError) -> Int32 {
-    // Before any thread: they inherit the mask.
-    Signals.block([SIGTERM, SIGINT, SIGHUP])
     Signals.ignorePipe()
     let environment = Environment.all
-    let (options, rest) = try Options.read(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment)
-    let command = rest.first ?? "serve"
-    if command == "serve" || command.hasPrefix("-") && command != "-h" && command != "--help" && command != "--version" {
-      if let extra = command == "serve" ? rest.dropFirst().first : command {
-        throw StartupError(status: .usage, message: "unknown argument '\(extra)'")
-      }
-      return try serve(options, environment)
+    let words = Array(CommandLine.arguments.dropFirst())
+    if let text = try Help.answer(to: words, environment: environment) {
+      Log.put(text, to: 1)
+      return ExitStatus.success.rawValue
     }
-    return try ShellCommand.run(command, Array(rest.dropFirst()), options, environment)
+    let (options, rest) = try Options.read(arguments: words, environment: environment)
+    let (command, arguments) = try Command.find(in: rest)
+    guard command.name == Command.serve.name else { return Shell.run(command, arguments, options, environment) }
+    _ = try CommandArguments(arguments, for: command).operands()
+    return try serve(options, environment)
   }
 
   private static func serve(_ options: Options, _ environment: [String: String]) throws(StartupError) -> Int32 {
+    // Before any thread: they inherit the mask.
+    Signals.block([SIGTERM, SIGINT, SIGHUP])
+    if isatty(0) == 1, isatty(2) == 1 {
+      Log.put("footbridge: waiting for JSON-RPC messages, one a line; 'footbridge help' shows the commands for people\n")
+    }
     do throws(SystemError) {
       let descriptors = try ProtocolDescriptors.claim()
       let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])

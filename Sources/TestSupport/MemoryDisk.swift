@@ -1,5 +1,5 @@
 package import AgentRuntime
-package import JSON
+import JSON
 
 /// What all processes of a test have in common: the runs, the blobs, and who lives.
 package final class MemoryDisk: @unchecked Sendable {

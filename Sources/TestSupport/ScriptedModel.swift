@@ -1,5 +1,5 @@
 package import AgentRuntime
-package import JSON
+import JSON
 
 /// A model whose turns the test gives: from a list by the number of turns in the run's log, or by hand.
 package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Sendable {

@@ -50,7 +50,11 @@ extension RunEngine {
   /// Whether a run of this connection was left waiting, paused or queued.
   package var leavesWork: Bool { !touched.isEmpty }
 
-  package func close() { store.close() }
+  /// Nothing is asked of the engine afterwards.
+  package func close() {
+    isEnding = true
+    store.close()
+  }
 }
 
 /// Taking up runs that nobody drives any more (`serve --adopt`).

@@ -18,6 +18,7 @@ extension RunEngine {
   }
 
   private func tick() {
+    if isEnding { return }
     do throws(StoreError) {
       if try store.changedByOthers() || looksAgain { try takeForeignChanges() }
       if !observing.isEmpty {

@@ -1,0 +1,98 @@
+import JSONRPC
+import SQLiteStore
+
+/// What the program says about itself.
+enum Help {
+  /// What `help`, `-h`, `--help` and `--version` are answered with, whatever else is there; nil when nothing asks for it.
+  /// - Throws: usage, for help about a command that there is not.
+  static func answer(to arguments: [String], environment: [String: String]) throws(StartupError) -> String? {
+    let words = arguments.prefix { $0 != "--" }
+    let first = words.first { !$0.hasPrefix("-") }
+    if words.contains("--help") || words.contains("-h") {
+      return first.flatMap(Command.named).flatMap { $0.name == "help" ? nil : text(of: $0) } ?? overview(environment)
+    }
+    if words.first == "--version" { return "footbridge \(Version.text)\n" }
+    guard words.first == "help" else { return nil }
+    guard let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }) else { return overview(environment) }
+    guard let command = Command.named(name) else {
+      throw StartupError(
+        status: .usage, message: "there is no command '\(VisibleText.shown(name))'\(NearNames.hint(for: name, among: Command.all.map(\.name)))")
+    }
+    return text(of: command)
+  }
+
+  private static func overview(_ environment: [String: String]) -> String {
+    var text = """
+      footbridge \(Version.text), a durable agent runtime that speaks JSON-RPC 2.0 on stdin and stdout
+
+      Usage: footbridge [serve] [OPTION]...
+             footbridge COMMAND [OPTION]... [ARGUMENT]...
+
+      Commands:
+
+      """
+    let names = Command.all.map { $0.operands.isEmpty ? $0.name : "\($0.name) \($0.operands)" }
+    for (name, command) in zip(names, Command.all) { text += row(name, command.summary) }
+    text += """
+
+      Options of every command, each also an environment variable and a name in the --config file:
+
+      """
+    let usual = Options(environment: environment)
+    for option in Options.known {
+      text += "  --\(option.name)\(option.value.map { " " + $0 } ?? "")\n"
+      text += "        \(option.help)\n"
+      text += "        \(option.variable), default \(option.usual(in: usual))\n"
+    }
+    text += """
+        --config FILE
+              a JSON object with the names above; the environment and the command line come before it
+              FOOTBRIDGE_CONFIG, default none
+
+      Exit status: 0 success, 1 error, 64 usage, 70 internal error, 74 the store is not usable, 75 a run was left waiting or paused,
+      78 configuration, 130 cancelled. 'footbridge help COMMAND' says more about a command.
+
+      """
+    return text
+  }
+
+  private static func text(of command: Command) -> String {
+    var text = "Usage: footbridge \(command.name)\(command.options.isEmpty ? "" : " [OPTION]...")\(command.operands.isEmpty ? "" : " " + command.operands)\n\n"
+    text += command.summary.prefix(1).uppercased() + command.summary.dropFirst() + ".\n"
+    if !command.text.isEmpty { text += "\n" + command.text + "\n" }
+    if !command.options.isEmpty {
+      text += "\nOptions:\n"
+      for option in command.options { text += row("--\(option.name)\(option.value.map { " " + $0 } ?? "")", option.help) }
+    }
+    return text + "\nThe options of every command, such as --store, are in 'footbridge help'.\n"
+  }
+
+  private static func row(_ name: String, _ words: String) -> String {
+    name.count > 22 ? "  \(name)\n\(spaces(26))\(words)\n" : "  \(name)\(spaces(24 - name.count))\(words)\n"
+  }
+
+  private static func spaces(_ count: Int) -> String { String(repeating: " ", count: count) }
+}
+
+extension Options.Known {
+  /// The value that counts when nothing is said, as the options themselves have it.
+  func usual(in options: Options) -> String {
+    switch name {
+    case "store": options.store?.text ?? "none: HOME is not set"
+    case "synchronous": options.synchronous.rawValue
+    case "adopt": word(options.adopts)
+    case "strict": word(options.isStrict)
+    case "no-commands": word(!options.allowsCommands)
+    case "framing": options.framing.rawValue
+    case "on-eof": options.onEOF.rawValue
+    case "protocol": options.protocolVersion ?? WireVersions.known.last ?? ""
+    case "max-message-bytes": String(options.maxMessageBytes)
+    case "max-concurrent-runs": String(options.maxConcurrentRuns)
+    case "log-level": options.logLevel.rawValue
+    case "log-format": options.logFormat.rawValue
+    default: "none"
+    }
+  }
+
+  private func word(_ flag: Bool) -> String { flag ? "true" : "false" }
+}

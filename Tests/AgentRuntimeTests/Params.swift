@@ -1,0 +1,45 @@
+import AgentRuntime
+import JSON
+
+/// `text` as a value; a test that is wrong about its own JSON stops.
+func json(_ text: String) -> CarriedJSON {
+  do throws(JSONError) { return try CarriedJSON(validating: Bytes(text)) } catch { preconditionFailure("\(error) in \(text)") }
+}
+
+/// The params of a `run.start` that last; every argument is JSON, or members of an object.
+func params(
+  agent: String = "", agentTools: [String] = [], tools: [String] = [], limits: String? = nil, outputSchema: String? = nil, more: String = ""
+) -> CarriedJSON {
+  var members = ["\"agent\":{\"model\":\"scripted:x\",\"tools\":[\(agentTools.joined(separator: ","))]\(agent.isEmpty ? "" : "," + agent)}"]
+  if !tools.isEmpty { members.append("\"tools\":[\(tools.joined(separator: ","))]") }
+  if let limits { members.append("\"limits\":\(limits)") }
+  if let outputSchema { members.append("\"outputSchema\":\(outputSchema)") }
+  if !more.isEmpty { members.append(more) }
+  return json("{\(members.joined(separator: ","))}")
+}
+
+/// A client tool.
+func client(_ name: String, _ more: String = "") -> String { tool(name, more) }
+
+/// A server tool.
+func server(_ name: String, _ more: String = "") -> String { tool(name, "\"command\":[\"/bin/x\"]" + (more.isEmpty ? "" : "," + more)) }
+
+private func tool(_ name: String, _ more: String) -> String {
+  "{\"name\":\"\(name)\",\"description\":\"\",\"inputSchema\":{\"type\":\"object\"}\(more.isEmpty ? "" : "," + more)}"
+}
+
+let idempotent = "\"annotations\":{\"idempotentHint\":true}"
+
+extension ToolResult {
+  static func structured(_ text: String) -> ToolResult {
+    var result = ToolResult()
+    result.structuredContent = .inline(json(text))
+    return result
+  }
+
+  static var later: ToolResult {
+    var result = ToolResult()
+    result.deferred = true
+    return result
+  }
+}

@@ -1,0 +1,120 @@
+import AgentRuntime
+import JSON
+import TestSupport
+import Testing
+
+/// A run and what happens to it, so that it can be played whole, cut off at any commit, or disturbed at any append.
+struct Scenario: Sendable, CustomTestStringConvertible {
+  typealias Steps = @Sendable (Stage) -> Void
+
+  let name: String
+  var params = AgentRuntimeTests.params()
+  var input = CarriedJSON(string: "hi")
+  var delivery = Delivery.invoke
+  /// `life` is 1 in the process that began the run, and more in those that take it up.
+  var model: @Sendable (_ request: ModelRequest, _ life: Int) -> ScriptedModel.Answer
+  var tools: @Sendable (_ call: ServerToolCall, _ life: Int) -> ToolResult? = { call, _ in .text("\(call.tool.name) ran") }
+  /// What the parent answers at once.
+  var client: @Sendable (_ invocation: ToolInvocation, _ life: Int) -> InvocationReply? = { invocation, _ in .text("\(invocation.name) done") }
+  /// What else happens in the first process; it is at rest before and after.
+  var steps: Steps = { _ in }
+  /// The limits that somebody gives who finds the run paused.
+  var raisedLimits: String?
+  /// How it may end, however often it is cut off.
+  var ends: Set<RunStatus> = [.success]
+  /// The events of a run that nothing disturbs, and what the client was asked between them.
+  var story: [String] = []
+
+  var testDescription: String { name }
+
+  /// Turns in order; those after the first life never wait for a test.
+  static func turns(_ turns: ScriptedModel.Answer...) -> @Sendable (ModelRequest, Int) -> ScriptedModel.Answer {
+    { request, life in
+      guard request.turn < turns.count else { return .fault(RunFault(.scriptExhausted, "the list has \(turns.count) turns")) }
+      if case .held = turns[request.turn], life > 1 { return .say("taken up") }
+      return turns[request.turn]
+    }
+  }
+}
+
+/// A scenario on its way.
+final class Stage {
+  let scenario: Scenario
+  let world: VirtualWorld
+  let first: VirtualProcess
+  private(set) var runID: ULID?
+  private(set) var started: Answer?
+  private(set) var processes: [VirtualProcess] = []
+
+  init(_ scenario: Scenario, world: VirtualWorld = VirtualWorld()) {
+    self.scenario = scenario
+    self.world = world
+    first = Self.launch(scenario, world, life: 1)
+    processes = [first]
+  }
+
+  private static func launch(_ scenario: Scenario, _ world: VirtualWorld, life: Int) -> VirtualProcess {
+    let process = world.launch(model: ScriptedModel { scenario.model($0, life) }, tools: { scenario.tools($0, life) })
+    process.parent.answer = { scenario.client($0, life) }
+    let disk = world.disk
+    process.parent.onInvoke = { invocation in
+      #expect(
+        (disk.summary(of: invocation.runID)?.lastSequence ?? 0) >= invocation.afterSequence, "a request that is not in the log was sent")
+    }
+    return process
+  }
+
+  /// Another process, of the same mind.
+  func another() -> VirtualProcess {
+    processes.append(Self.launch(scenario, world, life: processes.count + 1))
+    return processes[processes.count - 1]
+  }
+
+  /// Begins the run and does the steps.
+  func play() {
+    started = first.start(scenario.input, scenario.params, delivery: scenario.delivery)
+    runID = started?.runID ?? world.disk.runIDs.first
+    world.settle()
+    if !first.isKilled { scenario.steps(self) }
+    world.settle()
+  }
+
+  // MARK: For the steps
+
+  var run: ULID { runID ?? ULID(high: 0, low: 0) }
+
+  /// The calls that the run waits for.
+  func pending(_ process: VirtualProcess? = nil) -> [PendingCall] { (process ?? first).look(run)?.pendingCalls ?? [] }
+
+  /// Submits texts for the pending calls of these tools.
+  @discardableResult
+  func submit(_ names: String..., partial: Bool = false, delivery: Delivery? = nil) -> Answer {
+    let results = pending().filter { names.contains($0.name) }.map { ($0.callID.text, ToolResult.text("\($0.name) done")) }
+    return first.submit(run, results, partial: partial, wait: false, delivery: delivery ?? scenario.delivery)
+  }
+
+  func advance(_ milliseconds: Int) { world.advance(milliseconds: milliseconds) }
+
+  // MARK: Afterwards
+
+  /// Takes the run up in another process and does what it asks for until it ends.
+  func finish(in process: VirtualProcess) {
+    for _ in 0..<30 {
+      world.settle()
+      guard let outcome = process.look(run), !outcome.status.hasEnded else { return }
+      switch outcome.status {
+      case .paused: _ = process.resume(run, delivery: scenario.delivery, limits: scenario.raisedLimits.map(json), wait: false)
+      case .waitingClientTool where scenario.delivery == .pause || outcome.pendingCalls.contains { $0.state == .deferred }:
+        let results = outcome.pendingCalls.map { ($0.callID.text, ToolResult.text("\($0.name) done")) }
+        _ = process.submit(run, results, wait: false, delivery: scenario.delivery)
+      case .waitingClientTool where outcome.pendingCalls.contains { $0.state == .open }: world.advance(milliseconds: 10_000)
+      case .running where outcome.driver != .none: world.advance(milliseconds: 10_000)
+      default: _ = process.resume(run, delivery: scenario.delivery, wait: false)
+      }
+    }
+  }
+
+  /// Every request that went out, in every life.
+  var invocations: [ToolInvocation] { processes.flatMap { $0.parent.invocations.map(\.request) } }
+  var serverRuns: [ServerToolCall] { processes.flatMap { $0.tools.runs.map(\.call) } }
+}
