@@ -17,7 +17,7 @@ logs=$PWD/.build/test-logs
 steps=0
 failed=()
 
-# step NAME COMMAND...: runs it with its output in a log; prints the name, the duration, and the log's last line, or all of it on a failure.
+# step NAME COMMAND...: runs it with its output in a log; prints the name, the duration, and the log's last line, or the log on a failure.
 step() {
   local name=$1 start=$SECONDS log
   shift
@@ -26,13 +26,13 @@ step() {
   printf '%-18s' "$name"
   if "$@" > "$log" 2>&1 < /dev/null; then
     printf '%4d s  %s\n' $((SECONDS - start)) "$(last_line "$log")"
-    grep -E '^SKIPPED|^. (Test|Suite) .* skipped|: SKIPPED' "$log" | sort -u | sed 's/^/    /'
-  else
-    printf '%4d s  FAILED\n' $((SECONDS - start))
-    failed+=("$name")
-    sed 's/^/    /' "$log" | tail -n 300
-    return 1
+    grep -E '^SKIPPED|^. (Test|Suite) .* skipped|SKIPPED[:,]' "$log" | sort -u | sed 's/^/    /'
+    return 0
   fi
+  printf '%4d s  FAILED\n' $((SECONDS - start))
+  failed+=("$name")
+  grep -vE '^\[[0-9]+/[0-9]+\] ' "$log" | tail -n 300 | sed 's/^/    /'
+  return 1
 }
 
 last_line() { grep -v '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^[^[:alnum:].]*//; s/ *=*$//' | cut -c 1-100; }

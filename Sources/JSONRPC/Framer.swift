@@ -190,6 +190,8 @@ package struct Framer: ~Copyable {
   }
 
   private mutating func nextLine() -> Step {
+    // Blanks before a message are dropped as they come, so that a blank line counts for nothing, however long it is.
+    if skipped == nil { skipBlanks() }
     guard let end = buffer.firstIndex(of: 0x0A, from: max(searched, start)) else {
       searched = buffer.count
       if skipped != nil {
@@ -207,11 +209,6 @@ package struct Framer: ~Copyable {
       return .frame(endSkipped(isLine: true))
     }
     let line = start..<withoutReturn(start..<end)
-    if isBlank(line) {
-      start = end + 1
-      searched = start
-      return .again
-    }
     if line.count > maxMessageBytes {
       skipped = SkippedMessage()
       skip(start..<end)

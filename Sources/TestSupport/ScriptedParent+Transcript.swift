@@ -38,7 +38,7 @@ package final class Transcript: @unchecked Sendable {
     let type = json["type"]?.stringValue ?? ""
     var words = ["\(json["seq"]?.intValue ?? 0)", type]
     func add(_ word: String?) { if let word { words.append(word) } }
-    func text(_ name: String) -> String? { data[name]?.stringValue }
+    func text(_ name: String) -> String? { data[name].map(Self.short) }
     func call() -> String {
       guard let id = text("callId").flatMap(ULID.init) else { return text("callId") ?? "" }
       return name(of: id, tool: text("name") ?? "?")
@@ -47,7 +47,7 @@ package final class Transcript: @unchecked Sendable {
     case "model.started": if data["continuation"]?.boolValue == true { add("again") }
     case "model.retried": add("#\(data["attempt"]?.intValue ?? 0)")
     case "model.completed":
-      add("'\(text("text") ?? data["text"]?.bytes.string ?? "")'")
+      add("'\(text("text") ?? "")'")
       for call in data["toolCalls"]?.elements ?? [] {
         guard let id = call["callId"]?.stringValue.flatMap(ULID.init) else { continue }
         add(name(of: id, tool: call["name"]?.stringValue ?? "?"))
@@ -79,6 +79,13 @@ package final class Transcript: @unchecked Sendable {
     return words.joined(separator: " ")
   }
 
+  /// A text as it is; of a long one, and of a blob, the size.
+  static func short(_ value: CarriedJSON) -> String {
+    if let blob = BlobReference(wire: value) { return "\(blob.type) blob of \(blob.bytes)" }
+    guard value.bytes.count <= 200 else { return "\(value.kind) of \(value.bytes.count)" }
+    return value.stringValue ?? value.bytes.string
+  }
+
   private func pending(_ call: CarriedJSON) -> String {
     let id = call["callId"]?.stringValue.flatMap(ULID.init)
     let called = id.map { name(of: $0, tool: call["name"]?.stringValue ?? "?") } ?? "?"
@@ -87,7 +94,7 @@ package final class Transcript: @unchecked Sendable {
 
   private static func content(_ data: CarriedJSON) -> String {
     guard let content = data["content"] else { return "" }
-    if content.kind != .array { return content.stringValue ?? content.bytes.string }
-    return content.elements.map { $0["text"]?.stringValue ?? $0.bytes.string }.joined(separator: "|")
+    if content.kind != .array { return short(content) }
+    return content.elements.map { short($0["text"] ?? $0) }.joined(separator: "|")
   }
 }

@@ -10,9 +10,28 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     package let request: ToolInvocation
     package let sent: @Sendable () -> Void
     package let progress: @Sendable (CarriedJSON) -> Void
-    package let reply: @Sendable (InvocationReply) -> Void
-    package var isCancelled = false
-    package var isClosed = false
+    private let reply: @Sendable (InvocationReply) -> Void
+    package var isCancelled: Bool { state.value.isCancelled }
+    package var isClosed: Bool { state.value.isClosed }
+    package var isAnswered: Bool { state.value.isAnswered }
+    fileprivate let state = Box((isCancelled: false, isClosed: false, isAnswered: false))
+
+    fileprivate init(
+      request: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
+      reply: @escaping @Sendable (InvocationReply) -> Void
+    ) {
+      self.request = request
+      self.sent = sent
+      self.progress = progress
+      self.reply = reply
+    }
+
+    /// The parent's answer; there is one.
+    package func answer(_ answer: InvocationReply) {
+      precondition(!isAnswered, "a request is answered once")
+      state.value.isAnswered = true
+      reply(answer)
+    }
   }
 
   package let transcript: Transcript
@@ -44,7 +63,7 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     if isDeaf { return }
     deltas.append(delta)
     switch delta {
-    case .text(_, let text): transcript.note("text '\(text)'")
+    case .text(_, let text): transcript.note("text '\(Transcript.short(CarriedJSON(string: text)))'")
     case .reasoning(_, let text): transcript.note("reasoning '\(text)'")
     case .toolProgress(let callID, let members): transcript.note("progress \(transcript.name(of: callID)) \(members.bytes.string)")
     }
@@ -62,26 +81,23 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   ) {
     if isDeaf { return }
     onInvoke?(invocation)
-    invocations.append(Invocation(request: invocation, sent: sent, progress: progress, reply: reply))
+    let request = Invocation(request: invocation, sent: sent, progress: progress, reply: reply)
+    invocations.append(request)
     transcript.note(
-      "invoke \(transcript.name(of: invocation.callID, tool: invocation.name))#\(invocation.attempt) \(invocation.arguments.bytes.string)")
+      "invoke \(transcript.name(of: invocation.callID, tool: invocation.name))#\(invocation.attempt) \(Transcript.short(invocation.arguments))")
     if !holdsRequests { sent() }
-    if let answer = answer?(invocation) { reply(answer) }
+    if let answer = answer?(invocation) { request.answer(answer) }
   }
 
   package func cancelInvocation(_ callID: ULID, reason: String) {
     if isDeaf { return }
-    var isOut = false
-    for index in invocations.indices where invocations[index].request.callID == callID && !invocations[index].isCancelled {
-      guard !invocations[index].isClosed else { continue }
-      invocations[index].isCancelled = true
-      isOut = true
-    }
-    if isOut { transcript.note("cancel \(transcript.name(of: callID)): \(reason)") }
+    let out = openInvocations.filter { $0.request.callID == callID }
+    for request in out { request.state.value.isCancelled = true }
+    if !out.isEmpty { transcript.note("cancel \(transcript.name(of: callID)): \(reason)") }
   }
 
   package func closeInvocations(of callID: ULID) {
-    for index in invocations.indices where invocations[index].request.callID == callID { invocations[index].isClosed = true }
+    for request in invocations where request.request.callID == callID { request.state.value.isClosed = true }
   }
 
   // MARK: What the test says
@@ -90,7 +106,7 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   package func invocation(of tool: String) -> Invocation? { invocations.last { $0.request.name == tool } }
 
   /// Those whose answer is still wanted.
-  package var openInvocations: [Invocation] { invocations.filter { !$0.isCancelled && !$0.isClosed } }
+  package var openInvocations: [Invocation] { invocations.filter { !$0.isCancelled && !$0.isClosed && !$0.isAnswered } }
 }
 
 extension InvocationReply {

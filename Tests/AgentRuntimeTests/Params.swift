@@ -7,7 +7,7 @@ func json(_ text: String) -> CarriedJSON {
 }
 
 /// The params of a `run.start` that last; every argument is JSON, or members of an object.
-func params(
+func startParams(
   agent: String = "", agentTools: [String] = [], tools: [String] = [], limits: String? = nil, outputSchema: String? = nil, more: String = ""
 ) -> CarriedJSON {
   var members = ["\"agent\":{\"model\":\"scripted:x\",\"tools\":[\(agentTools.joined(separator: ","))]\(agent.isEmpty ? "" : "," + agent)}"]
@@ -19,10 +19,10 @@ func params(
 }
 
 /// A client tool.
-func client(_ name: String, _ more: String = "") -> String { tool(name, more) }
+func clientTool(_ name: String, _ more: String = "") -> String { tool(name, more) }
 
 /// A server tool.
-func server(_ name: String, _ more: String = "") -> String { tool(name, "\"command\":[\"/bin/x\"]" + (more.isEmpty ? "" : "," + more)) }
+func serverTool(_ name: String, _ more: String = "") -> String { tool(name, "\"command\":[\"/bin/x\"]" + (more.isEmpty ? "" : "," + more)) }
 
 private func tool(_ name: String, _ more: String) -> String {
   "{\"name\":\"\(name)\",\"description\":\"\",\"inputSchema\":{\"type\":\"object\"}\(more.isEmpty ? "" : "," + more)}"

@@ -8,7 +8,7 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   typealias Steps = @Sendable (Stage) -> Void
 
   let name: String
-  var params = AgentRuntimeTests.params()
+  var params = startParams()
   var input = CarriedJSON(string: "hi")
   var delivery = Delivery.invoke
   /// `life` is 1 in the process that began the run, and more in those that take it up.

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from harness import (BINARY, CRASH, TIMEOUT, ULID, base_env, calls, check_outcome, contains, dumps, expect, loads, make_validator, say, sh, tool,
-                     until)
+from harness import BINARY, CRASH, SCHEMAS, TIMEOUT, ULID, base_env, calls, check_outcome, contains, dumps, expect, loads, say, sh, tool, until
 
 SLOW = 60_000
 
@@ -105,6 +104,12 @@ def on_screen(lab, *args, **kw):
         return screen.ends()
 
 
+def asleep(pid):
+    """The main thread waits for something."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "S"
+
+
 def plain(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
@@ -174,11 +179,14 @@ def test_a_slow_reader_loses_nothing(lab):
 
 def test_interrupting_works_while_nobody_reads(lab):
     """The pipe is full, the run at work: a signal still cancels it, and a second one ends the process."""
-    model = lab.script([say("x" * 200_000, delayMs=2 * SLOW)])
+    model = lab.script([calls("nobody", text="x" * 500_000), say("late", delayMs=SLOW)])
     with Process(lab, "run", "--model", model, "go") as p:
-        until(lambda: lab.cli("runs")[1], "the run")
+        until(lambda: lab.cli("runs")[1] and show(lab, "last")["usage"]["modelCalls"] == 1, "the second model call")
         p.proc.send_signal(signal.SIGINT)
         until(lambda: status(lab, "last") == "cancelled", "the cancel")
+        assert p.proc.poll() is None, "what it has to say is not out yet"
+        p.proc.send_signal(signal.SIGINT)
+        assert p.proc.wait(TIMEOUT) == -signal.SIGINT
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(lab):
@@ -199,22 +207,9 @@ def test_json_is_one_line_with_the_outcome(lab):
     assert check_outcome(outcome) is None and outcome["answer"] == "x" * 100_000
 
 
-def test_the_outcome_of_run_is_the_one_of_run_get(lab):
+def test_what_show_prints_as_json_is_what_run_get_answers(lab):
     run, _ = waiting(lab)
-    b = lab.bridge()
-    got = b.get(run)
-    shown = show(lab, run)
-    for name in ("state", "context"):
-        got.pop(name, None)
-    assert shown == got
-    validator = make_validator()
-    if validator:
-        assert not validator.response("run.get", {"jsonrpc": "2.0", "id": 1, "result": shown}) if hasattr(validator, "response") else True
-
-
-def test_a_refusal_and_a_cut_answer_are_told(lab):
-    """The script model cannot stop early, so only the good case: nothing is told."""
-    assert lab.cli("run", "--model", lab.script([say("fine")]), "go")[2] == b""
+    assert show(lab, run) == lab.bridge().get(run)
 
 
 def test_max_iterations_is_an_error_with_a_message(lab):
@@ -376,8 +371,7 @@ def test_nohup_keeps_the_run_going(lab):
 def test_reading_standard_input_can_be_interrupted(lab):
     run, _ = waiting(lab)
     with Process(lab, "submit", run, stdin=subprocess.PIPE) as p:
-        fd = f"/proc/{p.proc.pid}/wchan"
-        until(lambda: "pipe" in open(fd).read() or open(f"/proc/{p.proc.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "S", "the reading")
+        until(lambda: asleep(p.proc.pid), "the reading")
         p.proc.send_signal(signal.SIGINT)
         assert p.proc.wait(TIMEOUT) == -signal.SIGINT
         p.proc.stdin.close()
@@ -391,7 +385,7 @@ def test_a_terminal_shows_everything_in_order(lab):
     code, shown = on_screen(lab, "run", "--model", model, "--tool", lab.file("c.json", sh("c", "true")), "go")
     lines = plain(shown).splitlines()
     assert code == 0 and len(lines) == 4, shown
-    assert lines[0] == "Let me look." and lines[1] == 'c: started {"x":1}' and re.fullmatch(r"c: done in [\d.]+ m?s", lines[2]) and lines[3] == "The answer."
+    assert lines[0] == "Let me look." and lines[1] == 'c: started {"x": 1}' and re.fullmatch(r"c: done in [\d.]+ m?s", lines[2]) and lines[3] == "The answer."
 
 
 def test_a_failing_tool_is_shown_with_its_reason(lab):
@@ -532,7 +526,7 @@ def test_show_says_how_a_run_stands(lab):
     out = lab.cli("show", run)[1].decode()
     rows = {line.split()[0]: line for line in out.splitlines() if line[:1].strip()}
     assert rows["status"].split()[1] == "waiting_client_tool" and rows["input"].split()[1:] == ["go"]
-    assert call in rows["pending"] and '{"of":"t"}' in out and f"footbridge submit {run}" in out
+    assert call in rows["pending"] and '{"of": "t"}' in out and f"footbridge submit {run}" in out
     assert lab.cli("submit", run, "--text", "x")[0] == 0
     out = lab.cli("show", run)[1].decode()
     assert "success (end_turn)" in out and "2 model calls, 1 tool call" in out and "the answer" in out and "pending" not in out
@@ -564,7 +558,7 @@ def test_show_has_long_values_whole(lab):
 
 def test_events_are_those_of_the_wire_to_the_byte(lab):
     run, (call,) = waiting(lab)
-    lab.cli("submit", run, "--text", "ü" * 100_000)
+    assert lab.cli("submit", run, stdin=dumps({call: "ü" * 100_000}))[0] == 0
     lines = events(lab, run)
     b = lab.bridge()
     assert [line.decode() for line in lines] == b.replay(run)
@@ -612,7 +606,7 @@ def test_a_follower_of_a_run_that_is_deleted_ends(lab):
     run, _ = waiting(lab)
     with Process(lab, "events", run, "--follow", "--after", "999999") as p:
         b = lab.bridge()
-        until(lambda: open(f"/proc/{p.proc.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "S", "the follower")
+        until(lambda: asleep(p.proc.pid), "the follower")
         b.call("run.cancel", {"runId": run})
         b.call("run.delete", {"runId": run})
         code, out, err = p.ends()
@@ -766,26 +760,22 @@ def test_cancel_of_a_run_that_another_process_drives(lab):
         code, out, err = lab.cli("cancel", "last")
         assert code == 0 and out.endswith(b"  cancelled\n")
         code, out, err = p.ends()
-    assert code == 130 and out == b"\n" or out == b"" or True
     assert code == 130 and b"was cancelled" in err
 
 
 # ---- schema
 
 def test_the_schema_is_the_file(lab):
-    from harness import SCHEMAS
     assert lab.cli("schema")[1] == (SCHEMAS / "openrpc.json").read_bytes()
 
 
 def every_name():
-    from harness import SCHEMAS
     document = json.loads((SCHEMAS / "openrpc.json").read_text())
     return [(list, e.get("name") or e["type"]) for list in ("methods", "x-reverse-methods", "x-notifications", "x-events") for e in document[list]]
 
 
 @pytest.mark.parametrize("list,name", every_name())
 def test_the_part_of_a_name_is_whole(lab, list, name):
-    from harness import SCHEMAS
     document = json.loads((SCHEMAS / "openrpc.json").read_text())
     code, out, err = lab.cli("schema", name)
     part = loads(out)
@@ -817,7 +807,7 @@ def test_help_lists_every_option_with_its_variable_and_default(lab):
     assert max(map(len, text.splitlines())) <= 132
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "submit", "runs", "show", "events", "cancel", "schema", "help"])
+@pytest.mark.parametrize("command", ["serve", "run", "submit", "runs", "show", "events", "cancel", "schema"])
 def test_help_comes_in_every_way_and_the_same(lab, command):
     code, out, err = lab.cli("help", command)
     assert code == 0 and err == b"" and out

@@ -18,11 +18,13 @@ suites=${FOOTBRIDGE_SUITES:-../shared/suites}
 modules_of() {
   case $1 in
     scanner) echo "JSON" ;;
+    framer) echo "JSON POSIXSupport JSONRPC" ;;
+    decoder) echo "JSON AgentRuntime BridgeProtocol" ;;
     *) echo "unknown target $1" >&2; return 1 ;;
   esac
 }
 
-targets="scanner"
+targets="scanner framer decoder"
 
 # Swift's own crash handler would come before libFuzzer's, which keeps the input.
 export SWIFT_BACKTRACE=enable=no

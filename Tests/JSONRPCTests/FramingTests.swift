@@ -22,6 +22,14 @@ struct FramingTests {
     #expect(try Transcript.of(input, framing: .line).output == Self.pong + "\n")
   }
 
+  @Test func `a blank line counts for nothing, however long`() throws {
+    let blank = String(repeating: " \t", count: 300)
+    let transcript = try Transcript.of(
+      blank + "\n" + blank + "\r\n" + Self.ping + "\n" + blank + "\n" + blank + Self.ping + "\n" + blank,
+      limits: PeerLimits(maxMessageBytes: 100))
+    #expect(transcript.output == Self.pong + "\n" + Self.pong + "\n")
+  }
+
   @Test func `a mark anywhere else is an error`() throws {
     let transcript = try Transcript.of(Self.ping + "\n\u{FEFF}" + Self.ping + "\n" + Self.ping + "\n")
     #expect(
@@ -143,7 +151,7 @@ struct FramingTests {
     var random = SplitMix(state: seed)
     let words = [
       "Content-Length: 5\r\n\r\n", "content-length:", " 12", "\r\n", "\n", "{\"id\":1}", "C", "c", ":", " ", "\u{FEFF}", "abc", "\"", "{}",
-      String(repeating: "y", count: 150), "Content-Type: z\r\n", "\0", "7",
+      String(repeating: "y", count: 150), String(repeating: " ", count: 150), "\r", "Content-Type: z\r\n", "\0", "7",
     ]
     var text = ""
     for _ in 0..<40 { text += words[Int(random.next() % UInt64(words.count))] }

@@ -104,7 +104,9 @@ final class Attendance {
     guard let runID = observer.runID else { return }
     while true {
       let last = lastSequence
-      let events = try thread.ask { (engine) throws(RuntimeError) in try engine.events(of: runID, after: last, limit: 256, maxBytes: 1 << 20) }
+      let events = try thread.ask { (engine) throws(RuntimeError) in
+        try engine.events(of: runID, after: last, limit: 256, maxBytes: 1 << 20)
+      }
       guard let newest = events.last else { return }
       for event in events { try show(CarriedJSON(trusted: event.event)) }
       lastSequence = newest.sequence

@@ -19,7 +19,7 @@ enum CancelCommand {
       let runID = try shell.runID(name, runtime)
       let observer = try RunObserver(wantsText: false)
       runtime.thread.post { engine in
-        engine.cancel(runID, reason: reason, waiting: { _ in }) { observer.settle($0) }
+        engine.cancel(runID, reason: reason, waiting: { _ in }, reply: { observer.settle($0) })
       }
       let answer = try observer.waitForAnswer()
       if arguments.has("json") {

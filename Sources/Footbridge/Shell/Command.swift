@@ -20,8 +20,8 @@ struct Command: Sendable {
 
   /// In the order of the help.
   static let all: [Command] = [
-    serve, RunCommand.command, SubmitCommand.command, RunsCommand.command, ShowCommand.command, EventsCommand.command, CancelCommand.command,
-    SchemaCommand.command, help,
+    serve, RunCommand.command, SubmitCommand.command, RunsCommand.command, ShowCommand.command, EventsCommand.command,
+    CancelCommand.command, SchemaCommand.command, help,
   ]
 
   static let serve = Command(
@@ -52,7 +52,11 @@ extension Command {
       }
       throw CommandArguments.unknownOption(name, among: [])
     }
-    throw StartupError(
-      status: .usage, message: "there is no command '\(VisibleText.shown(first))'\(NearNames.hint(for: first, among: all.map(\.name)))")
+    throw unknown(first)
+  }
+
+  static func unknown(_ name: String) -> StartupError {
+    let hint = NearNames.hint(for: name, among: all.map(\.name))
+    return StartupError(status: .usage, message: "there is no command '\(VisibleText.shown(name))'\(hint)")
   }
 }

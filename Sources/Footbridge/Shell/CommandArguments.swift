@@ -50,7 +50,8 @@ struct CommandArguments: Sendable {
   /// `names`: options besides those that all commands share.
   static func unknownOption(_ name: String, among names: [String]) -> StartupError {
     let known = (names + ["config", "help", "version"] + Options.known.map(\.name)).map { "--" + $0 }
-    return StartupError(status: .usage, message: "there is no option '\(VisibleText.shown(name))'\(NearNames.hint(for: name, among: known))")
+    let hint = NearNames.hint(for: name, among: known)
+    return StartupError(status: .usage, message: "there is no option '\(VisibleText.shown(name))'\(hint)")
   }
 
   // MARK: Looking
@@ -73,7 +74,9 @@ struct CommandArguments: Sendable {
   /// The operands, when there are as many as there should be.
   func operands(_ names: String..., optional: Int = 0) throws(StartupError) -> [String] {
     if operands.count < names.count - optional {
-      throw StartupError(status: .usage, message: "\(names[operands.count]) is missing")
+      let missing = names[operands.count]
+      let hint = missing == "PROMPT" ? "; - reads it from standard input" : ""
+      throw StartupError(status: .usage, message: "\(missing) is missing\(hint)")
     }
     if operands.count > names.count {
       let extra = VisibleText.shown(operands[names.count])

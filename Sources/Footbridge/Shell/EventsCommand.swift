@@ -30,11 +30,15 @@ enum EventsCommand {
   }
 
   /// - Returns: the last `seq` that was printed.
-  private static func printEvents(of runID: ULID, after: Int, _ thread: EngineThread, _ terminal: Terminal) throws(StartupError) -> Int {
+  private static func printEvents(
+    of runID: ULID, after: Int, _ thread: EngineThread, _ terminal: Terminal
+  ) throws(StartupError) -> Int {
     var last = after
     while !terminal.isGone {
       let from = last
-      let events = try thread.ask { (engine) throws(RuntimeError) in try engine.events(of: runID, after: from, limit: 1000, maxBytes: 1 << 20) }
+      let events = try thread.ask { (engine) throws(RuntimeError) in
+        try engine.events(of: runID, after: from, limit: 1000, maxBytes: 1 << 20)
+      }
       guard let newest = events.last else { break }
       var lines = ByteBuffer(capacity: events.reduce(0) { $0 + $1.event.count + 1 })
       for event in events {

@@ -7,16 +7,15 @@ enum Help {
   /// - Throws: usage, for help about a command that there is not.
   static func answer(to arguments: [String], environment: [String: String]) throws(StartupError) -> String? {
     let words = arguments.prefix { $0 != "--" }
-    let first = words.first { !$0.hasPrefix("-") }
     if words.contains("--help") || words.contains("-h") {
-      return first.flatMap(Command.named).flatMap { $0.name == "help" ? nil : text(of: $0) } ?? overview(environment)
+      let command = words.lazy.compactMap(Command.named).first
+      return command.flatMap { $0.name == Command.help.name ? nil : text(of: $0) } ?? overview(environment)
     }
     if words.first == "--version" { return "footbridge \(Version.text)\n" }
     guard words.first == "help" else { return nil }
     guard let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }) else { return overview(environment) }
     guard let command = Command.named(name) else {
-      throw StartupError(
-        status: .usage, message: "there is no command '\(VisibleText.shown(name))'\(NearNames.hint(for: name, among: Command.all.map(\.name)))")
+      throw Command.unknown(name)
     }
     return text(of: command)
   }
@@ -57,7 +56,8 @@ enum Help {
   }
 
   private static func text(of command: Command) -> String {
-    var text = "Usage: footbridge \(command.name)\(command.options.isEmpty ? "" : " [OPTION]...")\(command.operands.isEmpty ? "" : " " + command.operands)\n\n"
+    let words = ["footbridge", command.name, command.options.isEmpty ? "" : "[OPTION]...", command.operands]
+    var text = "Usage: " + words.filter { !$0.isEmpty }.joined(separator: " ") + "\n\n"
     text += command.summary.prefix(1).uppercased() + command.summary.dropFirst() + ".\n"
     if !command.text.isEmpty { text += "\n" + command.text + "\n" }
     if !command.options.isEmpty {

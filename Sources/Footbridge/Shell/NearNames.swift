@@ -20,7 +20,9 @@ enum NearNames {
         found.append((candidate, tolerance + 1))
       }
     }
-    return found.enumerated().sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }.prefix(most).map(\.element.name)
+    // Those that are equally near stay in their order.
+    let nearest = found.enumerated().sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }
+    return nearest.prefix(most).map(\.element.name)
   }
 
   private static func contains(_ text: String, _ part: String) -> Bool {

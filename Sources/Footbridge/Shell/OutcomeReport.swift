@@ -37,7 +37,8 @@ struct OutcomeReport {
       terminal.report("\(run) ended in error: \(fault)")
       return .failure
     case .maxIterations:
-      terminal.report("\(run) ended without an answer: it has had the \(VisibleText.count(outcome.usage.modelCalls, "model call")) that it may have (maxIterations)")
+      let calls = VisibleText.count(outcome.usage.modelCalls, "model call")
+      terminal.report("\(run) ended without an answer: it has had the \(calls) that it may have (maxIterations)")
       return .failure
     case .cancelled:
       if isInterrupted { terminal.note("\(run) is cancelled") } else { terminal.report("\(run) was cancelled") }

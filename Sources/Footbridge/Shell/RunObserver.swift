@@ -83,7 +83,8 @@ final class RunObserver: Parent {
   }
 
   private func cancel(_ runID: ULID, _ reason: String, _ engine: RunEngine) {
-    engine.cancel(runID, reason: reason, waiting: { _ in }) { [self] result in
+    engine.cancel(runID, reason: reason) { _ in
+    } reply: { [self] result in
       // When it went well, whoever waits for the run is answered.
       if case .failure = result { settle(result) }
     }

@@ -11,7 +11,8 @@ enum RunsCommand {
       On a terminal there are headings, and the time is how long ago that was.
       """,
     options: [
-      Command.Option(name: "status", value: "STATUS", help: "only runs with it, or with one of several, with commas; 'waiting' is all that wait"),
+      Command.Option(
+        name: "status", value: "STATUS", help: "only runs with it, or with one of several, with commas; 'waiting' is all that wait"),
       Command.Option(name: "limit", value: "N", help: "at most so many; default 20"),
       Command.Option(name: "json", value: nil, help: "print each run as a line of JSON instead"),
     ]

@@ -12,7 +12,9 @@ struct Shell {
   /// - Returns: the status that the process ends with; what is wrong has been said.
   static func run(_ command: Command, _ arguments: [String], _ options: Options, _ environment: [String: String]) -> Int32 {
     do throws(StartupError) {
-      guard let body = command.run else { throw StartupError(status: .internalError, message: "'\(command.name)' is not a command for people") }
+      guard let body = command.run else {
+        throw StartupError(status: .internalError, message: "'\(command.name)' is not a command for people")
+      }
       let arguments = try CommandArguments(arguments, for: command)
       let shell = Shell(options: options.forShell, environment: environment, terminal: try Terminal(environment: environment))
       let status = Result { () throws(StartupError) in try body(arguments, shell) }

@@ -32,6 +32,10 @@ enum ShowCommand {
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
       writer.member("agent", ifPresent: details.shownAgent)
+      writer.member("state", .null)
+      writer.key("context")
+      writer.beginArray()
+      writer.endArray()
       writer.member("rejectedResults", details.rejectedResults)
       writer.endObject()
       return writer.finishLine()
@@ -99,7 +103,8 @@ enum ShowCommand {
     if let answer = shown.answer { text += row("answer", block(answer, most: .max)) }
     if let partial = shown.partialText, !partial.isEmpty { text += row("so far", block(partial, most: .max)) }
     if outcome.status.isWaiting, shell.options.store != .memory {
-      text += row("go on", "footbridge submit \(outcome.runID)\(outcome.pendingCalls.count == 1 ? " --text RESULT" : " FILE")\(shell.storeOption)")
+      let result = outcome.pendingCalls.count == 1 ? "--text RESULT" : "FILE"
+      text += row("go on", "footbridge submit \(outcome.runID) \(result)\(shell.storeOption)")
     }
     return text
   }

@@ -47,7 +47,7 @@ enum SubmitCommand {
       if mustBeResumed, !attendance.isInterrupted {
         let verdicts = answer?.verdicts
         runtime.thread.post { [observer = drive.observer] engine in
-          engine.resume(runID, RunMachine.Resumption(), wait: true, waiting: { _ in }) { observer.settle($0) }
+          engine.resume(runID, RunMachine.Resumption(), wait: true, waiting: { _ in }, reply: { observer.settle($0) })
         }
         answer = try attendance.answer(signals)
         answer?.verdicts = verdicts
@@ -103,7 +103,7 @@ enum SubmitCommand {
       if let tools = submission.tools {
         do throws(RuntimeError) { try engine.checkSchemas(ofTools: tools, at: "/tools") } catch { return observer.settle(.failure(error)) }
       }
-      engine.submit(runID, submission, wait: true, waiting: { _ in }) { observer.settle($0) }
+      engine.submit(runID, submission, wait: true, waiting: { _ in }, reply: { observer.settle($0) })
     }
     return try attendance.answer(signals) { refusal($0, given, runID) }
   }
@@ -111,7 +111,11 @@ enum SubmitCommand {
   /// What the judge says, with the calls that it names.
   private static func refusal(_ error: RuntimeError, _ given: SubmittedFile, _ runID: ULID) -> StartupError {
     var refusal = StartupError(error)
-    if error.pointer != nil { refusal.message = "\(given.name): \(refusal.message)" } else { refusal.message = "run \(runID): \(error.message) (\(error.kind.name))" }
+    if error.pointer != nil {
+      refusal.message = "\(given.name): \(refusal.message)"
+    } else {
+      refusal.message = "run \(runID): \(error.message) (\(error.kind.name))"
+    }
     for (name, value) in error.details {
       if name == "verdicts" {
         value.forEachMember { callID, verdict in refusal.message += "\n  \(callID): \(verdict.stringValue ?? "")" }

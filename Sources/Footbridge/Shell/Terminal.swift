@@ -20,11 +20,18 @@ final class Terminal {
   private let input: FileDescriptor
   private let output: FileDescriptor
   private let errors: FileDescriptor
-  private var chunks: [(toErrors: Bool, bytes: Bytes)] = []
+  private var chunks: [Chunk] = []
   private var atLineStart = true
   /// Nobody reads standard output any more, or it could not be written.
   private(set) var isGone = false
   private var failure: SystemError?
+
+  /// What goes to one of the two, in one go if it can.
+  private struct Chunk {
+    var toErrors: Bool
+    var bytes: [UInt8]
+    var sent = 0
+  }
 
   /// Takes the standard descriptors, so that nothing else in the process can print between the lines of an answer.
   init(environment: [String: String]) throws(StartupError) {
@@ -66,8 +73,19 @@ final class Terminal {
 
   func put(_ bytes: Bytes) {
     guard !isGone, !bytes.isEmpty else { return }
-    chunks.append((false, bytes))
+    append(bytes, toErrors: false)
     atLineStart = bytes[bytes.count - 1] == 0x0A
+  }
+
+  /// Pieces of a streamed text join, so that they leave together.
+  private func append(_ bytes: Bytes, toErrors: Bool) {
+    unsafe bytes.withUnsafeBytes { raw in
+      if let last = chunks.last, last.toErrors == toErrors, last.bytes.count < 65536 {
+        unsafe chunks[chunks.count - 1].bytes.append(contentsOf: raw)
+      } else {
+        unsafe chunks.append(Chunk(toErrors: toErrors, bytes: Array(raw)))
+      }
+    }
   }
 
   /// Ends a line that was begun.
@@ -87,7 +105,7 @@ final class Terminal {
 
   private func putError(_ text: String) {
     if isInteractive, showsProgress { endLine() }
-    chunks.append((true, Bytes(text)))
+    append(Bytes(text), toErrors: true)
   }
 
   // MARK: Sending
@@ -102,15 +120,19 @@ final class Terminal {
 
   /// Sends a little, at most what a pipe that has room takes at once.
   func sendSome() {
-    guard let (toErrors, bytes) = chunks.first else { return }
-    let count = min(bytes.count, 4096)
-    do throws(SystemError) {
-      let sent = try unsafe bytes[0..<count].withUnsafeBytes { (raw) throws(SystemError) in
-        toErrors ? try unsafe errors.writeOnce(raw) : try unsafe output.writeOnce(raw)
+    guard let chunk = chunks.first else { return }
+    let result = unsafe chunk.bytes.withUnsafeBytes { all -> Result<Int, SystemError> in
+      let next = unsafe UnsafeRawBufferPointer(rebasing: all[chunk.sent..<min(all.count, chunk.sent + 4096)])
+      return Result { () throws(SystemError) in
+        if chunk.toErrors { return try unsafe errors.writeOnce(next) }
+        return try unsafe output.writeOnce(next)
       }
-      if sent == bytes.count { chunks.removeFirst() } else { chunks[0].bytes = bytes[sent..<bytes.count] }
-    } catch {
-      if toErrors { chunks.removeFirst() } else { lose(error) }
+    }
+    switch result {
+    case .success(let count):
+      chunks[0].sent += count
+      if chunks[0].sent == chunk.bytes.count { chunks.removeFirst() }
+    case .failure(let error): if chunk.toErrors { chunks.removeFirst() } else { lose(error) }
     }
   }
 

@@ -1,0 +1,142 @@
+@testable import AgentRuntime
+import JSON
+import TestSupport
+import Testing
+
+/// The store fails under a live run: it stops where its log ends, and goes on when it is asked to.
+@Suite struct StoreFailureTests {
+  private let world = VirtualWorld()
+  private let full = StoreError(.full, "the disk is full")
+  private let unavailable = StoreError(.unavailable, "the disk is gone")
+
+  @Test func `a run that cannot be stored is refused, and leaves nothing`() {
+    let process = world.launch(model: ScriptedModel([.say("ok")]))
+    process.store.faults = [.refused(full)]
+    let answer = process.start("hi", startParams())
+    #expect(answer.error?.kind == .storeFull)
+    #expect(answer.runID == nil)
+    #expect(world.disk.runIDs.isEmpty)
+    #expect(process.model.calls.isEmpty)
+    #expect(process.transcript.lines == ["start -> store.full"])
+    #expect(!process.engine.leavesWork)
+  }
+
+  @Test func `a run whose model was at work goes on in the same process`() throws {
+    let process = world.launch(model: ScriptedModel { request in request.turn == 0 ? .held : .say("ok") })
+    let started = process.start("hi", startParams(tools: [clientTool("a")]))
+    let run = try #require(started.runID)
+    process.parent.answer = { _ in .text("done") }
+    process.store.faults = [.refused(unavailable)]
+    process.model.calls[0].finish(.call([("a", "{}")]))
+    world.settle()
+    #expect(started.error?.kind == .storeUnavailable)
+    #expect(process.parent.invocations.isEmpty)
+    #expect(process.look(run)?.driver == RunOutcome.Driver.none)
+    #expect(process.look(run)?.status == .running)
+
+    let resumed = process.resume(run)
+    #expect(process.model.calls.count == 2)
+    process.model.calls[1].finish(.call([("a", "{}")]))
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+    #expect(
+      process.transcript.lines == [
+        "1 run.started", "2 model.started", "start -> store.unavailable", "3 run.resumed resume", "4 model.started", "5 model.completed '' a",
+        "6 tool.started a#1", "7 run.paused waiting_client_tool a#1-open", "invoke a#1 {}", "8 tool.completed a 'done'", "9 run.resumed invoke",
+        "10 model.started again", "text 'ok'", "11 model.completed 'ok'", "12 run.completed success 'ok'", "resume -> success",
+      ])
+  }
+
+  @Test func `a server tool that ran when the store failed is not run again`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("s", "{}"), ("t", "{}")), .say("ok")]))
+    let run = try #require(process.start("hi", startParams(tools: [serverTool("s"), serverTool("t", idempotent)])).runID)
+    process.store.faults = [.refused(full)]
+    process.tools.run(of: "s")?.complete(.text("s ran"))
+    world.settle()
+    #expect(process.tools.runs.map(\.isStopped) == [false, true])
+
+    process.tools.answer = { .text("\($0.tool.name) ran") }
+    let resumed = process.resume(run)
+    #expect(resumed.outcome?.status == .success)
+    #expect(process.tools.runs.map { "\($0.call.tool.name)#\($0.call.attempt)" } == ["s#1", "t#1", "t#2"])
+    #expect(
+      process.model.shown.last == [
+        "user: hi", "assistant:  s{} t{}", "s failed: The tool 's' was interrupted and was not run again; whether it took effect is unknown.",
+        "t: t ran",
+      ])
+  }
+
+  @Test func `a call that was out when the store failed is sent again by a resume, and its first answer counts`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}"), ("b", "{}")), .say("ok")]))
+    let started = process.start("hi", startParams(tools: [clientTool("a"), clientTool("b")]))
+    let run = try #require(started.runID)
+    process.store.faults = [.refused(unavailable)]
+    process.parent.invocations[0].answer(.text("first"))
+    world.settle()
+    #expect(started.error?.kind == .storeUnavailable)
+    #expect(process.look(run)?.pendingCalls.map(\.state) == [.parked, .parked])
+
+    let resumed = process.resume(run)
+    #expect(process.parent.invocations.map { "\($0.request.name)#\($0.request.attempt)" } == ["a#1", "b#1", "a#2", "b#2"])
+    #expect(process.look(run)?.pendingCalls.map(\.state) == [.open, .open])
+    process.parent.invocations[1].answer(.text("late"))
+    process.parent.invocations[2].answer(.text("second"))
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+    #expect(process.model.shown.last?.suffix(2) == ["a: second", "b: late"])
+  }
+
+  @Test func `a call that is sent again after a failure of the store has its timeout`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    let run = try #require(process.start("hi", startParams(tools: [clientTool("a", "\"timeoutMs\":100")])).runID)
+    process.store.faults = [.refused(unavailable)]
+    _ = process.note(run, "lost")
+    let resumed = process.resume(run)
+    world.advance(milliseconds: 100)
+    #expect(resumed.outcome?.status == .success)
+  }
+
+  @Test func `an append whose answer was lost is found by the resume`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    let run = try #require(process.start("hi", startParams(tools: [clientTool("a")]), delivery: .pause).runID)
+    let call = try #require(process.look(run)?.pendingCalls.first?.callID.text)
+    process.store.faults = [.answerLost(unavailable)]
+    let submitted = process.submit(run, [(call, .text("done"))], delivery: .pause)
+    #expect(submitted.error?.kind == .storeUnavailable)
+    #expect(process.look(run)?.status == .running)
+    #expect(process.look(run)?.driver == RunOutcome.Driver.none)
+    #expect(process.submit(run, [(call, .text("done"))], delivery: .pause).verdicts?.list.map(\.verdict) == [.duplicate])
+    #expect(process.resume(run, delivery: .pause).outcome?.status == .success)
+  }
+
+  @Test func `everybody who waits for a run is told, and other runs go on`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    let lost = process.start("one", startParams())
+    let kept = process.start("two", startParams())
+    let waiting = process.wait(try #require(lost.runID))
+    process.store.faults = [.refused(unavailable)]
+    process.model.calls[0].finish(.say("lost"))
+    world.settle()
+    process.model.calls[1].finish(.say("kept"))
+    world.settle()
+    #expect(lost.error?.kind == .storeUnavailable)
+    #expect(waiting.error?.kind == .storeUnavailable)
+    #expect(kept.outcome?.status == .success)
+    #expect(process.transcript.lines.filter { $0.hasPrefix("text") || $0.contains("lost") } == [])
+  }
+
+  @Test func `a store that cannot be read refuses every request, and is opened again by the next one`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    let run = try #require(process.start("hi", startParams(tools: [clientTool("a")]), delivery: .pause, watched: false).runID)
+    process.store.readFault = unavailable
+    #expect(process.submit(run, [], delivery: .pause).error?.kind == .storeUnavailable)
+    #expect(process.resume(run).error?.kind == .storeUnavailable)
+    #expect(process.cancel(run).error?.kind == .storeUnavailable)
+    #expect(process.pause(run).error?.kind == .storeUnavailable)
+    #expect(process.note(run, "x").error?.kind == .storeUnavailable)
+    #expect(process.wait(run).error?.kind == .storeUnavailable)
+    process.store.readFault = nil
+    #expect(process.cancel(run).outcome?.status == .cancelled)
+    #expect(process.store.reopenCount > 0)
+  }
+}

@@ -1,0 +1,149 @@
+@testable import AgentRuntime
+import JSON
+import TestSupport
+import Testing
+
+/// Timeouts of calls that are out with the parent, and what follows them.
+@Suite struct TimeoutTests {
+  private let world = VirtualWorld()
+  private let retried = startParams(tools: [clientTool("a", #""timeoutMs":100,"onTimeout":"retryWithBackoff",\#(idempotent)"#)])
+
+  private func launch(_ params: CarriedJSON) throws -> (VirtualProcess, ULID, Answer) {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    let started = process.start("hi", params)
+    return (process, try #require(started.runID), started)
+  }
+
+  @Test func `the time runs from the moment the request is written`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    process.parent.holdsRequests = true
+    let started = process.start("hi", startParams(tools: [clientTool("a", #""timeoutMs":100"#)]))
+    world.advance(milliseconds: 1000)
+    #expect(!started.isThere)
+    process.parent.invocations[0].sent()
+    world.advance(milliseconds: 99)
+    #expect(!started.isThere)
+    world.advance(milliseconds: 1)
+    #expect(started.outcome?.status == .success)
+  }
+
+  @Test func `progress restarts the time and reaches observers`() throws {
+    let (process, _, started) = try launch(startParams(tools: [clientTool("a", #""timeoutMs":100"#)]))
+    for _ in 0..<5 {
+      world.advance(milliseconds: 99)
+      process.parent.invocations[0].progress(json(#"{"progress":1}"#))
+      world.settle()
+    }
+    #expect(!started.isThere)
+    #expect(process.transcript.lines.filter { $0 == #"progress a {"progress":1}"# }.count == 5)
+    world.advance(milliseconds: 100)
+    #expect(started.isThere)
+  }
+
+  @Test func `the wait before another attempt doubles, with jitter`() throws {
+    let (process, _, _) = try launch(retried)
+    var sent = [0]
+    for _ in 0..<12_000 where sent.count < 4 {
+      world.advance(milliseconds: 1)
+      if process.parent.invocations.count > sent.count { sent.append(world.clock.milliseconds) }
+    }
+    #expect(sent.count == 4)
+    for (index, wait) in [200, 400, 800].enumerated() {
+      let pause = sent[index + 1] - sent[index] - 100
+      #expect((wait * 3 / 4...wait * 5 / 4).contains(pause), "\(pause) ms before attempt \(index + 2)")
+    }
+    world.advance(milliseconds: 100)
+    #expect(process.parent.invocations.count == 4)
+    #expect(process.transcript.lines.contains("model.started again") == false)
+    #expect(process.transcript.lines.contains { $0.contains("error 'Client unavailable") })
+  }
+
+  @Test func `a parent that answers a cancelled request with an error does not end the retries`() throws {
+    let (process, _, started) = try launch(retried)
+    world.advance(milliseconds: 100)
+    #expect(process.parent.invocations[0].isCancelled)
+    process.parent.invocations[0].answer(.error("cancelled", bytes: 9))
+    world.advance(milliseconds: 1000)
+    #expect(process.parent.invocations.count >= 2)
+    process.parent.invocations[process.parent.invocations.count - 1].answer(.text("done"))
+    world.settle()
+    #expect(started.outcome?.status == .success)
+  }
+
+  @Test func `a late result of an earlier attempt is the result, a late error is ignored`() throws {
+    let (process, _, started) = try launch(retried)
+    world.advance(milliseconds: 400)
+    #expect(process.parent.invocations.count == 2)
+    process.parent.invocations[0].answer(.text("late"))
+    world.settle()
+    #expect(started.outcome?.status == .success)
+    #expect(process.model.shown.last?.last == "a: late")
+    #expect(process.parent.invocations[1].isClosed)
+
+    let other = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
+    let second = other.start("hi", retried)
+    world.advance(milliseconds: 400)
+    other.parent.invocations[0].answer(.error("late", bytes: 4))
+    world.settle()
+    #expect(!second.isThere)
+    other.parent.invocations[1].answer(.error("in time", bytes: 7))
+    world.settle()
+    #expect(other.model.shown.last?.last == "a failed: in time")
+  }
+
+  @Test func `a retry that falls due while the run is paused parks the call, and the resume sends it`() throws {
+    let (process, run, _) = try launch(retried)
+    world.advance(milliseconds: 100)
+    _ = process.pause(run)
+    world.advance(milliseconds: 2000)
+    #expect(process.parent.invocations.count == 1)
+    #expect(process.look(run)?.pendingCalls.map(\.state) == [.parked])
+    let resumed = process.resume(run)
+    #expect(process.parent.invocations.map(\.request.attempt) == [1, 2])
+    process.parent.invocations[1].answer(.text("done"))
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+  }
+
+  @Test func `a timeout counts while the run is paused, and the run goes on at its resume`() throws {
+    let (process, run, started) = try launch(startParams(tools: [clientTool("a", #""timeoutMs":100"#)]))
+    #expect(process.pause(run).outcome?.pendingCalls.map(\.state) == [.open])
+    world.advance(milliseconds: 100)
+    #expect(started.outcome?.status == .paused)
+    #expect(process.look(run)?.pendingCalls == [])
+    #expect(process.look(run)?.status == .paused)
+    #expect(process.resume(run).outcome?.status == .success)
+  }
+
+  @Test func `a parked call does not time out, and an answer to it counts`() throws {
+    let (process, run, started) = try launch(startParams(tools: [clientTool("a", #""timeoutMs":100,"onTimeout":"park""#)]))
+    world.advance(milliseconds: 10_000)
+    #expect(started.outcome?.pendingCalls.map(\.state) == [.parked])
+    process.parent.invocations[0].answer(.text("late"))
+    world.settle()
+    #expect(process.look(run)?.status == .success)
+  }
+
+  @Test func `a deferred call does not time out`() throws {
+    let (process, run, started) = try launch(startParams(tools: [clientTool("a", #""timeoutMs":100"#)]))
+    process.parent.invocations[0].answer(.result(.later, bytes: 1))
+    world.advance(milliseconds: 10_000)
+    #expect(started.outcome?.pendingCalls.map(\.state) == [.deferred])
+    #expect(process.look(run)?.status == .waitingClientTool)
+  }
+
+  @Test func `the timeout is the tool's, else the agent's, else half a minute`() throws {
+    for (params, timeout) in [
+      (startParams(agent: #""clientTools":{"invokeTimeoutMs":70}"#, tools: [clientTool("a", #""timeoutMs":60"#)]), 60),
+      (startParams(agent: #""clientTools":{"invokeTimeoutMs":70}"#, tools: [clientTool("a")]), 70),
+      (startParams(tools: [clientTool("a")]), 30_000),
+    ] {
+      let (process, _, started) = try launch(params)
+      #expect(process.parent.invocations[0].request.timeoutMilliseconds == timeout)
+      world.advance(milliseconds: timeout - 1)
+      #expect(!started.isThere)
+      world.advance(milliseconds: 1)
+      #expect(started.isThere)
+    }
+  }
+}
