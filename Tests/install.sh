@@ -80,7 +80,7 @@ check_swift() {
     echo "$(command -v swift) does not run: $version" >&2
     exit 1
   fi
-  version=$(sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' <<< "$version" | head -n 1)
+  version=$(sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' <<< "$version" | head -n 1)
   if [ "$(printf '6.3\n%s\n' "${version:-0}" | sort -V | head -n 1)" != 6.3 ]; then
     echo "This needs Swift 6.3 or newer; $(command -v swift) is ${version:-of an unknown version}. https://www.swift.org/install/linux/" >&2
     exit 1

@@ -26,19 +26,19 @@ step() {
   printf '%-18s' "$name"
   if "$@" > "$log" 2>&1 < /dev/null; then
     printf '%4d s  %s\n' $((SECONDS - start)) "$(last_line "$log")"
-    grep -E '^SKIPPED|^. (Test|Suite) .* skipped|SKIPPED[:,]' "$log" | sort -u | sed 's/^/    /'
+    grep -E '^SKIPPED|SKIPPED[:,]|^➜ .* skipped' "$log" | sort -u | sed 's/^/    /'
     return 0
   fi
   printf '%4d s  FAILED\n' $((SECONDS - start))
   failed+=("$name")
-  grep -vE '^\[[0-9]+/[0-9]+\] ' "$log" | tail -n 300 | sed 's/^/    /'
+  grep -vE '^\[[0-9]+/[0-9]+\] |^(✔|◇|↳) | started\.$' "$log" | tail -n 300 | sed 's/^/    /'
   return 1
 }
 
 last_line() { grep -v '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^[^[:alnum:].]*//; s/ *=*$//' | cut -c 1-100; }
 
 suites() {
-  local suite
+  local suite verdict="all in $FOOTBRIDGE_SUITES"
   for suite in JSONTestSuite JSON-Schema-Test-Suite openrpc; do
     [ -d "$FOOTBRIDGE_SUITES/$suite" ] && continue
     if [ "${CI:-}" = true ]; then
@@ -46,8 +46,9 @@ suites() {
       return 1
     fi
     echo "$suite: SKIPPED, it is not in FOOTBRIDGE_SUITES ($FOOTBRIDGE_SUITES)"
+    verdict="not complete"
   done
-  echo "$FOOTBRIDGE_SUITES"
+  echo "$verdict"
 }
 
 schemas() { "$python" Schemas/bundle.py --check && "$python" Schemas/validate.py; }
@@ -63,6 +64,7 @@ want python3 "runs the end-to-end tests" test -x "$python"
 want python3-pytest "their framework" "$python" -c 'import pytest'
 want python3-pytest-xdist "runs them in parallel" "$python" -c 'import xdist'
 want python3-jsonschema "judges every message by its schema" "$python" -c 'import jsonschema'
+want python3-pylsp-jsonrpc "a client that others wrote" "$python" -c 'import pylsp_jsonrpc'
 want nodejs "runs the example for Node" command -v node
 install_missing
 check_swift

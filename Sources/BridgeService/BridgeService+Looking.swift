@@ -14,7 +14,7 @@ extension BridgeService {
       OutcomeJSON.write(details.outcome, to: &writer, engine)
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
-      writer.member("agent", ifPresent: details.agent.map(Self.withoutEnvironments))
+      writer.member("agent", ifPresent: details.shownAgent)
       writer.member("state", .null)
       writer.key("context")
       writer.beginArray()
@@ -23,35 +23,6 @@ extension BridgeService {
       writer.endObject()
       return CarriedJSON(trusted: writer.finish())
     }
-  }
-
-  /// Literal `env` values are stored, but shown nowhere.
-  private static func withoutEnvironments(_ agent: CarriedJSON) -> CarriedJSON {
-    guard agent.bytes.contains("\"env\"") else { return agent }
-    var writer = JSONWriter(capacity: agent.bytes.count)
-    writer.beginObject()
-    agent.forEachMember { name, value in
-      writer.key(escaping: name)
-      guard name == "tools" else { return writer.value(value) }
-      writer.beginArray()
-      value.forEachElement { tool in
-        writer.beginObject()
-        tool.forEachMember { name, value in
-          writer.key(escaping: name)
-          guard name == "env" else { return writer.value(value) }
-          writer.beginObject()
-          value.forEachMember { variable, _ in
-            writer.key(escaping: variable)
-            writer.string("(hidden)")
-          }
-          writer.endObject()
-        }
-        writer.endObject()
-      }
-      writer.endArray()
-    }
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
   }
 
   func list(_ params: RunList.Params, _ ticket: Ticket) throws(RuntimeError) {

@@ -93,7 +93,10 @@ extension BridgeService: PeerHandler {
   }
 
   package func peer(_ peer: Peer, received request: IncomingRequest) {
-    guard let method = MethodTable.methods[request.method] else { return }
+    guard let method = MethodTable.methods[request.method] else {
+      // A notification's name with an id.
+      return _ = request.fail(ErrorMapping.peerErrors.methodNotFound(request.method))
+    }
     if request.method != Initialize.name { connection.noteRequest() }
     let ticket = Ticket(request)
     request.onCancel { [weak self, weak ticket] in

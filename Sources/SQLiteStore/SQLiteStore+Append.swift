@@ -91,7 +91,11 @@ extension SQLiteStore {
     for record in append.records {
       position += 1
       precondition(record.position == position, "an append's records follow on its expected position")
-      try insert(record, run, connection)
+      var stored = record
+      if let event = record.event, let sequence = record.sequence {
+        stored.event = PackedEvent.pack(event, run: append.summary.runID, sequence: sequence, type: record.type)
+      }
+      try insert(stored, run, connection)
     }
     precondition(position == append.summary.lastPosition, "a summary's last position is that of its last record")
     for blob in append.blobs { try insert(blob, run, connection) }

@@ -12,8 +12,9 @@ extension SQLiteStore {
     while try rows.next() {
       let key = rows.int(0)
       let (event, hidden) = (rows.bytes(3), rows.bytes(4))
-      let size = (event?.count ?? 0) + (hidden?.count ?? 0)
-      if LogKey.isFirstPiece(key) {
+      let isFirst = LogKey.isFirstPiece(key)
+      let size = (event.map { isFirst ? PackedEvent.size($0) : $0.count } ?? 0) + (hidden?.count ?? 0)
+      if isFirst {
         if bytes >= maxBytes, !records.isEmpty { break }
         records.append(
           LogRecord(
@@ -25,6 +26,10 @@ extension SQLiteStore {
       bytes += size
     }
     if bytes > maxBytes, records.count > 1 { records.removeLast() }
+    for index in records.indices {
+      guard let stored = records[index].event, let sequence = records[index].sequence else { continue }
+      records[index].event = PackedEvent.unpack(stored, run: run, sequence: sequence, type: records[index].type)
+    }
     return records
   }
 
@@ -37,6 +42,7 @@ extension SQLiteStore {
     var rows = try connection.rows(
       runs.events, .int(LogKey(run: number, position: max(0, sequence) + 1).value), .int(LogKey.end(of: number)))
     var events: [(sequence: Int, event: Bytes)] = []
+    var types: [String] = []
     var bytes = 0
     var isWanted = false
     while try rows.next() {
@@ -47,13 +53,17 @@ extension SQLiteStore {
         if events.count == limit || (bytes >= maxBytes && !events.isEmpty) { break }
         let event = rows.bytes(2) ?? Bytes()
         events.append((found, event))
-        bytes += event.count
+        types.append(rows.text(3) ?? "")
+        bytes += PackedEvent.size(event)
       } else if isWanted, let more = rows.bytes(2) {
         events[events.count - 1].event.join(more)
         bytes += more.count
       }
     }
     if bytes > maxBytes, events.count > 1 { events.removeLast() }
+    for index in events.indices {
+      events[index].event = PackedEvent.unpack(events[index].event, run: run, sequence: events[index].sequence, type: types[index])
+    }
     return events
   }
 

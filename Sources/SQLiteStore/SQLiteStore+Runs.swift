@@ -6,7 +6,7 @@ struct RunStatements {
   let position = Statement("SELECT last_position FROM runs WHERE run_id = ?")
   let summary = Statement("SELECT \(RunStatements.columns) FROM runs WHERE run_id = ?")
   let records = Statement("SELECT key, sequence, type, event, hidden FROM log WHERE key >= ? AND key < ? ORDER BY key")
-  let events = Statement("SELECT key, sequence, event FROM log WHERE key >= ? AND key < ? ORDER BY key")
+  let events = Statement("SELECT key, sequence, event, type FROM log WHERE key >= ? AND key < ? ORDER BY key")
   let driven = Statement(
     "SELECT run_id, owner FROM runs INDEXED BY active_runs WHERE ended = 0 AND (owner IS NOT NULL OR status = 'running') ORDER BY run_id")
   let deleteLog = Statement("DELETE FROM log WHERE key >= ? AND key < ?")

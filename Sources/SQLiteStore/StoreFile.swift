@@ -39,7 +39,7 @@ struct StoreFile {
     }
     // The smallest database has one page of 512 bytes; SQLite would take less for an empty one, and write over it.
     guard status.st_size == 0 || status.st_size >= 512 else {
-      throw StoreError(.unavailable, "\(path) is not a database; name another file")
+      throw StoreError(.unavailable, "\(path) is not an SQLite database; name another file, or move this one away")
     }
     guard unsafe faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 else {
       throw .file(.init(call: "access", errno: errno), "\(path) cannot be read and written")

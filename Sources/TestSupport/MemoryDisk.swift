@@ -56,15 +56,6 @@ package final class MemoryDisk: @unchecked Sendable {
   package var runIDs: [ULID] { runs.keys.sorted() }
   package var blobCount: Int { blobs.count }
 
-  /// A disk on which the run's log ends after `position`, written by a process that is dead.
-  package func copy(of run: ULID, upTo position: Int, summary: RunSummary) -> MemoryDisk {
-    let copy = MemoryDisk()
-    copy.lastOwner = lastOwner
-    copy.blobs = blobs
-    copy.runs[run] = Run(summary: summary, records: Array(records(of: run).prefix(position)))
-    return copy
-  }
-
   // MARK: Appends
 
   func apply(_ append: Append) -> AppendResult {

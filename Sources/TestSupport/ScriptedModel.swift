@@ -49,6 +49,12 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
     }
   }
 
+  /// The turn that was asked for at `index`.
+  package func call(_ index: Int) throws -> Call {
+    guard index < calls.count else { throw Missing(description: "only \(calls.count) turns were asked for") }
+    return calls[index]
+  }
+
   package func provider(for agent: Agent) throws(RuntimeError) -> any ModelProvider {
     if let refusal { throw refusal }
     return self

@@ -102,12 +102,21 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
 
   // MARK: What the test says
 
+  /// The request at `index`.
+  package func request(_ index: Int) throws -> Invocation {
+    guard index < invocations.count else { throw Missing(description: "only \(invocations.count) requests were sent") }
+    return invocations[index]
+  }
+
   /// The last invocation of the tool.
   package func invocation(of tool: String) -> Invocation? { invocations.last { $0.request.name == tool } }
 
   /// Those whose answer is still wanted.
   package var openInvocations: [Invocation] { invocations.filter { !$0.isCancelled && !$0.isClosed && !$0.isAnswered } }
 }
+
+/// Something that a test waits for did not come.
+package struct Missing: Error, CustomStringConvertible { package let description: String }
 
 extension InvocationReply {
   /// A result that is a text.

@@ -12,19 +12,22 @@ import Testing
     let params = startParams(tools: [clientTool("a", #""timeoutMs":100000"#)], limits: #"{"deadlineMs":300}"#)
     let started = process.start("hi", params)
     world.advance(milliseconds: 50_000)
-    process.parent.invocations[0].answer(.text("done"))
+    try process.parent.request(0).answer(.text("done"))
     world.advance(milliseconds: 299)
     #expect(!started.isThere)
     world.advance(milliseconds: 1)
     #expect(started.outcome?.fault?.kind == .runLimitExceeded)
-    #expect(process.model.calls[1].isCancelled)
+    #expect(try process.model.call(1).isCancelled)
   }
 
   @Test func `the time between a driver's death and the resume does not count`() throws {
     let first = world.launch(model: ScriptedModel { _ in .held })
     let run = try #require(first.start("hi", startParams(limits: #"{"deadlineMs":300}"#)).runID)
     world.advance(milliseconds: 100)
-    _ = first.note(run, "at 100")
+    try first.model.call(0).send(.retried(attempt: 1, reason: "overloaded", retryAfterMilliseconds: 10))
+    world.settle()
+    world.advance(milliseconds: 50)
+    _ = first.note(run, "what the driver last wrote is the end of its time, a note is not")
     first.kill()
     world.advance(milliseconds: 86_400_000)
 

@@ -21,7 +21,7 @@ import Testing
     #expect(third.error?.kind == .overloaded)
     #expect(third.error?.retryAfterMilliseconds != nil)
     #expect(world.disk.runIDs.count == 2)
-    process.model.calls[0].finish(.say("ok"))
+    try process.model.call(0).finish(.say("ok"))
     world.settle()
     #expect(held.outcome?.status == .success)
     for _ in 0..<3 {
@@ -41,8 +41,8 @@ import Testing
       process.submit(run, [(try #require(process.look(run)?.pendingCalls.first).callID.text, .text("done"))], delivery: .pause)
     }
     #expect(submits.allSatisfy { !$0.isThere })
-    #expect(runs.map { process.look($0)?.status } == [.queued, .queued, .queued])
-    process.model.calls[3].finish(.say("out of the way"))
+    #expect(runs.map { process.look($0)?.status } == [.running, .running, .running])
+    try process.model.call(3).finish(.say("out of the way"))
     world.settle()
     #expect(submits.map { $0.outcome?.status } == [.success, .success, .success])
   }
@@ -51,14 +51,14 @@ import Testing
     let process = launch(1) { request in request.agent.name == nil ? .held : .say("ok") }
     let paused = try #require(process.start("hi", startParams()).runID)
     _ = process.pause(paused)
-    process.model.calls[0].finish(.call([("nobody", "{}")]))
+    try process.model.call(0).finish(.call([("nobody", "{}")]))
     world.settle()
     #expect(process.look(paused)?.status == .paused)
     _ = process.start("in the way", startParams())
     let refused = process.resume(paused)
     #expect(refused.error?.kind == .overloaded)
     #expect(process.look(paused)?.status == .paused)
-    process.model.calls[1].finish(.say("out of the way"))
+    try process.model.call(1).finish(.say("out of the way"))
     world.settle()
     _ = process.resume(paused, wait: false)
     #expect(process.look(paused)?.status == .running)

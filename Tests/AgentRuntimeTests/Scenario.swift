@@ -22,8 +22,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   var raisedLimits: String?
   /// How it may end, however often it is cut off.
   var ends: Set<RunStatus> = [.success]
-  /// The events of a run that nothing disturbs, and what the client was asked between them.
-  var story: [String] = []
+  /// What the client of a run that nothing disturbs sees, line by line.
+  var story: [String] { (stories[name] ?? "").split(separator: "\n").map(String.init) }
 
   var testDescription: String { name }
 
@@ -93,12 +93,27 @@ final class Stage {
     return first.submit(run, results, partial: partial, wait: false, delivery: delivery ?? scenario.delivery)
   }
 
+  /// Answers the last request for the tool, if it is still to be answered.
+  func answer(_ name: String) {
+    guard let request = first.parent.invocation(of: name), !request.isAnswered else { return }
+    request.answer(.text("\(name) done"))
+    world.settle()
+  }
+
+  /// Ends the turn that the model is held at.
+  func finishModel(_ turn: ModelTurn) {
+    first.model.calls.last?.finish(turn)
+    world.settle()
+  }
+
   func advance(_ milliseconds: Int) { world.advance(milliseconds: milliseconds) }
 
   // MARK: Afterwards
 
   /// Takes the run up in another process and does what it asks for until it ends.
   func finish(in process: VirtualProcess) {
+    // A process that has ended closes its store.
+    if first.engine.isEnding { first.kill() }
     for _ in 0..<30 {
       world.settle()
       guard let outcome = process.look(run), !outcome.status.hasEnded else { return }

@@ -46,7 +46,7 @@ extension Scenario {
       name: "a note while the model is at work makes one more turn", model: turns(.held, .say("and bye")),
       steps: { stage in
         _ = stage.first.note(stage.run, "by the way")
-        stage.first.model.calls[0].finish(.say("hello"))
+        stage.finishModel(.say("hello"))
       }),
     Scenario(
       name: "a note while the run waits", params: startParams(tools: [clientTool("a")]), delivery: .pause,
@@ -60,8 +60,7 @@ extension Scenario {
       model: turns(.call(("a", "{}")), .say("ok")), client: { invocation, life in life > 1 ? .text("a done") : nil },
       steps: { stage in
         _ = stage.first.pause(stage.run)
-        stage.first.parent.invocation(of: "a")?.answer(.text("a done"))
-        stage.world.settle()
+        stage.answer("a")
         _ = stage.first.resume(stage.run)
       }),
     Scenario(
@@ -74,9 +73,7 @@ extension Scenario {
       },
       steps: { stage in
         _ = stage.first.pause(stage.run)
-        guard let call = stage.first.model.calls.first else { return }
-        call.finish(.call([("a", "{}")]))
-        stage.world.settle()
+        stage.finishModel(.call([("a", "{}")]))
         _ = stage.first.resume(stage.run)
       }),
     Scenario(
@@ -117,8 +114,7 @@ extension Scenario {
       steps: { stage in
         guard let call = stage.pending().first?.callID.text else { return }
         stage.submit("a")
-        stage.first.parent.invocation(of: "a")?.answer(.text("a done"))
-        stage.world.settle()
+        stage.answer("a")
         _ = stage.first.submit(stage.run, [(call, .text("other")), ("nobody", .text("x"))])
       }),
   ]

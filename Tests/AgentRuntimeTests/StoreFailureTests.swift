@@ -27,7 +27,7 @@ import Testing
     let run = try #require(started.runID)
     process.parent.answer = { _ in .text("done") }
     process.store.faults = [.refused(unavailable)]
-    process.model.calls[0].finish(.call([("a", "{}")]))
+    try process.model.call(0).finish(.call([("a", "{}")]))
     world.settle()
     #expect(started.error?.kind == .storeUnavailable)
     #expect(process.parent.invocations.isEmpty)
@@ -36,7 +36,7 @@ import Testing
 
     let resumed = process.resume(run)
     #expect(process.model.calls.count == 2)
-    process.model.calls[1].finish(.call([("a", "{}")]))
+    try process.model.call(1).finish(.call([("a", "{}")]))
     world.settle()
     #expect(resumed.outcome?.status == .success)
     #expect(
@@ -71,7 +71,7 @@ import Testing
     let started = process.start("hi", startParams(tools: [clientTool("a"), clientTool("b")]))
     let run = try #require(started.runID)
     process.store.faults = [.refused(unavailable)]
-    process.parent.invocations[0].answer(.text("first"))
+    try process.parent.request(0).answer(.text("first"))
     world.settle()
     #expect(started.error?.kind == .storeUnavailable)
     #expect(process.look(run)?.pendingCalls.map(\.state) == [.parked, .parked])
@@ -79,8 +79,8 @@ import Testing
     let resumed = process.resume(run)
     #expect(process.parent.invocations.map { "\($0.request.name)#\($0.request.attempt)" } == ["a#1", "b#1", "a#2", "b#2"])
     #expect(process.look(run)?.pendingCalls.map(\.state) == [.open, .open])
-    process.parent.invocations[1].answer(.text("late"))
-    process.parent.invocations[2].answer(.text("second"))
+    try process.parent.request(1).answer(.text("late"))
+    try process.parent.request(2).answer(.text("second"))
     world.settle()
     #expect(resumed.outcome?.status == .success)
     #expect(process.model.shown.last?.suffix(2) == ["a: second", "b: late"])
@@ -115,9 +115,9 @@ import Testing
     let kept = process.start("two", startParams())
     let waiting = process.wait(try #require(lost.runID))
     process.store.faults = [.refused(unavailable)]
-    process.model.calls[0].finish(.say("lost"))
+    try process.model.call(0).finish(.say("lost"))
     world.settle()
-    process.model.calls[1].finish(.say("kept"))
+    try process.model.call(1).finish(.say("kept"))
     world.settle()
     #expect(lost.error?.kind == .storeUnavailable)
     #expect(waiting.error?.kind == .storeUnavailable)

@@ -503,13 +503,13 @@ def test_a_run_is_named_by_its_id_a_beginning_of_it_or_last(lab):
 
 def test_a_beginning_of_several_ids_names_none(lab):
     b = lab.bridge()
-    runs = [b.background([say("x")]) for _ in range(7)]
-    until(lambda: len(b.call("run.list", {"status": "success"})["runs"]) == 7, "the ends")
-    prefix = os.path.commonprefix(runs)
-    if len(prefix) < 8:
-        pytest.skip("the clock has moved on between them")
+    # The first 8 characters of an id are the time in seconds, nearly: now and then the clock moves on between the runs.
+    for _ in range(50):
+        prefix = os.path.commonprefix([b.background([say("x")]) for _ in range(6)])
+        if len(prefix) >= 8:
+            break
     code, out, err = lab.cli("show", prefix)
-    assert code == 1 and out == b"" and b"several" in err and b"..." in err
+    assert code == 1 and out == b"" and b"several" in err and err.count(prefix.encode()) == 6 and b"..." in err
 
 
 @pytest.mark.parametrize("name,code", [("0", 64), ("01ARZ3N", 64), ("01ARZ3ND", 1), ("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1), ("01ARZ3NDEKTSV4RRFFQ69G5FAVX", 1),
@@ -804,7 +804,7 @@ def test_help_lists_every_option_with_its_variable_and_default(lab):
         entry = re.search(rf"\n  --{name}\b.*\n.*\n +FOOTBRIDGE_{name.upper().replace('-', '_')}, default (.+)", text)
         assert entry and (entry[1] != "none" or name == "config"), name
     assert f"default sqlite:{lab.path}/state/footbridge/runs.db" in text
-    assert max(map(len, text.splitlines())) <= 132
+    assert max(map(len, text.replace(str(lab.path), "").splitlines())) <= 132
 
 
 @pytest.mark.parametrize("command", ["serve", "run", "submit", "runs", "show", "events", "cancel", "schema"])

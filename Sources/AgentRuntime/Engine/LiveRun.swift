@@ -25,12 +25,16 @@ final class LiveRun {
   var machine: RunMachine
   /// The last position that is in the log.
   var committed: Int
+  /// The last position when it was brought into memory; 0 for a run that began here.
+  var loadedAt = 0
   var inputs: [Input] = []
   var isDirty = false
   var waiters: [Waiter] = []
 
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
   var runningTools: [ULID: any RunningTool] = [:]
+  /// Calls whose request is with the parent or on its way there.
+  var outCalls: Set<ULID> = []
   /// Timers of calls that are out or wait for another attempt.
   var callTimers: [ULID: Timers.Token] = [:]
   var deadlineTimer: Timers.Token?

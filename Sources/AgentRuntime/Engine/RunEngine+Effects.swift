@@ -29,6 +29,7 @@ extension RunEngine {
       parent?.cancelInvocation(callID, reason: reason)
     case .closeInvocations(let callID):
       stopTimer(of: callID, run)
+      run.outCalls.remove(callID)
       parent?.closeInvocations(of: callID)
     case .retryInvocation(let callID, let delay):
       stopTimer(of: callID, run)
@@ -145,6 +146,7 @@ extension RunEngine {
     let invocation = ToolInvocation(
       runID: runID, callID: callID, name: call.name, arguments: arguments, attempt: attempt, timeoutMilliseconds: timeout,
       meta: run.state.meta, afterSequence: run.state.sequence)
+    run.outCalls.insert(callID)
     parent.invoke(
       invocation,
       sent: { [host] in host.post { $0.startInvocationTimer(runID, callID, attempt, milliseconds: timeout) } },
@@ -173,10 +175,18 @@ extension RunEngine {
   private func invocationReplied(_ runID: ULID, _ callID: ULID, _ attempt: Int, _ reply: InvocationReply) {
     do throws(RuntimeError) {
       // One in memory may be behind the log: then the append conflicts, and it decides again.
-      let run = if let known = live[runID] { known } else { try run(runID) }
-      if let call = run.state.call(callID), call.attempt == attempt { stopTimer(of: callID, run) }
+      let run = if let known = live[runID] { known } else { try runOfLateAnswer(runID) }
+      // The timer of a call that waits for another attempt is that attempt's.
+      if let call = run.state.call(callID), call.attempt == attempt, !run.machine.awaitingRetry.contains(callID) { stopTimer(of: callID, run) }
       input(run) { (machine) throws(RuntimeError) in machine.invocationAnswered(callID, attempt: attempt, reply) }
     } catch { host.log("an answer to call \(callID) could not be kept: \(error.message)") }
+  }
+
+  /// A run that was out of memory goes on with the parent that answers a call of it.
+  private func runOfLateAnswer(_ runID: ULID) throws(RuntimeError) -> LiveRun {
+    let run = try run(runID)
+    run.machine.context.invokesHere = run.state.delivery == .invoke && parent?.answersInvocations == true
+    return run
   }
 
   // MARK: Deadline
@@ -188,7 +198,7 @@ extension RunEngine {
       run.deadlineTimer = nil
     }
     guard let most = run.state.limits.deadlineMs, run.isDriven(by: store.owner) else { return }
-    let since = host.wallClock().milliseconds - run.state.updatedAt.milliseconds
+    let since = host.wallClock().milliseconds - run.state.drivenUntil.milliseconds
     let left = max(0, most - run.state.drivenMilliseconds - max(0, since))
     run.deadlineTimer = after(milliseconds: left) { [unowned self, weak run] in
       guard let run else { return }
@@ -222,18 +232,19 @@ extension RunEngine {
       tool.stop()
       run.runningTools[callID] = nil
     }
-    for callID in run.callTimers.keys where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
+    for callID in run.outCalls where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
+      run.outCalls.remove(callID)
       stopTimer(of: callID, run)
       parent?.cancelInvocation(callID, reason: "answered elsewhere")
       parent?.closeInvocations(of: callID)
     }
-    if let owner = state.owner, owner != store.owner {
-      run.machine.context.invokesHere = false
-      if watched[run.runID] != nil, !observing.contains(run.runID) { observe(run.runID, true) }
-    }
+    if let owner = state.owner, owner != store.owner, watched[run.runID] != nil, !observing.contains(run.runID) { observe(run.runID, true) }
     if state.cancelRequest != nil, state.owner == nil || state.owner == store.owner, !state.status.hasEnded {
       let partial = run.modelCall?.partial.current
       input(run) { (machine) throws(RuntimeError) in machine.cancel(reason: machine.state.cancelRequest?.reason, partialText: partial) }
+    } else if state.status.isWaiting, run.machine.context.invokesHere, state.pendingClientCalls.contains(where: { $0.attempt == 0 }) {
+      // Another process has answered a call that others had to wait for.
+      input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }
     }
   }
 }

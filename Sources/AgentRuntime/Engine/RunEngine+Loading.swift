@@ -7,10 +7,13 @@ extension RunEngine {
   func run(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     if let run = live[runID] {
       try refresh(run)
+      // What it just learned may have made it superfluous, but now it is wanted.
+      live[runID] = run
       return run
     }
-    guard let (state, position, _) = try load(runID, keepingAfter: Int.max) else { throw RuntimeError(.runNotFound, "there is no such run") }
+    guard let (state, position, _) = try load(runID) else { throw RuntimeError(.runNotFound, "there is no such run") }
     let run = LiveRun(machine: RunMachine(state: state, context: context(for: runID, invokesHere: false)), committed: position)
+    run.loadedAt = position
     live[runID] = run
     startTicking()
     return run
@@ -22,12 +25,17 @@ extension RunEngine {
       try refresh(run)
       return run.state
     }
-    guard let (state, _, _) = try load(runID, keepingAfter: Int.max) else { throw RuntimeError(.runNotFound, "there is no such run") }
+    guard let (state, _, _) = try load(runID) else { throw RuntimeError(.runNotFound, "there is no such run") }
     return state
   }
 
   /// Folds a run's log. Records after `keepingAfter` are handed over too.
-  func load(_ runID: ULID, keepingAfter: Int) throws(RuntimeError) -> (state: RunState, position: Int, records: [LogRecord])? {
+  ///
+  /// - Parameter disowning: What this process wrote up to this position it wrote before it had the run in memory: since then the store has
+  ///   failed under it, and it is not at work on the run, whatever the log says.
+  func load(
+    _ runID: ULID, keepingAfter: Int = .max, disowning lastDisowned: Int = .max
+  ) throws(RuntimeError) -> (state: RunState, position: Int, records: [LogRecord])? {
     var state: RunState?
     var position = 0
     var kept: [LogRecord] = []
@@ -47,20 +55,27 @@ extension RunEngine {
           try state?.apply(event, at: time ?? before)
         }
         position = record.position
-        if record.position > keepingAfter { kept.append(record) }
+        if position == lastDisowned { state?.disown(store.owner) }
+        if position > keepingAfter { kept.append(record) }
       }
     }
+    if position < lastDisowned { state?.disown(store.owner) }
     return state.map { ($0, position, kept) }
   }
 
   /// Takes what other processes have appended, when the run has nothing of its own on the way.
   func refresh(_ run: LiveRun) throws(RuntimeError) {
     guard run.inputs.isEmpty, !run.isDirty else { return }
-    let records = try read { () throws(StoreError) in try store.records(of: run.runID, after: run.committed, maxBytes: 1 << 20) }
-    guard let last = records.last else { return }
-    try run.machine.take(records)
-    run.committed = last.position
-    publish(run.runID, records)
+    var hasChanged = false
+    while true {
+      let records = try read { () throws(StoreError) in try store.records(of: run.runID, after: run.committed, maxBytes: 1 << 20) }
+      guard let last = records.last else { break }
+      try run.machine.take(records)
+      run.committed = last.position
+      publish(run.runID, records)
+      hasChanged = true
+    }
+    guard hasChanged else { return }
     reconcile(run)
     afterChange(run)
   }

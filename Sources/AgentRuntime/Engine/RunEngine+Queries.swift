@@ -65,8 +65,7 @@ extension RunEngine {
   }
 
   package func delete(_ runID: ULID) throws(RuntimeError) {
-    let run = try run(runID)
-    guard run.state.status.hasEnded else { throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first") }
+    guard try glance(runID).status.hasEnded else { throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first") }
     try read { () throws(StoreError) in try store.delete(run: runID) }
     live[runID] = nil
     watched[runID] = nil

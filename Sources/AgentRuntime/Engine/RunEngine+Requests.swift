@@ -27,7 +27,8 @@ extension RunEngine {
   /// - Parameter durable: called when the run is in the log (or was found by its key), before any of its events is published: `isNew`
   ///   tells whether this request began it.
   package func start(
-    _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: (WaitToken) -> Void, reply: @escaping RunReply
+    _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
+    reply: @escaping RunReply
   ) {
     do throws(RuntimeError) {
       try refuseWhenEnding()
@@ -44,17 +45,17 @@ extension RunEngine {
       try checkDrivable(machine.state)
       let run = LiveRun(machine: machine, committed: 0)
       live[runID] = run
-      touched.insert(runID)
       startTicking()
       let token = nextWaitToken()
       if request.wait { waiting(token) }
       input(run) { (_) throws(RuntimeError) in
       } committed: { [unowned self] run in
+        touched.insert(runID)
         durable(runID, true)
         if !request.wait { reply(.success(answer(run))) }
       } answered: { [unowned self] run, error in
         if let error {
-          if error.kind == .runIdempotencyConflict, let other = error.runID { return join(other, request, durable: durable, waiting: { _ in }, reply: reply) }
+          if error.kind == .runIdempotencyConflict, let other = error.runID { return join(other, request, durable: durable, waiting: waiting, reply: reply) }
           return reply(.failure(error))
         }
         if request.wait { wait(run, token, .settled, nil, reply) }
@@ -68,6 +69,8 @@ extension RunEngine {
   ) {
     do throws(RuntimeError) {
       let run = try run(runID)
+      // Refused, it is of no use in memory.
+      defer { afterChange(run) }
       let input = try read { () throws(StoreError) in try run.state.input.whole { (value) throws(StoreError) in try load(value) } }
       guard run.state.params.json.isEquivalent(to: request.params), input.isEquivalent(to: request.input) else {
         var error = RuntimeError(.runIdempotencyConflict, "a run was started with this idempotency key and other params")

@@ -182,13 +182,10 @@ package final class RunEngine {
   private func decideAgain(_ run: LiveRun) {
     do throws(RuntimeError) {
       let before = run.committed
-      let invokesHere = run.machine.context.invokesHere
-      guard let (state, position, records) = try load(run.runID, keepingAfter: before) else {
+      guard let (state, position, records) = try load(run.runID, keepingAfter: before, disowning: run.loadedAt) else {
         return drop(run, RuntimeError(.runNotFound, "the run was deleted"))
       }
-      let resend = run.machine.toResend
-      run.machine = RunMachine(state: state, context: context(for: run.runID, invokesHere: invokesHere))
-      run.machine.toResend = resend
+      run.machine = try run.machine.anew(state, after: records)
       run.committed = position
       publish(run.runID, records)
       reconcile(run)
@@ -227,11 +224,10 @@ package final class RunEngine {
     run.modelCall = nil
     for tool in run.runningTools.values { tool.stop() }
     run.runningTools = [:]
-    for (callID, timer) in run.callTimers {
-      timers.cancel(timer)
-      parent?.closeInvocations(of: callID)
-    }
+    for timer in run.callTimers.values { timers.cancel(timer) }
     run.callTimers = [:]
+    for callID in run.outCalls { parent?.closeInvocations(of: callID) }
+    run.outCalls = []
     if let timer = run.deadlineTimer { timers.cancel(timer) }
     run.deadlineTimer = nil
   }

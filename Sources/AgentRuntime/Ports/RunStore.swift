@@ -59,6 +59,9 @@ package struct RunSummary: Sendable, Equatable {
 package struct OwnerID: Sendable, Hashable {
   package let number: Int
   package init(number: Int) { self.number = number }
+
+  /// No process has this one.
+  static let departed = OwnerID(number: 0)
 }
 
 package enum BlobType: String, Sendable { case string, json }

@@ -66,7 +66,9 @@ extension RunMachine {
   /// The wait before another attempt is over.
   package mutating func retryDue(_ callID: ULID) {
     awaitingRetry.remove(callID)
-    guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, context.invokesHere else { return }
+    guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked else { return }
+    // Its last request was cancelled: what is not sent now waits for a resume.
+    guard context.invokesHere, state.status != .paused else { return append(.callParked(callID: callID)) }
     append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))
     perform(.invoke(callID: callID, attempt: call.attempt + 1))
   }
@@ -92,9 +94,9 @@ extension RunMachine {
 
   // MARK: After a crash
 
-  /// Server calls that a dead process had begun: run again only where a repeat does no harm; otherwise the model is told.
+  /// Server calls that were begun before this claim: run again only where a repeat does no harm; otherwise the model is told.
   mutating func settleInterruptedServerCalls() {
-    for call in state.pendingServerCalls where call.attempt > 0 && call.sender != context.own && call.tool?.isIdempotent != true {
+    for call in state.pendingServerCalls where call.attempt > 0 && call.tool?.isIdempotent != true {
       complete(
         call.callID,
         .failure("The tool '\(call.name)' was interrupted and was not run again; whether it took effect is unknown."))

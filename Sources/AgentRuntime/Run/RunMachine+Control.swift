@@ -52,17 +52,19 @@ extension RunMachine {
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }
     try context.checkDrivable(state)
+    if !state.status.isWaiting, !context.hasPlace {
+      throw RuntimeError(.overloaded, "as many runs are driven as may be", retryAfterMilliseconds: 1000)
+    }
     let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
     if resumption.limits != nil || changesDelivery {
       append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
     }
     context.invokesHere = resumption.canInvoke && state.delivery == .invoke
     switch state.status {
-    case .paused: append(.resumed(cause: .resume, claim: nextClaim))
-    case .running: append(.resumed(cause: resumption.cause == .resume ? .resume : .recovery, claim: nextClaim))
+    case .paused: drive(cause: .resume)
+    case .running: drive(cause: resumption.cause == .resume ? .resume : .recovery)
     default: break
     }
-    settleInterruptedServerCalls()
     if context.invokesHere {
       for call in state.pendingClientCalls where call.attempt > 0 {
         let isWanted = call.isDeferred ? resumption.reissue.contains(call.callID) : !state.isOpen(call, isAlive: context.isAlive)

@@ -93,7 +93,26 @@ package struct RunMachine {
     for record in foreign {
       let (event, time) = try RunEvent.decode(record)
       try state.apply(event, at: time ?? state.updatedAt)
+      heed(event)
     }
+  }
+
+  /// What another process claimed, or took from this parent, is not sent here any more.
+  private mutating func heed(_ event: RunEvent) {
+    switch event {
+    case .resumed(_, let claim) where claim.owner != context.own: context.invokesHere = false
+    case .reconfigured(_, .pause): context.invokesHere = false
+    default: break
+    }
+  }
+
+  /// A machine for the same run when it is `state` that its log says, of which `foreign` were not known here.
+  func anew(_ state: RunState, after foreign: [LogRecord]) throws(RuntimeError) -> RunMachine {
+    var machine = RunMachine(state: state, context: context)
+    machine.toResend = toResend
+    machine.awaitingRetry = awaitingRetry
+    for record in foreign { machine.heed(try RunEvent.decode(record).event) }
+    return machine
   }
 
   package func outcome() -> RunOutcome { state.outcome(own: context.own, isAlive: context.isAlive) }
@@ -101,7 +120,9 @@ package struct RunMachine {
   // MARK: For the topics in the other files
 
   mutating func append(_ event: RunEvent) {
-    do throws(RuntimeError) { try state.apply(event, at: context.now) } catch {
+    // The runtime's own records carry no time: the state must be what their fold will be.
+    let time = event.isOnTheWire ? context.now : state.updatedAt
+    do throws(RuntimeError) { try state.apply(event, at: time) } catch {
       preconditionFailure("an event the machine made does not fold: \(error.message)")
     }
     record(event)
@@ -148,6 +169,7 @@ package struct RunMachine {
   mutating func drive(cause: ResumeCause) {
     if state.status == .running, state.owner == context.own { return }
     append(.resumed(cause: cause, claim: nextClaim))
+    settleInterruptedServerCalls()
   }
 
   private mutating func dispatchServerCalls() {

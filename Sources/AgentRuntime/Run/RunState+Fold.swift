@@ -5,7 +5,7 @@ extension RunState {
   package mutating func apply(_ event: RunEvent, at time: Timestamp) throws(RuntimeError) {
     position += 1
     if event.isOnTheWire { sequence += 1 }
-    if owner != nil { drivenMilliseconds += max(0, time.milliseconds - updatedAt.milliseconds) }
+    countDriven(event, until: time)
     updatedAt = max(updatedAt, time)
     switch event {
     case .started: throw RuntimeError(.storeUnavailable, "the run's log begins twice")
@@ -38,6 +38,9 @@ extension RunState {
       owner = claim.owner
       epoch = claim.epoch
       modelAtWork = nil
+      pauseRequested = false
+      // Nobody claims a run whose server calls are at work: those that were begun have been interrupted.
+      for call in pendingServerCalls { batch.update(call.callID) { $0.sender = nil } }
     case .noteAdded(let text): unseenNotes.append(text)
     case .ended(let end): finish(end)
     case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
@@ -48,6 +51,18 @@ extension RunState {
     case .answerRejected(let reason):
       answerCorrections += 1
       transcript.append(.user([.text(reason)]))
+    }
+  }
+
+  private mutating func countDriven(_ event: RunEvent, until time: Timestamp) {
+    switch event {
+    // A claim begins anew; the others may come from any process, whether the driver lives or not.
+    case .resumed: drivenUntil = max(drivenUntil, time)
+    case .toolCompleted(let callID, _) where call(callID)?.target == .client: break
+    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged: break
+    default:
+      if owner != nil { drivenMilliseconds += max(0, time.milliseconds - drivenUntil.milliseconds) }
+      drivenUntil = max(drivenUntil, time)
     }
   }
 

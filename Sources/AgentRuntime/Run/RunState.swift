@@ -24,8 +24,10 @@ package struct RunState: Sendable {
   /// Who drives the run; nil while it waits, is paused or has ended.
   package internal(set) var owner: OwnerID?
   package internal(set) var epoch = 0
-  /// Milliseconds for which somebody drove the run.
+  /// Milliseconds for which somebody drove the run, up to `drivenUntil`.
   package internal(set) var drivenMilliseconds = 0
+  /// When the driver last wrote something: what a dead one leaves until the next claim does not count as driven.
+  package internal(set) var drivenUntil: Timestamp
 
   package internal(set) var transcript: [TranscriptEntry] = []
   package internal(set) var batch = Batch.empty
@@ -69,6 +71,7 @@ package struct RunState: Sendable {
     self.runID = runID
     createdAt = time
     updatedAt = time
+    drivenUntil = time
     params = try RunParams(reading: start.params)
     agent = params.agent
     tools = ToolLevels.merge(agent: agent.tools ?? [], run: params.tools).tools
@@ -119,6 +122,14 @@ package struct RunState: Sendable {
       PendingCall(
         runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, attempt: call.attempt,
         state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked)
+    }
+  }
+
+  /// Counts what `process` has left in the log so far as left by a dead one: it is no longer at work on the run.
+  mutating func disown(_ process: OwnerID) {
+    if owner == process { owner = .departed }
+    for call in pendingClientCalls where call.sender == process && !call.isParked && !call.isDeferred {
+      batch.update(call.callID) { $0.sender = .departed }
     }
   }
 
