@@ -70,10 +70,6 @@ enum Intrusion: String, CaseIterable, Sendable {
     } else {
       #expect(scenario.ends.contains(outcome.status), "\(place): \(outcome.status)")
     }
-    if !outcome.status.hasEnded {
-      for p in stage.processes { print("PROC", p.isKilled, p.transcript.lines, p.host.messages, p.engine.driven, p.tools.runs.map { ($0.call.tool.name, $0.isDone) }) }
-      for r in stage.world.disk.records(of: stage.run) { print("  REC", r.type) }
-    }
     let story = try Story(stage)
     try story.check(hasEnded: true)
     if intrusion == .note, answer?.error == nil {

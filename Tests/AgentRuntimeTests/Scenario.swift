@@ -123,10 +123,17 @@ final class Stage {
         let results = outcome.pendingCalls.map { ($0.callID.text, ToolResult.text("\($0.name) done")) }
         _ = process.submit(run, results, wait: false, delivery: scenario.delivery)
       case .waitingClientTool where outcome.pendingCalls.contains { $0.state == .open }: world.advance(milliseconds: 10_000)
-      case .running where outcome.driver != .none: world.advance(milliseconds: 10_000)
+      case .running where outcome.driver != .none: letGo()
       default: _ = process.resume(run, delivery: scenario.delivery, wait: false)
       }
     }
+  }
+
+  /// Ends what the first process still holds.
+  private func letGo() {
+    for run in first.tools.runs { run.complete(.text("at last")) }
+    first.model.calls.last?.finish(.say("at last"))
+    world.advance(milliseconds: 1000)
   }
 
   /// Every request that went out, in every life.

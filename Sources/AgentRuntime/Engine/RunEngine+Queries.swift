@@ -40,7 +40,24 @@ extension RunEngine {
     }
   }
 
+  /// The outcome of an ended run as its last event has it, so that a list does not fold whole logs; nil when that event is not found.
+  private func endedOutcome(of row: RunSummary) throws(RuntimeError) -> RunOutcome? {
+    // Only refused results may follow it, of which a hundred are kept.
+    for reach in [1, RunMachine.keptRejections + 1] {
+      let events = try events(of: row.runID, after: max(0, row.lastSequence - reach), limit: reach, maxBytes: 1 << 22)
+      for (_, event) in events.reversed() {
+        let json = CarriedJSON(trusted: event)
+        guard ["run.completed", "run.error", "run.cancelled"].contains(json["type"]?.stringValue), let data = json["data"] else { continue }
+        return RunOutcome(logged: data, of: row)
+      }
+    }
+    return nil
+  }
+
   private func details(of row: RunSummary) throws(RuntimeError) -> Details {
+    if row.status.hasEnded, let outcome = try endedOutcome(of: row) {
+      return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
+    }
     do throws(RuntimeError) { return try details(of: row.runID) } catch {
       guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
       // Its log has records that this version does not know: the row says what can be said.

@@ -79,9 +79,13 @@ extension RunMachine {
     for call in state.pendingClientCalls where call.sender == context.own && !call.isDeferred && !call.isParked && !state.status.hasEnded {
       let strategy = parkAll ? .park : call.tool?.onDisconnect ?? state.agent.clientTools?.onDisconnect ?? .park
       switch strategy {
-      case .park, .retryWithBackoff: append(.callParked(callID: call.callID))
+      case .park, .retryWithBackoff:
+        append(.callParked(callID: call.callID))
+        perform(.closeInvocations(callID: call.callID))
       case .failFast: fail(RunFault(.clientDisconnected, "the client hung up while the call of '\(call.name)' was out"))
-      case .fallbackMessage: complete(call.callID, fallback(for: call))
+      case .fallbackMessage:
+        complete(call.callID, fallback(for: call))
+        perform(.closeInvocations(callID: call.callID))
       }
     }
   }
@@ -116,9 +120,12 @@ extension RunMachine {
     return failures.isEmpty ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
   }
 
+  /// Refused results that are kept of a run, as events.
+  static let keptRejections = 100
+
   /// Keeps a refused result as evidence: a hundred a run, the others are counted.
   mutating func reject(_ callID: String, _ verdict: Verdict, bytes: Int) {
-    guard state.rejectedResults < 100 else { return append(.rejectionCounted) }
+    guard state.rejectedResults < Self.keptRejections else { return append(.rejectionCounted) }
     append(.toolRejected(callID: String(callID.prefix(256)), verdict: verdict, bytes: bytes))
   }
 

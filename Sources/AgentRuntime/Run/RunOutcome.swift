@@ -140,3 +140,14 @@ package struct RunOutcome: Sendable, Equatable {
     writer.member("metadata", ifPresent: metadata)
   }
 }
+
+extension RunOutcome {
+  /// Reads the `data` of an event that ended a run.
+  init(logged data: CarriedJSON, of row: RunSummary) {
+    self.init(
+      runID: row.runID, status: row.status, driver: .none, stopReason: data["stopReason"]?.stringValue,
+      answer: data["answer"].map(StoredValue.init(wire:)), structuredAnswer: data["structuredAnswer"].map(StoredValue.init(wire:)),
+      pendingCalls: [], usage: data["usage"].map(Usage.init(reading:)) ?? Usage(), fault: RunFault(reading: data["error"]),
+      lastSequence: row.lastSequence, metadata: row.metadata)
+  }
+}
