@@ -63,6 +63,9 @@ let package = Package(
 
     library("TestSupport", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
     tests("JSONTests", ["JSON"]),
+    tests("AgentRuntimeTests", ["AgentRuntime", "JSON"]),
+    tests("ModelsTests", ["Models", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("BridgeServiceTests", ["BridgeService", "BridgeProtocol", "JSONRPC", "AgentRuntime", "JSON", "POSIXSupport"]),
     tests("JSONSchemaTests", ["JSON", "JSONSchema"]),
     tests("POSIXSupportTests", ["POSIXSupport", "CPOSIX"]),
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),

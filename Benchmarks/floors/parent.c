@@ -3,10 +3,13 @@
    parent one HELLO WARM WARMCALLS RUN BLOCK ANSWER -- BRIDGE... [-- FLOOR...]...
      Sends the lines HELLO and WARM, answers WARM's calls, then sends the line RUN. A call is timed from before its answer is written until the
      next `tool.invoke` is read: two commits of the bridge, the model's turn, and a pipe there and back. After each BLOCK of calls the floors
-     (commits.c) do as many trips, with the sizes of the events that the bridge has just sent.
+     (commits.c) do as many trips, with the sizes of the events that the bridge has just sent. A floor with the word `apart` before its command
+     runs on another processor than this program does meanwhile; the bridge and the other floors run where the scheduler puts them.
    parent many HELLO RUN COUNT ANSWER -- BRIDGE...
      COUNT runs at once; "@" in RUN stands for the request's id. */
 #define _GNU_SOURCE
+#include <sched.h>
+
 #include "child.h"
 
 enum { MOST_FLOORS = 4, MOST_CALLS = 100000, ENVELOPE = 49 };
@@ -57,6 +60,26 @@ static void count_event(const char *line, size_t length) {
   sizes[second] += length - ENVELOPE;
 }
 
+static cpu_set_t everywhere;
+
+static void place(pid_t pid, int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  if (sched_setaffinity(pid, sizeof set, &set)) fail("sched_setaffinity");
+}
+
+/* The processor with that number among those that may be used; the last when there are fewer. */
+static int processor(int number) {
+  int found = 0;
+  for (int i = 0; i < CPU_SETSIZE; i++)
+    if (CPU_ISSET(i, &everywhere)) {
+      found = i;
+      if (number-- == 0) break;
+    }
+  return found;
+}
+
 static double floor_trip(struct child *child, int first, int second) {
   char line[64];
   size_t length = sprintf(line, "%d %d\n", first, second);
@@ -71,7 +94,13 @@ static int one(char **arguments, char ***list, int children) {
   answer = arguments[5];
   char *reply = malloc(strlen(answer) + 128);
   struct child child[1 + MOST_FLOORS];
-  for (int c = 0; c < children; c++) child[c] = child_start(list[c], malloc(BUFFER));
+  int is_apart[1 + MOST_FLOORS] = {0};
+  sched_getaffinity(0, sizeof everywhere, &everywhere);
+  for (int c = 0; c < children; c++) {
+    is_apart[c] = !strcmp(list[c][0], "apart");
+    child[c] = child_start(list[c] + is_apart[c], malloc(BUFFER));
+    if (is_apart[c]) place(child[c].pid, processor(1));
+  }
   double *times[1 + MOST_FLOORS], floor_cpu[1 + MOST_FLOORS] = {0};
   for (int c = 0; c < children; c++) times[c] = calloc(MOST_CALLS, sizeof(double));
   struct child *bridge = &child[0];
@@ -101,9 +130,12 @@ static int one(char **arguments, char ***list, int children) {
       times[0][calls++] = read_at - sent;
       if (calls == MOST_CALLS) break;
       if (calls % block == 0) {
-        for (int f = 1; f <= floors; f++)
+        for (int f = 1; f <= floors; f++) {
+          if (is_apart[f]) place(0, processor(0));
           for (int trip = calls - block; trip < calls; trip++)
             times[f][trip] = floor_trip(&child[f], sizes[0] / block, sizes[1] / block);
+          if (is_apart[f]) sched_setaffinity(0, sizeof everywhere, &everywhere);
+        }
         for (int i = 0; i < 2; i++) {
           total[i] += sizes[i];
           sizes[i] = 0;
