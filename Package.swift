@@ -16,7 +16,8 @@ let optimisedInDebug: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration
 
 /// Swift's runtime and the C++ library under it go into the program: finding their symbols at the start would double its time.
 let staticRuntime = [
-  "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/Footbridge/Linking", "-Xclang-linker", "-static-libgcc", "-Xlinker", "-z",
+  "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/Footbridge/Linking", "-Xclang-linker", "-static-libgcc",
+  "-Xlinker", "-z",
   "-Xlinker", "pack-relative-relocs",
 ]
 

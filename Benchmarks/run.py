@@ -19,7 +19,7 @@ FIGURES = {"start": start, "calls": calls, "storage": storage, "waiting": waitin
 
 def main():
     options = argparse.ArgumentParser(description="Prints each figure beside its floor. FOOTBRIDGE_BINARY names another binary than the release build.")
-    options.add_argument("--quick", action="store_true", help="fewer repetitions: about a quarter of the time, and more noise")
+    options.add_argument("--quick", action="store_true", help="fewer repetitions: less time, more noise")
     options.add_argument("--only", action="append", choices=FIGURES, metavar="NAME", help=f"one of {', '.join(FIGURES)}; may be repeated")
     options.add_argument("--folder", metavar="FOLDER", help="where the stores lie; .build/benchmarks unless given")
     options.add_argument("--json", metavar="FILE", help="write the rows there as well")

@@ -36,11 +36,11 @@ def measure(machine):
         for _ in range(times):
             measured.append(bridge_once(machine, value, member))
             floors.append(floor_once(machine, value))
-        seconds, memory = (statistics.median(column) for column in zip(*measured))
-        floor_seconds, floor_memory = (statistics.median(column) for column in zip(*floors))
+        milliseconds, memory = (statistics.median(column) for column in zip(*measured))
+        floor_milliseconds, floor_memory = (statistics.median(column) for column in zip(*floors))
         name = "a string" if kind == "text" else "rows"
-        rows.append(Row(f"{name}, wall", seconds, "s", "C: read, write, fsync", floor_seconds, goal=1))
-        rows.append(Row("the same", seconds, "s", "one memory copy", copying))
+        rows.append(Row(f"{name}, wall", milliseconds, "ms", "C: read, write, fsync", floor_milliseconds, goal=1000))
+        rows.append(Row("the same", milliseconds, "ms", "one memory copy", copying))
         rows.append(Row(f"{name}, peak memory to payload", memory / len(value), "x", "C: read, write, fsync", floor_memory / len(value), goal=4))
     return rows
 
@@ -52,9 +52,9 @@ def bridge_once(machine, value, member):
         before = time.perf_counter()
         bridge.send(line)
         bridge.until(MODEL_STARTED)
-        seconds = time.perf_counter() - before
+        milliseconds = (time.perf_counter() - before) * 1000
         bridge.until(b'"id":2,"result"')
-        return seconds, status(bridge.pid, "VmHWM")
+        return milliseconds, status(bridge.pid, "VmHWM")
 
 
 def floor_once(machine, value):
@@ -63,10 +63,10 @@ def floor_once(machine, value):
         floor.send(value)
         floor.send(b"\n")
         floor.next()
-        return time.perf_counter() - before, status(floor.pid, "VmHWM")
+        return (time.perf_counter() - before) * 1000, status(floor.pid, "VmHWM")
 
 
 def copies(machine):
-    """Seconds."""
+    """Milliseconds."""
     text = subprocess.run(machine.floor("copy", MEGABYTES, 9), check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [float(line) / 1000 for line in text.split()]
+    return [float(line) for line in text.split()]

@@ -28,8 +28,8 @@ def measure(machine):
         ending = parent.pings(lambda number: bridge.send(answer(parent.invocations[number])), lambda: parent.ended == RUNS)
     rows = [Row("memory of a waiting run", (after - before) / RUNS / 1000, "KB", goal=100)]
     for what, trips in [("while they wait", resting), ("while they start", beginning), ("while they end", ending)]:
-        rows.append(Row(f"ping, median, {what}", statistics.median(trips), "ms", "C echo", statistics.median(floor)))
-        rows.append(Row(f"ping, p99, {what}", percentile(trips, 0.99), "ms", "C echo, p99", percentile(floor, 0.99), goal=5))
+        rows.append(Row(f"ping, median, {what}", statistics.median(trips), "us", "C echo", statistics.median(floor)))
+        rows.append(Row(f"ping, p99, {what}", percentile(trips, 0.99), "us", "C echo, p99", percentile(floor, 0.99), goal=5000))
     return rows
 
 
@@ -49,7 +49,7 @@ class Parent:
         return PONG in line
 
     def ping(self):
-        """Milliseconds; what else comes meanwhile is taken, but not before the clock is read."""
+        """Microseconds; what else comes meanwhile is taken, but not before the clock is read."""
         before = time.perf_counter()
         self.bridge.send(PING)
         answered = None
@@ -59,7 +59,7 @@ class Parent:
             for line in lines:
                 if self.take(line):
                     answered = came
-        return (answered - before) * 1000
+        return (answered - before) * 1e6
 
     def pings(self, act, is_done):
         """Acts once for each run, ten before every ping, and pings on until the bridge is done with it."""
@@ -80,5 +80,5 @@ def echo_trips(machine, count):
             before = time.perf_counter()
             echo.send(PING)
             echo.more()
-            trips.append((time.perf_counter() - before) * 1000)
+            trips.append((time.perf_counter() - before) * 1e6)
     return trips

@@ -4,7 +4,8 @@ package import JSON
 package enum RunSubmitToolResults: WireMethod {
   package static let name = "run.submitToolResults"
   package static let carriedPaths: CarriedPaths = [
-    "/_meta", "/results/*/structuredContent", "/results/*/content/*/value", "/results/*/content/*/resource", "/results/*/content/*/annotations",
+    "/_meta", "/results/*/structuredContent", "/results/*/content/*/value", "/results/*/content/*/resource",
+    "/results/*/content/*/annotations",
     "/results/*/content/*/_meta", "/results/*/_meta", "/results/*/augmentation", "/tools/*/inputSchema", "/tools/*/outputSchema",
     "/tools/*/parameters",
   ]

@@ -40,7 +40,9 @@ extension StoredValue {
     return value.hasMember("$blob")
   }
 
-  fileprivate func resolved(_ outbox: Outbox, _ engine: RunEngine, wantsString: Bool, at pointer: String) throws(RuntimeError) -> StoredValue {
+  fileprivate func resolved(_ outbox: Outbox, _ engine: RunEngine, wantsString: Bool, at pointer: String) throws(RuntimeError)
+    -> StoredValue
+  {
     guard case .inline(let value) = self, let name = value["$blob"] else { return self }
     guard let id = name.stringValue.flatMap(ULID.init), outbox.knowsBlob(id) else {
       if wantsString { throw RuntimeError.invalidParams("must be a string, or a blob that this connection wrote or was sent", at: pointer) }

@@ -28,7 +28,9 @@ extension BridgeService {
   func list(_ params: RunList.Params, _ ticket: Ticket) throws(RuntimeError) {
     var query = RunQuery()
     for (index, word) in params.status.enumerated() {
-      guard let status = RunStatus(rawValue: word) else { throw .invalidParams("is not a run status", at: params.status.count == 1 ? "/status" : "/status/\(index)") }
+      guard let status = RunStatus(rawValue: word) else {
+        throw .invalidParams("is not a run status", at: params.status.count == 1 ? "/status" : "/status/\(index)")
+      }
       query.statuses.append(status)
     }
     if let session = params.sessionId {
@@ -166,7 +168,8 @@ extension BridgeService {
     let id = known
     read(ticket) { (engine) throws(RuntimeError) in
       if let id, !outbox.knowsBlob(id) { throw RuntimeError(.blobNotFound, "this connection builds no such blob") }
-      let written = try engine.writeBlob(id, type: params.type.map { $0 == .json ? .json : .string }, data: params.data, isLast: params.last ?? false)
+      let written = try engine.writeBlob(
+        id, type: params.type.map { $0 == .json ? .json : .string }, data: params.data, isLast: params.last ?? false)
       outbox.noteBlob(written.id)
       var writer = JSONWriter()
       writer.beginObject()

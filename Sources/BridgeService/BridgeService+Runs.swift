@@ -25,7 +25,10 @@ extension BridgeService {
     let wantsEvents = params.events ?? true
     let begin = request
     host.post { [self] engine in
-      if ticket.request.isCancelled { return _ = ticket.request.fail(ErrorMapping.cancelled()) }
+      if ticket.request.isCancelled {
+        _ = ticket.request.fail(ErrorMapping.cancelled())
+        return
+      }
       do throws(RuntimeError) { try engine.checkSchemas(ofParams: begin.params) } catch { return ticket.fail(error) }
       engine.start(begin) { [self] runID, isNew in
         if isNew { ticket.begunRun = runID }
@@ -73,7 +76,9 @@ extension BridgeService {
   }
 
   func submit(_ params: RunSubmitToolResults.Params, _ ticket: Ticket) throws(RuntimeError) {
-    if params.approvals?.isNull == false { throw RuntimeError(.unsupportedCapability, "this release has no approvals", pointer: "/approvals") }
+    if params.approvals?.isNull == false {
+      throw RuntimeError(.unsupportedCapability, "this release has no approvals", pointer: "/approvals")
+    }
     if params.inputs?.isNull == false { throw RuntimeError(.unsupportedCapability, "this release asks no questions", pointer: "/inputs") }
     guard let list = params.results else { throw .invalidParams("is required", at: "/results") }
     let runID = try runID(params.runId)
@@ -191,7 +196,10 @@ extension BridgeService {
       let whole = OutcomeJSON.make(answer, engine)
       let json: CarriedJSON
       do throws(RuntimeError) { json = try outbox.fitted(whole, engine) } catch { return ticket.fail(error) }
-      if precedesEvents { return _ = ticket.request.succeed(json) }
+      if precedesEvents {
+        _ = ticket.request.succeed(json)
+        return
+      }
       outbox.after(answer.outcome.lastSequence, of: answer.outcome.runID) { ticket.request.succeed(json) }
     }
   }

@@ -95,7 +95,8 @@ extension BridgeService: PeerHandler {
   package func peer(_ peer: Peer, received request: IncomingRequest) {
     guard let method = MethodTable.methods[request.method] else {
       // A notification's name with an id.
-      return _ = request.fail(ErrorMapping.peerErrors.methodNotFound(request.method))
+      _ = request.fail(ErrorMapping.peerErrors.methodNotFound(request.method))
+      return
     }
     if request.method != Initialize.name { connection.noteRequest() }
     let ticket = Ticket(request)
@@ -180,7 +181,9 @@ extension BridgeService: Parent {
           }
           sent()
         }
-        guard let fitting = outbox.fitting(), !fitting.fits(invocation.arguments.bytes.count + 512) else { return send(invocation.arguments) }
+        guard let fitting = outbox.fitting(), !fitting.fits(invocation.arguments.bytes.count + 512) else {
+          return send(invocation.arguments)
+        }
         host.post { engine in
           do throws(RuntimeError) { send(try outbox.fittedArguments(invocation.arguments, engine)) } catch {
             reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))

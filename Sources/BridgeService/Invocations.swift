@@ -29,9 +29,10 @@ final class Invocations: Sendable {
   init(peer: Peer) { self.peer = peer }
 
   /// Sends one request; `reply` is called on the reader thread.
-  func send(_ invocation: ToolInvocation, arguments: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
-    reply: @escaping @Sendable (InvocationReply) -> Void)
-  {
+  func send(
+    _ invocation: ToolInvocation, arguments: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    reply: @escaping @Sendable (InvocationReply) -> Void
+  ) {
     let callID = invocation.callID
     let attempt = invocation.attempt
     state.withLock { $0.progress[callID] = progress }
@@ -41,11 +42,11 @@ final class Invocations: Sendable {
       { id in
         state.withLock { $0.requests[callID, default: []].append(Request(id: id, callID: callID, attempt: attempt)) }
         return Self.params(invocation, arguments)
-      }, carrying: ToolResult.carriedPaths
-    ) { [weak self] answer in
-      self?.answered(callID, attempt)
-      if let reading = Self.read(answer) { reply(reading) }
-    }
+      }, carrying: ToolResult.carriedPaths,
+      reply: { [weak self] answer in
+        self?.answered(callID, attempt)
+        if let reading = Self.read(answer) { reply(reading) }
+      })
   }
 
   private static func params(_ invocation: ToolInvocation, _ arguments: CarriedJSON) -> CarriedJSON {
@@ -79,7 +80,8 @@ final class Invocations: Sendable {
         let place = error.pointer ?? ""
         return .error("The client's result is not usable: \(place.isEmpty ? "it" : place) \(error.message).", bytes: json.bytes.count)
       }
-    case .error(let error): return .error("The client answered with an error: \(error.message) (code \(error.code))", bytes: error.message.utf8.count)
+    case .error(let error):
+      return .error("The client answered with an error: \(error.message) (code \(error.code))", bytes: error.message.utf8.count)
     case .broken(let what): return .error("The client's answer could not be read: \(what)", bytes: 0)
     case .closed: return nil
     }

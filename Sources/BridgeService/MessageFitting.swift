@@ -37,7 +37,8 @@ final class MessageFitting {
     guard json.bytes.count > longest else { return json }
     switch json.kind {
     case .string: return try reference(to: json, engine)
-    case .object where name.map(Self.carriedMembers.contains) == true && BlobReference(wire: json) == nil: return try reference(to: json, engine)
+    case .object where name.map(Self.carriedMembers.contains) == true && BlobReference(wire: json) == nil:
+      return try reference(to: json, engine)
     case .array where name.map(Self.carriedMembers.contains) == true: return try reference(to: json, engine)
     case .object where BlobReference(wire: json) == nil:
       var writer = JSONWriter(capacity: json.bytes.count)

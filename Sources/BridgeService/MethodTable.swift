@@ -12,7 +12,8 @@ enum MethodTable {
 
   static let methods: [String: Entry] = {
     var table: [String: Entry] = [:]
-    func add<M: WireMethod>(_ method: M.Type, _ handle: @escaping @Sendable (BridgeService, M.Params, Ticket) throws(RuntimeError) -> Void) {
+    func add<M: WireMethod>(_ method: M.Type, _ handle: @escaping @Sendable (BridgeService, M.Params, Ticket) throws(RuntimeError) -> Void)
+    {
       table[M.name] = Entry(carriedPaths: M.carriedPaths) { (service, ticket) throws(RuntimeError) in
         let params: M.Params
         do throws(JSONError) {

@@ -231,7 +231,9 @@ final class Outbox: Sendable {
   private func flushPending(_ runID: ULID?) {
     let ready = streams.withLock { streams -> [(runID: ULID, delta: StreamedDelta)] in
       guard !streams.pending.isEmpty else { return [] }
-      let ready = streams.pending.filter { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
+      let ready = streams.pending.filter { entry in
+        (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false
+      }
       streams.pending.removeAll { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
       return ready
     }

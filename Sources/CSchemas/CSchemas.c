@@ -1,5 +1,7 @@
 #include "CSchemas.h"
 
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
 static const unsigned char openrpc[] = {
 #embed "../../Schemas/openrpc.json"
 };

@@ -81,13 +81,17 @@ extension Options {
   }
 
   private mutating func apply(file: String) throws(StartupError) {
-    func wrong(_ message: String) -> StartupError { StartupError(status: .configuration, message: "configuration file \(file): \(message)") }
+    func wrong(_ message: String) -> StartupError {
+      StartupError(status: .configuration, message: "configuration file \(file): \(message)")
+    }
     let text: Bytes
     do throws(SystemError) { text = Bytes(try FileReading.contents(of: file)) } catch { throw wrong(error.text) }
     let members: [String: CarriedJSON]
     do throws(JSONError) { members = try CarriedJSON(validating: text).uniqueMembers() } catch { throw wrong("\(error.located(in: text))") }
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-      guard let known = Self.known.first(where: { $0.name == name }) else { throw wrong("/\(JSONPointer.escape(name)): there is no such option") }
+      guard let known = Self.known.first(where: { $0.name == name }) else {
+        throw wrong("/\(JSONPointer.escape(name)): there is no such option")
+      }
       let word: String
       switch value.kind {
       case .string: word = value.stringValue ?? ""

@@ -5,7 +5,10 @@ import SQLiteStore
 
 /// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
 struct Options: Sendable {
-  enum StoreLocation: Sendable, Equatable { case memory, sqlite(path: String) }
+  enum StoreLocation: Sendable, Equatable {
+    case memory
+    case sqlite(path: String)
+  }
   enum OnEOF: String { case auto, drain, exit }
   enum LogFormat: String { case text, json }
 
@@ -35,11 +38,14 @@ struct Options: Sendable {
   }
 
   static let known: [Known] = [
-    Known(name: "store", value: "sqlite:PATH | memory", help: "where runs are kept") { (o, v) throws(OptionError) in o.store = try storeLocation(v) },
+    Known(name: "store", value: "sqlite:PATH | memory", help: "where runs are kept") { (o, v) throws(OptionError) in
+      o.store = try storeLocation(v)
+    },
     Known(name: "synchronous", value: "full | normal", help: "normal survives a crash of the process, full also a power cut") {
       (o, v) throws(OptionError) in o.synchronous = try word(v)
     },
-    Known(name: "adopt", value: nil, help: "take up runs that a dead process left") { (o, v) throws(OptionError) in o.adopts = try flag(v) },
+    Known(name: "adopt", value: nil, help: "take up runs that a dead process left") { (o, v) throws(OptionError) in o.adopts = try flag(v)
+    },
     Known(name: "strict", value: nil, help: "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
       o.isStrict = try flag(v)
     },
@@ -49,8 +55,11 @@ struct Options: Sendable {
     Known(name: "framing", value: "auto | line | header", help: "how messages are told apart") { (o, v) throws(OptionError) in
       o.framing = try word(v)
     },
-    Known(name: "on-eof", value: "auto | drain | exit", help: "what the end of stdin means") { (o, v) throws(OptionError) in o.onEOF = try word(v) },
-    Known(name: "protocol", value: "VERSION", help: "the protocol version for a client that skips initialize") { (o, v) throws(OptionError) in
+    Known(name: "on-eof", value: "auto | drain | exit", help: "what the end of stdin means") { (o, v) throws(OptionError) in
+      o.onEOF = try word(v)
+    },
+    Known(name: "protocol", value: "VERSION", help: "the protocol version for a client that skips initialize") {
+      (o, v) throws(OptionError) in
       o.protocolVersion = try protocolVersion(v)
     },
     Known(name: "max-message-bytes", value: "N", help: "longest message that is read") { (o, v) throws(OptionError) in
@@ -81,7 +90,7 @@ struct Options: Sendable {
       guard !path.isEmpty else { throw OptionError("needs a path after sqlite:") }
       return .sqlite(path: path)
     }
-    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") { throw OptionError("this release has no PostgreSQL store") }
+    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") { throw OptionError("names PostgreSQL, for which this release has no store") }
     throw OptionError("must be sqlite:PATH or memory")
   }
 
@@ -104,7 +113,9 @@ struct Options: Sendable {
   }
 
   private static func protocolVersion(_ text: String) throws(OptionError) -> String {
-    guard WireVersions.known.contains(text) else { throw OptionError("is not a version that this bridge knows: \(WireVersions.known.joined(separator: ", "))") }
+    guard WireVersions.known.contains(text) else {
+      throw OptionError("is not a version that this bridge knows: \(WireVersions.known.joined(separator: ", "))")
+    }
     return text
   }
 }

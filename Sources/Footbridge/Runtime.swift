@@ -40,7 +40,8 @@ final class Runtime: Sendable {
 
   private static func openStore(_ options: Options) throws(StartupError) -> SQLiteStore {
     guard let location = options.store else {
-      throw StartupError(status: .configuration, message: "neither HOME nor XDG_STATE_HOME is set: say where the store is with --store sqlite:PATH")
+      throw StartupError(
+        status: .configuration, message: "neither HOME nor XDG_STATE_HOME is set: say where the store is with --store sqlite:PATH")
     }
     let path =
       switch location {

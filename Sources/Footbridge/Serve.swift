@@ -106,7 +106,10 @@ final class Serve {
 
 /// What the main thread waits for besides signals.
 private final class Happenings: Sendable {
-  enum Happening: Sendable { case connection(ConnectionEnd), idle }
+  enum Happening: Sendable {
+    case connection(ConnectionEnd)
+    case idle
+  }
 
   private let list = Monitor<[Happening]>([])
   let wake: WakeDescriptor

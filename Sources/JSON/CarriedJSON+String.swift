@@ -32,7 +32,6 @@ extension CarriedJSON {
   }
 }
 
-
 extension CarriedJSON {
   /// Whether an object at any depth has a member `name`, which needs no escaping. Meant for small values: each level is read anew.
   package func holdsMember(_ name: StaticString) -> Bool {
@@ -61,7 +60,9 @@ package struct EscapeWalk: Sendable {
     unsafe inside.withUnsafeBytes { raw in
       while encoded < min(raw.count, encodedLimit), decoded < decodedLimit {
         let before = encoded
-        if unsafe raw[encoded] != 0x5C { unsafe skipPlain(raw, min(raw.count, encodedLimit), decodedLimit, overshooting) } else {
+        if unsafe raw[encoded] != 0x5C {
+          unsafe skipPlain(raw, min(raw.count, encodedLimit), decodedLimit, overshooting)
+        } else {
           let (written, bytes) = unsafe Self.escape(raw, encoded)
           if decoded + bytes > decodedLimit, !overshooting { return }
           encoded += written

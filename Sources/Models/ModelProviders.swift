@@ -10,7 +10,8 @@ package struct ModelProviders: ModelCatalog {
   }
 
   package func provider(for agent: Agent) throws(RuntimeError) -> any ModelProvider {
-    guard let colon = agent.model.firstIndex(of: ":"), colon != agent.model.startIndex, agent.model.index(after: colon) != agent.model.endIndex
+    guard let colon = agent.model.firstIndex(of: ":"), colon != agent.model.startIndex,
+      agent.model.index(after: colon) != agent.model.endIndex
     else { throw .invalidParams("must be provider:name, such as script:FILE", at: "/agent/model") }
     let name = String(agent.model[agent.model.index(after: colon)...])
     switch agent.model[..<colon] {

@@ -41,7 +41,9 @@ struct Script: Sendable {
     } catch { throw RuntimeError(error.located(in: row)) }
     func count(_ name: String, least: Int) throws(RuntimeError) -> Int? {
       guard let value = members[name] else { return nil }
-      guard let number = value.intValue, number >= least else { throw .invalidParams("must be a number of at least \(least)", at: "/" + name) }
+      guard let number = value.intValue, number >= least else {
+        throw .invalidParams("must be a number of at least \(least)", at: "/" + name)
+      }
       return number
     }
     if let text = members["text"], text.kind != .string { throw .invalidParams("must be a string", at: "/text") }

@@ -55,8 +55,11 @@ private struct ScriptProvider: ModelProvider {
       return call
     }
     if let expect = turn.expect, !shown.contains(where: { $0.matches(expect) }) {
-      let seen = shown.last.map { "\($0.role) message of \($0.content.utf8.count) bytes" } ?? "nothing"
-      signal(.failed(RunFault(.scriptMismatch, "turn \(request.turn + 1) of the script expects another message than the last one shown (a \(seen))")))
+      let seen = shown.first.map { message in
+        "the \(message.role) message of \(message.content.utf8.count) bytes shown last: \(message.misfits(expect).joined(separator: ", "))"
+      }
+      let what = "turn \(request.turn + 1) of the script expects something else than \(seen ?? "nothing")"
+      signal(.failed(RunFault(.scriptMismatch, what)))
       return call
     }
     let finished = ModelTurn(
@@ -69,7 +72,11 @@ private struct ScriptProvider: ModelProvider {
     }
     // The text is spread over the delay: the first piece at once, the turn's end when the delay is over.
     if !pieces.isEmpty { signal(.text(pieces.removeFirst())) }
-    call.play(pieces, over: turn.delayMilliseconds, request.schedule) { signal($0) } finished: { signal(.finished(finished)) }
+    call.play(pieces, over: turn.delayMilliseconds, request.schedule) {
+      signal($0)
+    } finished: {
+      signal(.finished(finished))
+    }
     return call
   }
 

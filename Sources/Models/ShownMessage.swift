@@ -46,6 +46,20 @@ struct ShownMessage {
     return fits
   }
 
+  /// The members of `expect` that do not fit, by name; the values stay in the run.
+  func misfits(_ expect: CarriedJSON) -> [String] {
+    var names: [String] = []
+    expect.forEachMember { name, wanted in
+      var single = JSONWriter()
+      single.beginObject()
+      single.key(escaping: name)
+      single.value(wanted)
+      single.endObject()
+      if !matches(CarriedJSON(trusted: single.finish())) { names.append(name) }
+    }
+    return names
+  }
+
   private static func fits(_ text: String?, _ wanted: CarriedJSON) -> Bool {
     guard let text else { return false }
     if let whole = wanted.stringValue { return text.utf8.elementsEqual(whole.utf8) }

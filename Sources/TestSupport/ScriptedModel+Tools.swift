@@ -13,7 +13,8 @@ package final class ScriptedTools: ServerTools, @unchecked Sendable {
     private let state = Box((isStopped: false, isDone: false))
 
     fileprivate init(
-      _ call: ServerToolCall, _ progress: @escaping @Sendable (String, String) -> Void, _ completion: @escaping @Sendable (ToolResult) -> Void
+      _ call: ServerToolCall, _ progress: @escaping @Sendable (String, String) -> Void,
+      _ completion: @escaping @Sendable (ToolResult) -> Void
     ) {
       self.call = call
       self.progress = progress

@@ -84,7 +84,8 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     let request = Invocation(request: invocation, sent: sent, progress: progress, reply: reply)
     invocations.append(request)
     transcript.note(
-      "invoke \(transcript.name(of: invocation.callID, tool: invocation.name))#\(invocation.attempt) \(Transcript.short(invocation.arguments))")
+      "invoke \(transcript.name(of: invocation.callID, tool: invocation.name))#\(invocation.attempt) \(Transcript.short(invocation.arguments))"
+    )
     if !holdsRequests { sent() }
     if let answer = answer?(invocation) { request.answer(answer) }
   }

@@ -137,7 +137,8 @@ extension VirtualProcess {
   }
 
   package func start(
-    _ input: CarriedJSON, _ params: CarriedJSON, delivery: Delivery = .invoke, wait: Bool = true, watched: Bool = true, meta: CarriedJSON? = nil
+    _ input: CarriedJSON, _ params: CarriedJSON, delivery: Delivery = .invoke, wait: Bool = true, watched: Bool = true,
+    meta: CarriedJSON? = nil
   ) -> Answer {
     request("start") { engine, answer, reply in
       var request = StartRequest(

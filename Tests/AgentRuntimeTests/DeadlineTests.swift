@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// `deadlineMs` counts only while somebody drives the run.
 @Suite struct DeadlineTests {
@@ -54,9 +55,10 @@ import Testing
     let resumed = process.resume(run, limits: json(#"{"deadlineMs":1000}"#))
     #expect(resumed.outcome?.status == .success)
     #expect(process.tools.runs.map { "\($0.call.tool.name)#\($0.call.attempt)" } == ["s#1", "t#1", "t#2"])
-    #expect(process.model.shown.last?.suffix(2) == [
-      "s failed: The tool 's' was interrupted and was not run again; whether it took effect is unknown.", "t: t ran",
-    ])
+    #expect(
+      process.model.shown.last?.suffix(2) == [
+        "s failed: The tool 's' was interrupted and was not run again; whether it took effect is unknown.", "t: t ran",
+      ])
   }
 
   @Test func `a resume with no more time pauses again`() throws {

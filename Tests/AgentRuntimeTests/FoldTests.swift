@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 @Suite struct FoldTests {
   @Test("a run in memory is the fold of its log after every commit", arguments: allScenarios)

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// One run for one `idempotencyKey`, in the whole store.
 @Suite struct IdempotencyTests {

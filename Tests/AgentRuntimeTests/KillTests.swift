@@ -1,12 +1,16 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
 
+@testable import AgentRuntime
+
 /// The process dies, and another one takes the run up.
 @Suite struct KillTests {
   /// Where a process dies.
-  enum Moment { case whenDurable(Int), beforeTheNext(Int) }
+  enum Moment {
+    case whenDurable(Int)
+    case beforeTheNext(Int)
+  }
 
   @Test("a run whose process dies at any commit ends as it should", arguments: allScenarios)
   func commits(scenario: Scenario) throws {
@@ -25,7 +29,8 @@ import Testing
     let first = stage.first
     switch moment {
     case .whenDurable(let commit): first.store.afterSubmit = { [unowned first] _ in if first.store.commitCount == commit { first.kill() } }
-    case .beforeTheNext(let commit): first.store.beforeSubmit = { [unowned first] _ in if first.store.commitCount == commit { first.kill() } }
+    case .beforeTheNext(let commit):
+      first.store.beforeSubmit = { [unowned first] _ in if first.store.commitCount == commit { first.kill() } }
     }
     stage.play()
     let before = stage.world.disk.records(of: stage.run)
@@ -58,7 +63,8 @@ import Testing
     #expect(second.tools.runs.isEmpty)
     #expect(
       second.model.shown.last == [
-        "user: hi", "assistant:  a{} b{}", "a failed: The tool 'a' was interrupted and was not run again; whether it took effect is unknown.",
+        "user: hi", "assistant:  a{} b{}",
+        "a failed: The tool 'a' was interrupted and was not run again; whether it took effect is unknown.",
         "b: b ran",
       ])
   }

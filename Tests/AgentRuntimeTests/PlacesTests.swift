@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// At most `maxConcurrentRuns` are driven by a process at once.
 @Suite struct PlacesTests {

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// What another process does to a run just before one of its driver's appends.
 enum Intrusion: String, CaseIterable, Sendable {
@@ -73,17 +74,25 @@ enum Intrusion: String, CaseIterable, Sendable {
     let story = try Story(stage)
     try story.check(hasEnded: true)
     if intrusion == .note, answer?.error == nil {
-      #expect(story.events.count { $0.type == "note.added" && $0 == .noteAdded(text: .inline(CarriedJSON(string: "from outside"))) } == 1, "\(place)")
+      #expect(
+        story.events.count { $0.type == "note.added" && $0 == .noteAdded(text: .inline(CarriedJSON(string: "from outside"))) } == 1,
+        "\(place)")
     }
     for (call, verdict) in answer?.verdicts?.list ?? [] where verdict == .accepted {
       let stored = story.events.contains { event in
-        if case .toolCompleted(let callID, let result) = event { callID.text == call && (result.content == [.text("from outside")] || result.isError) } else { false }
+        if case .toolCompleted(let callID, let result) = event {
+          callID.text == call && (result.content == [.text("from outside")] || result.isError)
+        } else {
+          false
+        }
       }
       #expect(stored, "\(place): an accepted result was lost")
     }
     // Both clients were told the same, each from where it began to look, and without a gap.
     let log = story.records.compactMap(\.event)
-    if !stage.first.engine.isEnding { #expect(stage.first.parent.events[stage.run]?.map(\.bytes) == log, "\(place): the first client's story") }
+    if !stage.first.engine.isEnding {
+      #expect(stage.first.parent.events[stage.run]?.map(\.bytes) == log, "\(place): the first client's story")
+    }
     #expect((intruder.parent.events[stage.run] ?? []).map(\.bytes) == Array(log.dropFirst(firstSeen - 1)), "\(place): the intruder's story")
     for process in stage.processes where !process.isKilled { #expect(process.engine.live.isEmpty, "\(place): the run stays in memory") }
   }

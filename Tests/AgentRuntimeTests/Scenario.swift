@@ -15,7 +15,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   var model: @Sendable (_ request: ModelRequest, _ life: Int) -> ScriptedModel.Answer
   var tools: @Sendable (_ call: ServerToolCall, _ life: Int) -> ToolResult? = { call, _ in .text("\(call.tool.name) ran") }
   /// What the parent answers at once.
-  var client: @Sendable (_ invocation: ToolInvocation, _ life: Int) -> InvocationReply? = { invocation, _ in .text("\(invocation.name) done") }
+  var client: @Sendable (_ invocation: ToolInvocation, _ life: Int) -> InvocationReply? = { invocation, _ in
+    .text("\(invocation.name) done")
+  }
   /// What else happens in the first process; it is at rest before and after.
   var steps: Steps = { _ in }
   /// The limits that somebody gives who finds the run paused.

@@ -18,7 +18,8 @@ extension Scenario {
       model: turns(.call(("a", "{}"), ("b", "{}"), ("c", "{}"), ("a", "{}")), .say("ok"))),
     Scenario(
       name: "a server tool that fails", params: startParams(tools: [serverTool("a")]),
-      model: turns(.call(("a", "{}")), .say("ok")), tools: { _, _ in
+      model: turns(.call(("a", "{}")), .say("ok")),
+      tools: { _, _ in
         var result = ToolResult.failure("it broke")
         result.stderr = [.inline(CarriedJSON(string: "oh"))]
         result.stdout = []
@@ -78,7 +79,8 @@ extension Scenario {
       }),
     Scenario(
       name: "a pause while server tools run", params: startParams(tools: [serverTool("a", "\"parallel\":false"), serverTool("b")]),
-      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")), tools: { call, life in call.tool.name == "a" && life == 1 ? nil : .text("ran") },
+      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
+      tools: { call, life in call.tool.name == "a" && life == 1 ? nil : .text("ran") },
       steps: { stage in
         _ = stage.first.pause(stage.run)
         stage.first.tools.run(of: "a")?.complete(.text("a ran"))
@@ -93,7 +95,8 @@ extension Scenario {
       }, ends: [.cancelled, .success]),
     Scenario(
       name: "a cancel while calls are out", params: startParams(tools: [clientTool("a"), clientTool("b")]),
-      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")), client: { invocation, life in
+      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
+      client: { invocation, life in
         life > 1 || invocation.name == "a" ? .text("done") : nil
       },
       steps: { _ = $0.first.cancel($0.run) }, ends: [.cancelled, .success]),
@@ -126,7 +129,8 @@ extension Scenario {
     Scenario(
       name: "as many turns as may be, then a pause",
       params: startParams(tools: [clientTool("a")], limits: #"{"maxIterations":1,"onLimit":"pause"}"#),
-      model: turns(.call(("a", "{}")), .say("ok")), steps: { stage in
+      model: turns(.call(("a", "{}")), .say("ok")),
+      steps: { stage in
         _ = stage.first.resume(stage.run)
         _ = stage.first.resume(stage.run, limits: json(#"{"maxIterations":2}"#))
       }, raisedLimits: #"{"maxIterations":9}"#),
@@ -145,12 +149,14 @@ extension Scenario {
       name: "as many tokens as may be, then a pause",
       params: startParams(tools: [serverTool("a")], limits: #"{"maxTotalTokens":15,"onLimit":"pause"}"#),
       model: turns(.call(("a", "{}")), .say("ok")),
-      steps: { stage in _ = stage.first.resume(stage.run, limits: json(#"{"maxTotalTokens":16}"#)) }, raisedLimits: #"{"maxTotalTokens":90}"#),
+      steps: { stage in _ = stage.first.resume(stage.run, limits: json(#"{"maxTotalTokens":16}"#)) },
+      raisedLimits: #"{"maxTotalTokens":90}"#),
     Scenario(
       name: "a deadline while the model is at work", params: startParams(limits: #"{"deadlineMs":200}"#),
       model: turns(.held), steps: { $0.advance(200) }, ends: [.error, .success]),
     Scenario(
-      name: "a deadline while server tools run, then a pause", params: startParams(
+      name: "a deadline while server tools run, then a pause",
+      params: startParams(
         tools: [serverTool("a"), serverTool("b", idempotent)], limits: #"{"deadlineMs":200,"onLimit":"pause"}"#),
       model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
       tools: { call, life in life == 1 && call.attempt == 1 ? nil : .text("\(call.tool.name) ran") },
@@ -176,7 +182,8 @@ extension Scenario {
       model: turns(.call(("a", "{}")), .say("ok")), client: { _, life in life == 1 ? nil : .text("done") },
       steps: { $0.first.act { $0.end(.signal) } }),
     Scenario(
-      name: "no more input, and work that goes on without the client", params: startParams(
+      name: "no more input, and work that goes on without the client",
+      params: startParams(
         tools: [clientTool("a", #""onDisconnect":"fallbackMessage""#)]),
       model: turns(.call(("a", "{}")), .say("ok")), client: { _, life in life == 1 ? nil : .text("done") },
       steps: { $0.first.act { $0.drain() } }),
@@ -185,7 +192,8 @@ extension Scenario {
   private static func hangUp(_ name: String, _ strategy: String, ends: Set<RunStatus> = [.success]) -> Scenario {
     Scenario(
       name: name, params: startParams(tools: [clientTool("a", strategy), clientTool("b")]),
-      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")), client: { invocation, life in life == 1 ? nil : .text("\(invocation.name) done") },
+      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
+      client: { invocation, life in life == 1 ? nil : .text("\(invocation.name) done") },
       steps: { $0.first.act { $0.end(.hangUp) } }, ends: ends)
   }
 }

@@ -3,7 +3,8 @@ import JSON
 import TestSupport
 
 /// Every scenario that is played whole, cut off and disturbed.
-let allScenarios = Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.control + Scenario.limits + Scenario.hangUps
+let allScenarios =
+  Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.control + Scenario.limits + Scenario.hangUps
 
 extension Scenario {
   static let answers = [
@@ -16,7 +17,9 @@ extension Scenario {
     Scenario(
       name: "messages with roles, metadata and a trace",
       params: startParams(agent: "\"name\":\"ann\"", more: "\"metadata\":{\"user\":\"u1\"}"),
-      input: json(#"[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":[{"type":"text","text":"three"}]}]"#),
+      input: json(
+        #"[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":[{"type":"text","text":"three"}]}]"#
+      ),
       model: turns(.say("four"))),
     Scenario(
       name: "a provider that tries again",
@@ -52,7 +55,8 @@ extension Scenario {
       input: CarriedJSON(string: String(repeating: "input ", count: 20_000)),
       model: { request, _ in
         request.turn == 0
-          ? .turn(.call([("a", "{\"x\":\"\(String(repeating: "argument ", count: 9000))\"}")], text: String(repeating: "text ", count: 20_000)))
+          ? .turn(
+            .call([("a", "{\"x\":\"\(String(repeating: "argument ", count: 9000))\"}")], text: String(repeating: "text ", count: 20_000)))
           : .say(String(repeating: "answer ", count: 20_000))
       }, client: { _, _ in .text(String(repeating: "result\n", count: 10_000)) }),
     Scenario(
@@ -74,10 +78,12 @@ extension Scenario {
     Scenario(
       name: "three client calls, two at a time and one alone",
       params: startParams(
-        agent: #""clientTools":{"maxParallelInvocations":2}"#, tools: [clientTool("a"), clientTool("b"), clientTool("c", "\"parallel\":false")]),
+        agent: #""clientTools":{"maxParallelInvocations":2}"#,
+        tools: [clientTool("a"), clientTool("b"), clientTool("c", "\"parallel\":false")]),
       model: turns(.call(("a", "{}"), ("b", "{}"), ("a", #"{"second":true}"#), ("c", "{}"), ("b", "{}")), .say("ok"))),
     Scenario(
-      name: "results that come one by one", params: startParams(tools: [clientTool("a"), clientTool("b"), clientTool("c")]), delivery: .pause,
+      name: "results that come one by one", params: startParams(tools: [clientTool("a"), clientTool("b"), clientTool("c")]),
+      delivery: .pause,
       model: turns(.call(("a", "{}"), ("b", "{}"), ("c", "{}")), .say("ok")),
       steps: { stage in
         stage.submit("b", partial: true)
@@ -93,16 +99,20 @@ extension Scenario {
       client: { invocation, _ in invocation.name == "a" ? .error("it broke", bytes: 8) : .result(.failure("no"), bytes: 2) }),
     Scenario(
       name: "structured content, judged by the tool's schema",
-      params: startParams(tools: [clientTool("a", #""outputSchema":{"required":["x"]}"#), clientTool("b", #""outputSchema":{"required":["x"]}"#)]),
+      params: startParams(tools: [
+        clientTool("a", #""outputSchema":{"required":["x"]}"#), clientTool("b", #""outputSchema":{"required":["x"]}"#),
+      ]),
       model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
       client: { invocation, _ in .result(.structured(invocation.name == "a" ? #"{"x":0.10}"# : "{}"), bytes: 8) }),
     Scenario(
-      name: "calls that are refused", params: startParams(
+      name: "calls that are refused",
+      params: startParams(
         tools: [clientTool("a", #""maxCallsPerRun":1"#), clientTool("b").replacing(#"{"type":"object"}"#, with: #"{"required":["x"]}"#)]),
       model: { request, _ in
         if request.turn > 0 { return .say("ok") }
         var turn = ModelTurn.call([
-          ("a", "{}"), ("a", "{}"), ("b", "{}"), ("b", "nonsense"), ("nobody", "{}"), ("b", #"{"x":1,"x":2}"#), ("b", "[]"), ("b", #"{"x":"#),
+          ("a", "{}"), ("a", "{}"), ("b", "{}"), ("b", "nonsense"), ("nobody", "{}"), ("b", #"{"x":1,"x":2}"#), ("b", "[]"),
+          ("b", #"{"x":"#),
         ])
         turn.calls[7].isCutOff = true
         return .turn(turn)
@@ -119,11 +129,13 @@ extension Scenario {
 
   static let timeouts = [
     Scenario(
-      name: "a timeout after which the model gets the fallback", params: startParams(
+      name: "a timeout after which the model gets the fallback",
+      params: startParams(
         agent: #""clientTools":{"invokeTimeoutMs":100,"fallbackTemplate":"{0} is away, {0}!"}"#, tools: [clientTool("a")]),
       model: turns(.call(("a", "{}")), .say("ok")), client: { _, _ in nil }, steps: { $0.advance(100) }),
     Scenario(
-      name: "a timeout that ends the run", params: startParams(
+      name: "a timeout that ends the run",
+      params: startParams(
         tools: [clientTool("a", #""timeoutMs":50,"onTimeout":"failFast""#), clientTool("b")]),
       model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")), client: { _, life in life == 1 ? nil : .text("late") },
       steps: { $0.advance(50) }, ends: [.error, .success]),
@@ -135,16 +147,19 @@ extension Scenario {
         _ = stage.first.resume(stage.run)
       }),
     Scenario(
-      name: "a timeout after which the call is sent again", params: startParams(
+      name: "a timeout after which the call is sent again",
+      params: startParams(
         tools: [clientTool("a", #""timeoutMs":50,"onTimeout":"retryWithBackoff",\#(idempotent)"#)]),
       model: turns(.call(("a", "{}")), .say("ok")), client: { invocation, _ in invocation.attempt < 3 ? nil : .text("at last") },
       steps: { $0.advance(2000) }),
     Scenario(
-      name: "a call that is sent again until it is given up", params: startParams(
+      name: "a call that is sent again until it is given up",
+      params: startParams(
         agent: #""clientTools":{"maxRetries":1,"onTimeout":"retryWithBackoff","invokeTimeoutMs":50}"#, tools: [clientTool("a", idempotent)]),
       model: turns(.call(("a", "{}")), .say("ok")), client: { _, _ in nil }, steps: { $0.advance(1000) }),
     Scenario(
-      name: "a call that may not be sent again", params: startParams(
+      name: "a call that may not be sent again",
+      params: startParams(
         agent: #""clientTools":{"onTimeout":"retryWithBackoff","invokeTimeoutMs":50}"#, tools: [clientTool("a")]),
       model: turns(.call(("a", "{}")), .say("ok")), client: { _, _ in nil }, steps: { $0.advance(50) }),
   ]

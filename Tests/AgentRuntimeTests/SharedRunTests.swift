@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// One run, several processes on its store.
 @Suite struct SharedRunTests {

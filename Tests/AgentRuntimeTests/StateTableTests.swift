@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// Protocol section 3, "Who drives a run": what each request does to a run in each state.
 @Suite struct StateTableTests {
@@ -74,82 +75,82 @@ import Testing
 
   private static let table: [Standing: String] = [
     .drivenHere: """
-      submit: run.notWaiting | running self
-      resume: (waits) | running self
-      addNote: running | running self | note.added
-      pause: (waits) | running self | pause.requested
-      cancel: cancelled | cancelled none | run.cancelled
-      """,
+    submit: run.notWaiting | running self
+    resume: (waits) | running self
+    addNote: running | running self | note.added
+    pause: (waits) | running self | pause.requested
+    cancel: cancelled | cancelled none | run.cancelled
+    """,
     .drivenElsewhere: """
-      submit: run.notWaiting | running other
-      resume: run.leaseHeld | running other
-      addNote: running | running other | note.added
-      pause: (waits) | running other | pause.requested
-      cancel: (waits) | running other | cancel.requested
-      """,
+    submit: run.notWaiting | running other
+    resume: run.leaseHeld | running other
+    addNote: running | running other | note.added
+    pause: (waits) | running other | pause.requested
+    cancel: (waits) | running other | cancel.requested
+    """,
     .undriven: """
-      submit: run.notWaiting | running none
-      resume: (waits) | running self | run.reconfigured run.resumed model.started
-      addNote: running | running none | note.added
-      pause: paused | paused none | run.paused
-      cancel: cancelled | cancelled none | run.cancelled
-      """,
+    submit: run.notWaiting | running none
+    resume: (waits) | running self | run.reconfigured run.resumed model.started
+    addNote: running | running none | note.added
+    pause: paused | paused none | run.paused
+    cancel: cancelled | cancelled none | run.cancelled
+    """,
     .withoutPlace: """
-      submit: run.alreadyClaimed | running none | tool.resultRejected
-      resume: (waits) | running none | run.reconfigured
-      addNote: running | running none | note.added
-      pause: paused | paused none | run.paused
-      cancel: cancelled | cancelled none | run.cancelled
-      """,
+    submit: run.alreadyClaimed | running none | tool.resultRejected
+    resume: (waits) | running none | run.reconfigured
+    addNote: running | running none | note.added
+    pause: paused | paused none | run.paused
+    cancel: cancelled | cancelled none | run.cancelled
+    """,
     .waiting: """
-      submit: (waits) | running self | run.reconfigured tool.completed run.resumed model.started
-      resume: (waits) | waiting_client_tool none | run.reconfigured tool.started
-      addNote: waiting_client_tool | waiting_client_tool none | note.added
-      pause: paused | paused none | run.paused
-      cancel: cancelled | cancelled none | tool.completed run.cancelled
-      """,
+    submit: (waits) | running self | run.reconfigured tool.completed run.resumed model.started
+    resume: (waits) | waiting_client_tool none | run.reconfigured tool.started
+    addNote: waiting_client_tool | waiting_client_tool none | note.added
+    pause: paused | paused none | run.paused
+    cancel: cancelled | cancelled none | tool.completed run.cancelled
+    """,
     .open: """
-      submit: (waits) | running self | tool.completed run.resumed model.started
-      resume: (waits) | waiting_client_tool none
-      addNote: waiting_client_tool | waiting_client_tool none | note.added
-      pause: paused | paused none | run.paused
-      cancel: cancelled | cancelled none | tool.completed run.cancelled
-      """,
+    submit: (waits) | running self | tool.completed run.resumed model.started
+    resume: (waits) | waiting_client_tool none
+    addNote: waiting_client_tool | waiting_client_tool none | note.added
+    pause: paused | paused none | run.paused
+    cancel: cancelled | cancelled none | tool.completed run.cancelled
+    """,
     .paused: """
-      submit: paused | paused none | tool.completed
-      resume: (waits) | waiting_client_tool none | run.reconfigured run.resumed tool.started run.paused
-      addNote: paused | paused none | note.added
-      pause: paused | paused none
-      cancel: cancelled | cancelled none | tool.completed run.cancelled
-      """,
+    submit: paused | paused none | tool.completed
+    resume: (waits) | waiting_client_tool none | run.reconfigured run.resumed tool.started run.paused
+    addNote: paused | paused none | note.added
+    pause: paused | paused none
+    cancel: cancelled | cancelled none | tool.completed run.cancelled
+    """,
     .success: """
-      submit: run.alreadyTerminal | success none | tool.resultRejected
-      resume: success | success none
-      addNote: run.alreadyTerminal | success none
-      pause: success | success none
-      cancel: success | success none
-      """,
+    submit: run.alreadyTerminal | success none | tool.resultRejected
+    resume: success | success none
+    addNote: run.alreadyTerminal | success none
+    pause: success | success none
+    cancel: success | success none
+    """,
     .error: """
-      submit: run.alreadyTerminal | error none | tool.resultRejected
-      resume: error | error none
-      addNote: run.alreadyTerminal | error none
-      pause: error | error none
-      cancel: error | error none
-      """,
+    submit: run.alreadyTerminal | error none | tool.resultRejected
+    resume: error | error none
+    addNote: run.alreadyTerminal | error none
+    pause: error | error none
+    cancel: error | error none
+    """,
     .cancelled: """
-      submit: run.alreadyTerminal | cancelled none | tool.resultRejected
-      resume: cancelled | cancelled none
-      addNote: run.alreadyTerminal | cancelled none
-      pause: cancelled | cancelled none
-      cancel: cancelled | cancelled none
-      """,
+    submit: run.alreadyTerminal | cancelled none | tool.resultRejected
+    resume: cancelled | cancelled none
+    addNote: run.alreadyTerminal | cancelled none
+    pause: cancelled | cancelled none
+    cancel: cancelled | cancelled none
+    """,
     .maxIterations: """
-      submit: run.alreadyTerminal | max_iterations none | tool.resultRejected
-      resume: max_iterations | max_iterations none
-      addNote: run.alreadyTerminal | max_iterations none
-      pause: max_iterations | max_iterations none
-      cancel: max_iterations | max_iterations none
-      """,
+    submit: run.alreadyTerminal | max_iterations none | tool.resultRejected
+    resume: max_iterations | max_iterations none
+    addNote: run.alreadyTerminal | max_iterations none
+    pause: max_iterations | max_iterations none
+    cancel: max_iterations | max_iterations none
+    """,
   ]
 
   @Test("every request does to a run what the table says", arguments: Standing.allCases)

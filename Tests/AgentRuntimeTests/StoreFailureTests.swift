@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// The store fails under a live run: it stops where its log ends, and goes on when it is asked to.
 @Suite struct StoreFailureTests {
@@ -41,8 +42,10 @@ import Testing
     #expect(resumed.outcome?.status == .success)
     #expect(
       process.transcript.lines == [
-        "1 run.started", "2 model.started", "start -> store.unavailable", "3 run.resumed resume", "4 model.started", "5 model.completed '' a",
-        "6 tool.started a#1", "7 run.paused waiting_client_tool a#1-open", "invoke a#1 {}", "8 tool.completed a 'done'", "9 run.resumed invoke",
+        "1 run.started", "2 model.started", "start -> store.unavailable", "3 run.resumed resume", "4 model.started",
+        "5 model.completed '' a",
+        "6 tool.started a#1", "7 run.paused waiting_client_tool a#1-open", "invoke a#1 {}", "8 tool.completed a 'done'",
+        "9 run.resumed invoke",
         "10 model.started again", "text 'ok'", "11 model.completed 'ok'", "12 run.completed success 'ok'", "resume -> success",
       ])
   }
@@ -61,7 +64,8 @@ import Testing
     #expect(process.tools.runs.map { "\($0.call.tool.name)#\($0.call.attempt)" } == ["s#1", "t#1", "t#2"])
     #expect(
       process.model.shown.last == [
-        "user: hi", "assistant:  s{} t{}", "s failed: The tool 's' was interrupted and was not run again; whether it took effect is unknown.",
+        "user: hi", "assistant:  s{} t{}",
+        "s failed: The tool 's' was interrupted and was not run again; whether it took effect is unknown.",
         "t: t ran",
       ])
   }

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// What must hold of a run's log, and of what was done outside, however the run came about.
 struct Story {

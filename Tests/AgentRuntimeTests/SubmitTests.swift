@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// `run.submitToolResults`: what is judged, in which order, and what is kept of what is refused.
 @Suite struct SubmitTests {
@@ -35,7 +36,8 @@ import Testing
     world.disk.records(of: run).filter { $0.type == "tool.resultRejected" }.compactMap { record in
       guard let data = record.event.flatMap({ CarriedJSON(trusted: $0)["data"] }) else { return nil }
       let call = data["callId"]?.stringValue
-      return "\(call == a ? "a" : call == b ? "b" : call == strange ? "strange" : call ?? "") \(data["verdict"]?.stringValue ?? "") \(data["bytes"]?.intValue ?? 0)"
+      return
+        "\(call == a ? "a" : call == b ? "b" : call == strange ? "strange" : call ?? "") \(data["verdict"]?.stringValue ?? "") \(data["bytes"]?.intValue ?? 0)"
     }
   }
 

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// Who takes up a run that nobody drives, and what is left of one that is deleted.
 @Suite struct TakingUpTests {
@@ -93,7 +94,8 @@ import Testing
     let run = try orphan()
     let summary = try #require(world.disk.summary(of: run))
     let strange = LogRecord(
-      position: 3, sequence: 3, type: "run.teleported", event: Bytes(#"{"runId":"x","seq":3,"type":"run.teleported","time":"","data":{}}"#), hidden: nil)
+      position: 3, sequence: 3, type: "run.teleported", event: Bytes(#"{"runId":"x","seq":3,"type":"run.teleported","time":"","data":{}}"#),
+      hidden: nil)
     var row = summary
     row.lastPosition = 3
     row.lastSequence = 3

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// Timeouts of calls that are out with the parent, and what follows them.
 @Suite struct TimeoutTests {

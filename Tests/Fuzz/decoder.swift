@@ -32,7 +32,9 @@ private func decode<M: WireMethod>(_ method: M.Type, _ json: CarriedJSON) {
     try json.check(carrying: M.carriedPaths, limits: JSONLimits())
     _ = try JSONCoding.decode(M.Params.self, from: json, carrying: M.carriedPaths)
   } catch {
-    if [.typeMismatch, .missingMember, .invalidValue].contains(error.code) { demand(error.pointer != nil, "a refusal without a pointer: \(error)") }
+    if [.typeMismatch, .missingMember, .invalidValue].contains(error.code) {
+      demand(error.pointer != nil, "a refusal without a pointer: \(error)")
+    }
   }
 }
 

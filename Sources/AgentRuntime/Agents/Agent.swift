@@ -26,7 +26,9 @@ package struct Agent: Sendable, Codable, Equatable {
     "toolkits", "mcpServers", "memory", "askUser", "approvalTimeoutMs", "messageConcurrency", "compaction",
   ]
 
-  package static let carriedPaths: CarriedPaths = ["/reasoning", "/providerOptions", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters"]
+  package static let carriedPaths: CarriedPaths = [
+    "/reasoning", "/providerOptions", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",
+  ]
 }
 
 /// How calls of client tools go: `agent.clientTools`.

@@ -36,12 +36,14 @@ package struct RunAdmission: Sendable {
 
   /// Compiles every schema of `tools`.
   /// - Throws: `tool.invalidSchema` that names the tool and the place.
-  static func checkSchemas(of tools: [Tool], with cache: SchemaCache) throws(RuntimeError) {
-    for tool in tools {
-      for (member, schema) in [("inputSchema", tool.schema), ("outputSchema", tool.outputSchema)] {
+  static func checkSchemas(of tools: [Tool], at pointer: String, with cache: SchemaCache) throws(RuntimeError) {
+    for (index, tool) in tools.enumerated() {
+      let input = tool.inputSchema == nil ? "parameters" : "inputSchema"
+      for (member, schema) in [(input, tool.schema), ("outputSchema", tool.outputSchema)] {
         guard let schema else { continue }
         do throws(RuntimeError) { _ = try cache.schema(schema) } catch {
-          throw RuntimeError(.toolInvalidSchema, "tool '\(tool.name)', \(member): \(error.message)", pointer: error.pointer)
+          throw RuntimeError(
+            .toolInvalidSchema, "tool '\(tool.name)': \(error.message)", pointer: "\(pointer)/\(index)/\(member)\(error.pointer ?? "")")
         }
       }
     }
@@ -50,7 +52,9 @@ package struct RunAdmission: Sendable {
   private mutating func note(_ json: CarriedJSON?, _ known: [String], at pointer: String) {
     guard let json else { return }
     // Members that begin with x- are extensions.
-    unknownMembers += JSONCoding.unknownMembers(of: json, known: known, at: pointer).filter { !$0.dropFirst(pointer.count + 1).hasPrefix("x-") }
+    unknownMembers += JSONCoding.unknownMembers(of: json, known: known, at: pointer).filter {
+      !$0.dropFirst(pointer.count + 1).hasPrefix("x-")
+    }
   }
 
   private mutating func check(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
@@ -85,7 +89,9 @@ package struct RunAdmission: Sendable {
         throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place + "/name")
       }
       if tool.requiresApproval == true {
-        throw RuntimeError(.unsupportedCapability, "this release has no approvals: tool '\(tool.name)' cannot be gated", pointer: place + "/requiresApproval")
+        throw RuntimeError(
+          .unsupportedCapability, "this release has no approvals: tool '\(tool.name)' cannot be gated", pointer: place + "/requiresApproval"
+        )
       }
       let value = values[index]
       for name in Tool.laterMembers where value.hasMember(name) {

@@ -39,7 +39,9 @@ extension RunEngine {
   }
 
   private func blob(_ id: ULID) throws(RuntimeError) -> (type: BlobType, bytes: Int) {
-    guard let found = try read({ () throws(StoreError) in try store.blob(id) }) else { throw RuntimeError(.blobNotFound, "there is no such blob") }
+    guard let found = try read({ () throws(StoreError) in try store.blob(id) }) else {
+      throw RuntimeError(.blobNotFound, "there is no such blob")
+    }
     return found
   }
 

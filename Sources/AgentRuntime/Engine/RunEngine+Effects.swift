@@ -177,7 +177,9 @@ extension RunEngine {
       // One in memory may be behind the log: then the append conflicts, and it decides again.
       let run = if let known = live[runID] { known } else { try runOfLateAnswer(runID) }
       // The timer of a call that waits for another attempt is that attempt's.
-      if let call = run.state.call(callID), call.attempt == attempt, !run.machine.awaitingRetry.contains(callID) { stopTimer(of: callID, run) }
+      if let call = run.state.call(callID), call.attempt == attempt, !run.machine.awaitingRetry.contains(callID) {
+        stopTimer(of: callID, run)
+      }
       input(run) { (machine) throws(RuntimeError) in machine.invocationAnswered(callID, attempt: attempt, reply) }
     } catch { host.log("an answer to call \(callID) could not be kept: \(error.message)") }
   }

@@ -72,8 +72,9 @@ extension RunEngine {
     var resumption = RunMachine.Resumption()
     resumption.delivery = .pause
     resumption.cause = .recovery
-    resume(runID, resumption, wait: false, waiting: { _ in }) { [host] result in
+    let report: RunReply = { [host] result in
       if case .failure(let error) = result { host.log("run \(runID) could not be taken up: \(error.message)") }
     }
+    resume(runID, resumption, wait: false, waiting: { _ in }, reply: report)
   }
 }

@@ -77,12 +77,16 @@ extension RunEngine {
     return (row.status, row.lastSequence)
   }
 
-  package func events(of runID: ULID, after sequence: Int, limit: Int, maxBytes: Int) throws(RuntimeError) -> [(sequence: Int, event: Bytes)] {
+  package func events(of runID: ULID, after sequence: Int, limit: Int, maxBytes: Int) throws(RuntimeError) -> [(
+    sequence: Int, event: Bytes
+  )] {
     try read { () throws(StoreError) in try store.events(of: runID, after: sequence, limit: limit, maxBytes: maxBytes) }
   }
 
   package func delete(_ runID: ULID) throws(RuntimeError) {
-    guard try glance(runID).status.hasEnded else { throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first") }
+    guard try glance(runID).status.hasEnded else {
+      throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first")
+    }
     try read { () throws(StoreError) in try store.delete(run: runID) }
     live[runID] = nil
     watched[runID] = nil

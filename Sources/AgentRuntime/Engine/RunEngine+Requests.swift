@@ -55,7 +55,9 @@ extension RunEngine {
         if !request.wait { reply(.success(answer(run))) }
       } answered: { [unowned self] run, error in
         if let error {
-          if error.kind == .runIdempotencyConflict, let other = error.runID { return join(other, request, durable: durable, waiting: waiting, reply: reply) }
+          if error.kind == .runIdempotencyConflict, let other = error.runID {
+            return join(other, request, durable: durable, waiting: waiting, reply: reply)
+          }
           return reply(.failure(error))
         }
         if request.wait { wait(run, token, .settled, nil, reply) }
@@ -118,7 +120,9 @@ extension RunEngine {
         if let error { return reply(.failure(error)) }
         if !run.state.status.hasEnded { touched.insert(runID) }
         if submission.isPartial, !run.state.status.isWorking { return reply(.success(answer(run, verdicts.value))) }
-        settle(run, wait: wait && !submission.isPartial || wait && run.state.batch.pendingCount == 0, verdicts.value, waiting: waiting, reply: reply)
+        settle(
+          run, wait: wait && !submission.isPartial || wait && run.state.batch.pendingCount == 0, verdicts.value, waiting: waiting,
+          reply: reply)
       }
     } catch { reply(.failure(error)) }
   }
@@ -208,7 +212,9 @@ extension RunEngine {
     self.wait(run, token, .settled, verdicts, reply)
   }
 
-  private func wait(_ run: LiveRun, _ token: WaitToken, _ condition: LiveRun.Waiter.Condition, _ verdicts: Verdicts?, _ reply: @escaping RunReply) {
+  private func wait(
+    _ run: LiveRun, _ token: WaitToken, _ condition: LiveRun.Waiter.Condition, _ verdicts: Verdicts?, _ reply: @escaping RunReply
+  ) {
     run.waiters.append(LiveRun.Waiter(token: token, condition: condition, verdicts: verdicts, timer: nil, reply: reply))
     if live[run.runID] == nil { live[run.runID] = run }
     startTicking()
@@ -275,7 +281,8 @@ extension RunEngine {
   /// - Throws: `tool.invalidSchema` for a schema of the run's tools that is none.
   package func checkSchemas(ofParams json: CarriedJSON) throws(RuntimeError) {
     let params = try RunParams(reading: json)
-    try RunAdmission.checkSchemas(of: (params.agent.tools ?? []) + params.tools, with: schemas)
+    try RunAdmission.checkSchemas(of: params.agent.tools ?? [], at: "/agent/tools", with: schemas)
+    try RunAdmission.checkSchemas(of: params.tools, at: "/tools", with: schemas)
     guard let schema = params.outputSchema else { return }
     do throws(RuntimeError) { _ = try schemas.schema(schema) } catch {
       throw RuntimeError(.invalidParams, error.message, pointer: "/outputSchema" + (error.pointer ?? ""))
@@ -284,7 +291,7 @@ extension RunEngine {
 
   package func checkSchemas(ofTools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
     let tools = try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths)
-    try RunAdmission.checkSchemas(of: tools, with: schemas)
+    try RunAdmission.checkSchemas(of: tools, at: pointer, with: schemas)
     for tool in tools where tool.target == .server { try serverTools.check(tool) }
   }
 

@@ -54,7 +54,9 @@ extension RunEvent {
       guard let status = data["status"]?.stringValue.flatMap(RunStatus.init(rawValue:)) else { return nil }
       self = .paused(status: status, fault: RunFault(reading: data["error"]))
     case "run.resumed":
-      guard let cause = data["cause"]?.stringValue.flatMap(ResumeCause.init(rawValue:)), let claim = Claim(reading: hidden) else { return nil }
+      guard let cause = data["cause"]?.stringValue.flatMap(ResumeCause.init(rawValue:)), let claim = Claim(reading: hidden) else {
+        return nil
+      }
       self = .resumed(cause: cause, claim: claim)
     case "note.added": self = .noteAdded(text: StoredValue(wire: data["text"] ?? CarriedJSON(string: "")))
     case "limit.warning":

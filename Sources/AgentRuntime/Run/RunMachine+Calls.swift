@@ -117,7 +117,8 @@ extension RunMachine {
       return .failure("The tool's result has no structuredContent, which its outputSchema asks for.")
     }
     let failures = context.failures(schema, value)
-    return failures.isEmpty ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
+    return failures.isEmpty
+      ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
   }
 
   /// Refused results that are kept of a run, as events.
@@ -132,7 +133,8 @@ extension RunMachine {
   /// Whether a result says the same as a stored one: equal JSON values, a text standing for a list of one text block.
   func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) -> Bool {
     let given = checked(given, of: state.tool(named: toolName))
-    return given.isError == stored.isError && isSame(given.structuredContent, stored.structuredContent) && isSame(given.stdout, stored.stdout)
+    return given.isError == stored.isError && isSame(given.structuredContent, stored.structuredContent)
+      && isSame(given.stdout, stored.stdout)
       && isSame(given.stderr, stored.stderr) && isSame(given.meta, stored.meta) && given.content.count == stored.content.count
       && zip(given.content, stored.content).allSatisfy { a, b in
         a.type == b.type && a.members.count == b.members.count

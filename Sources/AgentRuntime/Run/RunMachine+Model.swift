@@ -122,7 +122,9 @@ extension RunMachine {
     let text = call.arguments.isEmpty ? Bytes("{}") : call.arguments
     let arguments: CarriedJSON
     do throws(JSONError) { arguments = try CarriedJSON(validating: text) } catch {
-      let why = call.isCutOff ? "The call was cut off by the output limit; it was not run." : "The arguments are not valid JSON: \(error.located(in: text))."
+      let why =
+        call.isCutOff
+        ? "The call was cut off by the output limit; it was not run." : "The arguments are not valid JSON: \(error.located(in: text))."
       return (CarriedJSON(string: text.string), why)
     }
     if call.isCutOff { return (arguments, "The call was cut off by the output limit; it was not run.") }

@@ -60,7 +60,10 @@ package struct RunMachine {
   }
 
   /// A new run, whose first record is made here.
-  package init(runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String], context: MachineContext)
+  package init(
+    runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
+    context: MachineContext
+  )
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
@@ -206,7 +209,9 @@ package struct RunMachine {
   private func callsToSend() -> [Call] {
     guard context.invokesHere else { return [] }
     let pending = state.pendingClientCalls
-    let out = pending.filter { $0.sender == context.own && !$0.isParked && !$0.isDeferred && $0.attempt > 0 && !toResend.contains($0.callID) }
+    let out = pending.filter {
+      $0.sender == context.own && !$0.isParked && !$0.isDeferred && $0.attempt > 0 && !toResend.contains($0.callID)
+    }
     var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
     var isAlone = out.contains { $0.tool?.runsAlone == true }
     var count = out.count

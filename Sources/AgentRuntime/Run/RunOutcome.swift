@@ -103,7 +103,10 @@ package struct PendingCall: Sendable, Equatable {
 
 /// Where a run stands: protocol section 3, `RunOutcome`.
 package struct RunOutcome: Sendable, Equatable {
-  package enum Driver: String, Sendable { case own = "self", other, none }
+  package enum Driver: String, Sendable {
+    case own = "self"
+    case other, none
+  }
 
   package var runID: ULID
   package var status: RunStatus

@@ -21,9 +21,10 @@ package struct RunParams: Sendable {
     do throws(JSONError) { members = try json.uniqueMembers() } catch { throw RuntimeError(error) }
     guard let agentValue = members["agent"] else { throw .invalidParams("is required", at: "/agent") }
     agent = try Self.read(Agent.self, agentValue, at: "/agent", carrying: Agent.carriedPaths)
-    tools = try members["tools"].map { value throws(RuntimeError) in
-      try Self.read([Tool].self, value, at: "/tools", carrying: Self.toolPaths)
-    } ?? []
+    tools =
+      try members["tools"].map { value throws(RuntimeError) in
+        try Self.read([Tool].self, value, at: "/tools", carrying: Self.toolPaths)
+      } ?? []
     limits = try members["limits"].map { value throws(RuntimeError) in try Self.read(Limits.self, value, at: "/limits") }
     outputSchema = members["outputSchema"]
     metadata = members["metadata"]

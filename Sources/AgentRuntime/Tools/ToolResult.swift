@@ -28,7 +28,8 @@ package struct ToolResult: Sendable, Equatable {
 
   /// What in a ToolResult is only carried.
   package static let carriedPaths: CarriedPaths = [
-    "/structuredContent", "/content/*/value", "/content/*/resource", "/content/*/annotations", "/content/*/_meta", "/_meta", "/augmentation/updateState",
+    "/structuredContent", "/content/*/value", "/content/*/resource", "/content/*/annotations", "/content/*/_meta", "/_meta",
+    "/augmentation/updateState",
     "/augmentation/patchState", "/augmentation/addContext/*/value",
   ]
 
