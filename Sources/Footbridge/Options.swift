@@ -90,7 +90,9 @@ struct Options: Sendable {
       guard !path.isEmpty else { throw OptionError("needs a path after sqlite:") }
       return .sqlite(path: path)
     }
-    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") { throw OptionError("names PostgreSQL, for which this release has no store") }
+    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
+      throw OptionError("names PostgreSQL, for which this release has no store")
+    }
     throw OptionError("must be sqlite:PATH or memory")
   }
 

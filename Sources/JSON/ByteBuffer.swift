@@ -20,8 +20,13 @@
   package var isEmpty: Bool { count == 0 }
 
   /// Makes room for `more` bytes: at least doubles, so that a long append costs linear time (`realloc` moves large blocks by remapping).
+  @inline(__always)
   package mutating func reserve(_ more: Int) {
-    guard count + more > capacity else { return }
+    if count + more > capacity { grow(by: more) }
+  }
+
+  @inline(never)
+  private mutating func grow(by more: Int) {
     let wanted = max(count + more, capacity * 2, 64)
     guard let memory = unsafe realloc(base, wanted + ByteStorage.padding) else { fatalError("out of memory: \(wanted) bytes") }
     unsafe base = memory.bindMemory(to: UInt8.self, capacity: wanted + ByteStorage.padding)

@@ -47,7 +47,8 @@ final class LiveRun {
     self.committed = committed
   }
 
-  var state: RunState { machine.state }
+  /// Lent, not copied: it has many parts.
+  var state: RunState { _read { yield machine.state } }
 
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 

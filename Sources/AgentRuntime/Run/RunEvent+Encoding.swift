@@ -45,7 +45,7 @@ extension RunEvent {
     if isOnTheWire {
       var writer = JSONWriter(capacity: 512)
       writer.beginObject()
-      writer.member("runId", state.runID.text)
+      writer.member("runId", state.runIDText)
       writer.member("seq", state.sequence)
       writer.member("type", type)
       writer.member("time", time.text)

@@ -3,6 +3,8 @@ package import JSON
 /// A run as its log tells it: the fold of `RunEvent`s. Nothing here is set but by `apply`.
 package struct RunState: Sendable {
   package let runID: ULID
+  /// The id as every event has it.
+  let runIDText: String
   package let createdAt: Timestamp
   package internal(set) var updatedAt: Timestamp
   /// Position and sequence of the last record.
@@ -69,6 +71,7 @@ package struct RunState: Sendable {
   /// - Throws: what is wrong with the stored agent or tools, when another version wrote them.
   package init(runID: ULID, start: RunBeginning, at time: Timestamp) throws(RuntimeError) {
     self.runID = runID
+    runIDText = runID.text
     createdAt = time
     updatedAt = time
     drivenUntil = time
