@@ -19,7 +19,7 @@ enum Main {
 
   private static func run() throws(StartupError) -> Int32 {
     Signals.ignorePipe()
-    let environment = Environment.all
+    let environment = Environment.ofOptions
     let words = Array(CommandLine.arguments.dropFirst())
     if let text = try Help.answer(to: words, environment: environment) {
       Log.put(text, to: 1)
@@ -29,10 +29,10 @@ enum Main {
     let (command, arguments) = try Command.find(in: rest)
     guard command.name == Command.serve.name else { return Shell.run(command, arguments, options, environment) }
     _ = try CommandArguments(arguments, for: command).operands()
-    return try serve(options, environment)
+    return try serve(options)
   }
 
-  private static func serve(_ options: Options, _ environment: [String: String]) throws(StartupError) -> Int32 {
+  private static func serve(_ options: Options) throws(StartupError) -> Int32 {
     // Before any thread: they inherit the mask.
     Signals.block([SIGTERM, SIGINT, SIGHUP])
     if isatty(0) == 1, isatty(2) == 1 {
@@ -42,7 +42,7 @@ enum Main {
       let descriptors = try ProtocolDescriptors.claim()
       let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
       let serve: Serve
-      do throws(StartupError) { serve = try Serve(options, environment: environment, descriptors) } catch { return fail(error) }
+      do throws(StartupError) { serve = try Serve(options, descriptors) } catch { return fail(error) }
       return try serve.run(signals)
     } catch { throw StartupError(status: .internalError, message: "\(error)") }
   }
@@ -54,6 +54,15 @@ enum Main {
 }
 
 enum Environment {
+  /// What the program itself goes by: the options, and where the user's files and terminal are. The rest is looked at when a command needs it.
+  static var ofOptions: [String: String] {
+    var variables: [String: String] = [:]
+    for name in ["HOME", "XDG_STATE_HOME", "TERM", "NO_COLOR", "FOOTBRIDGE_CONFIG"] + Options.known.map(\.variable) {
+      if let value = unsafe getenv(name) { variables[name] = unsafe String(cString: value) }
+    }
+    return variables
+  }
+
   /// The process' environment; of a name that is there twice the first counts.
   static var all: [String: String] {
     var variables: [String: String] = [:]

@@ -29,49 +29,61 @@ struct Options: Sendable {
   /// An option as it is written: `--name VALUE`, `FOOTBRIDGE_NAME`, or `"name"` in a file.
   struct Known: Sendable {
     var name: String
+    var variable: String
     /// What the value is, for help; nil for a switch.
     var value: String?
     var help: String
     var apply: @Sendable (inout Options, String) throws(OptionError) -> Void
 
-    var variable: String { "FOOTBRIDGE_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined() }
+    init(
+      _ name: String, _ variable: String, _ value: String?, _ help: String,
+      apply: @escaping @Sendable (inout Options, String) throws(OptionError) -> Void
+    ) {
+      self.name = name
+      self.variable = variable
+      self.value = value
+      self.help = help
+      self.apply = apply
+    }
   }
 
   static let known: [Known] = [
-    Known(name: "store", value: "sqlite:PATH | memory", help: "where runs are kept") { (o, v) throws(OptionError) in
+    Known("store", "FOOTBRIDGE_STORE", "sqlite:PATH | memory", "where runs are kept") { (o, v) throws(OptionError) in
       o.store = try storeLocation(v)
     },
-    Known(name: "synchronous", value: "full | normal", help: "normal survives a crash of the process, full also a power cut") {
-      (o, v) throws(OptionError) in o.synchronous = try word(v)
+    Known("synchronous", "FOOTBRIDGE_SYNCHRONOUS", "full | normal", "normal survives a crash of the process, full also a power cut") { (o, v) throws(OptionError) in
+      o.synchronous = try word(v)
     },
-    Known(name: "adopt", value: nil, help: "take up runs that a dead process left") { (o, v) throws(OptionError) in o.adopts = try flag(v)
+    Known("adopt", "FOOTBRIDGE_ADOPT", nil, "take up runs that a dead process left") { (o, v) throws(OptionError) in
+      o.adopts = try flag(v)
     },
-    Known(name: "strict", value: nil, help: "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
+    Known("strict", "FOOTBRIDGE_STRICT", nil, "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
       o.isStrict = try flag(v)
     },
-    Known(name: "no-commands", value: nil, help: "refuse command tools and scripts") { (o, v) throws(OptionError) in
+    Known("no-commands", "FOOTBRIDGE_NO_COMMANDS", nil, "refuse command tools and scripts") { (o, v) throws(OptionError) in
       o.allowsCommands = try !flag(v)
     },
-    Known(name: "framing", value: "auto | line | header", help: "how messages are told apart") { (o, v) throws(OptionError) in
+    Known("framing", "FOOTBRIDGE_FRAMING", "auto | line | header", "how messages are told apart") { (o, v) throws(OptionError) in
       o.framing = try word(v)
     },
-    Known(name: "on-eof", value: "auto | drain | exit", help: "what the end of stdin means") { (o, v) throws(OptionError) in
+    Known("on-eof", "FOOTBRIDGE_ON_EOF", "auto | drain | exit", "what the end of stdin means") { (o, v) throws(OptionError) in
       o.onEOF = try word(v)
     },
-    Known(name: "protocol", value: "VERSION", help: "the protocol version for a client that skips initialize") {
-      (o, v) throws(OptionError) in
+    Known("protocol", "FOOTBRIDGE_PROTOCOL", "VERSION", "the protocol version for a client that skips initialize") { (o, v) throws(OptionError) in
       o.protocolVersion = try protocolVersion(v)
     },
-    Known(name: "max-message-bytes", value: "N", help: "longest message that is read") { (o, v) throws(OptionError) in
+    Known("max-message-bytes", "FOOTBRIDGE_MAX_MESSAGE_BYTES", "N", "longest message that is read") { (o, v) throws(OptionError) in
       o.maxMessageBytes = try number(v, atLeast: 1024)
     },
-    Known(name: "max-concurrent-runs", value: "N", help: "runs driven at once") { (o, v) throws(OptionError) in
+    Known("max-concurrent-runs", "FOOTBRIDGE_MAX_CONCURRENT_RUNS", "N", "runs driven at once") { (o, v) throws(OptionError) in
       o.maxConcurrentRuns = try number(v, atLeast: 1)
     },
-    Known(name: "log-level", value: "debug | info | warning | error", help: "what is logged to stderr") { (o, v) throws(OptionError) in
+    Known("log-level", "FOOTBRIDGE_LOG_LEVEL", "debug | info | warning | error", "what is logged to stderr") { (o, v) throws(OptionError) in
       o.logLevel = try word(v)
     },
-    Known(name: "log-format", value: "text | json", help: "how it is logged") { (o, v) throws(OptionError) in o.logFormat = try word(v) },
+    Known("log-format", "FOOTBRIDGE_LOG_FORMAT", "text | json", "how it is logged") { (o, v) throws(OptionError) in
+      o.logFormat = try word(v)
+    },
   ]
 
   init(environment: [String: String]) {

@@ -15,12 +15,12 @@ final class Runtime: Sendable {
 
   /// Opens the store.
   /// - Throws: status 74 with the file and the reason.
-  init(_ options: Options, environment: [String: String], thread: EngineThread, log: Log) throws(StartupError) {
+  init(_ options: Options, thread: EngineThread, log: Log) throws(StartupError) {
     self.options = options
     self.log = log
     self.thread = thread
     store = try Self.openStore(options)
-    commands = CommandTools(environment: environment, allowsCommands: options.allowsCommands) { log.write(.warning, $0) }
+    commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands) { log.write(.warning, $0) }
   }
 
   /// Begins the engine's thread. `parent` is kept by the caller.

@@ -22,7 +22,7 @@ final class Serve {
   /// A parent that takes no byte for so long does not keep the process from ending.
   private static let patienceMilliseconds = 900
 
-  init(_ options: Options, environment: [String: String], _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
+  init(_ options: Options, _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
     onEOF = options.onEOF
     var limits = PeerLimits()
     limits.maxMessageBytes = options.maxMessageBytes
@@ -40,7 +40,7 @@ final class Serve {
         handler: service)
     } catch { throw StartupError(status: .internalError, message: "\(error)") }
     service.attach(to: peer)
-    runtime = try Runtime(options, environment: environment, thread: thread, log: log)
+    runtime = try Runtime(options, thread: thread, log: log)
     do throws(SystemError) {
       try runtime.start(parent: service)
       try peer.start()

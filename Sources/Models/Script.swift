@@ -38,7 +38,10 @@ struct Script: Sendable {
     do throws(JSONError) {
       json = try CarriedJSON(validating: row)
       members = try json.uniqueMembers()
-    } catch { throw RuntimeError(error.located(in: row)) }
+    } catch {
+      let column = error.located(in: row).column.map { " at column \($0)" } ?? ""
+      throw .invalidParams(error.message + column, at: error.pointer ?? "")
+    }
     func count(_ name: String, least: Int) throws(RuntimeError) -> Int? {
       guard let value = members[name] else { return nil }
       guard let number = value.intValue, number >= least else {

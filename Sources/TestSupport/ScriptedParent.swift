@@ -117,7 +117,10 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
 }
 
 /// Something that a test waits for did not come.
-package struct Missing: Error, CustomStringConvertible { package let description: String }
+package struct Missing: Error, CustomStringConvertible {
+  package let description: String
+  package init(description: String) { self.description = description }
+}
 
 extension InvocationReply {
   /// A result that is a text.

@@ -13,24 +13,25 @@ import POSIXSupport
 /// that a command shares with the bridge; of its environment it gets four variables and those that the tool declares.
 package final class CommandTools: ServerTools {
   private let queue = CommandQueue()
-  private let environment: CommandEnvironment
+  private let environment: @Sendable () -> CommandEnvironment
   private let allowsCommands: Bool
   private let limits: CommandLimits
   private let log: @Sendable (_ message: String) -> Void
 
   /// - Parameters:
-  ///   - environment: The bridge's.
+  ///   - environment: The bridge's; asked for when the first command runs.
   ///   - log: Gets what people who run the bridge may want to know; no value of an argument, of the environment, or of output.
   package convenience init(
-    environment: [String: String], allowsCommands: Bool, log: @escaping @Sendable (_ message: String) -> Void
+    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, log: @escaping @Sendable (_ message: String) -> Void
   ) {
     self.init(environment: environment, allowsCommands: allowsCommands, limits: CommandLimits(), log: log)
   }
 
   init(
-    environment: [String: String], allowsCommands: Bool, limits: CommandLimits, log: @escaping @Sendable (_ message: String) -> Void
+    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, limits: CommandLimits,
+    log: @escaping @Sendable (_ message: String) -> Void
   ) {
-    self.environment = CommandEnvironment(bridge: environment)
+    self.environment = { CommandEnvironment(bridge: environment()) }
     self.allowsCommands = allowsCommands
     self.limits = limits
     self.log = log
@@ -60,7 +61,7 @@ package final class CommandTools: ServerTools {
     do throws(SystemError) {
       let id = try queue.add(call, progress: progress, completion: completion) { (wake) throws(SystemError) in
         try Thread.start(name: "commands") { [queue, environment, limits, log] in
-          var loop = CommandLoop(queue: queue, wake: wake, environment: environment, limits: limits, log: log)
+          var loop = CommandLoop(queue: queue, wake: wake, environment: environment(), limits: limits, log: log)
           loop.run()
         }
       }

@@ -14,7 +14,7 @@ final class Workshop: Sendable {
 
   init(environment: [String: String] = ["PATH": "/usr/bin:/bin"], allowsCommands: Bool = true, limits: CommandLimits = CommandLimits()) {
     let messages = messages
-    tools = CommandTools(environment: environment, allowsCommands: allowsCommands, limits: limits) { message in
+    tools = CommandTools(environment: { environment }, allowsCommands: allowsCommands, limits: limits) { message in
       messages.withLock { $0.append(message) }
     }
     var template = Array("/tmp/toolhosts-XXXXXX".utf8CString)

@@ -20,6 +20,7 @@ package enum ToolLevels {
         if !fromThisLevel.insert(tool.name).inserted {
           if old.target == .client, tool.target == .server {
             warnings.append("tool '\(tool.name)': the \(level)'s client tool overrides its server tool")
+            if tool.requiresApproval == true { tools[place].requiresApproval = true }
             continue
           }
           warnings.append("tool '\(tool.name)': declared twice by the \(level), the later one counts")
