@@ -51,7 +51,9 @@ struct Options: Sendable {
     Known("store", "FOOTBRIDGE_STORE", "sqlite:PATH | memory", "where runs are kept") { (o, v) throws(OptionError) in
       o.store = try storeLocation(v)
     },
-    Known("synchronous", "FOOTBRIDGE_SYNCHRONOUS", "full | normal", "normal survives a crash of the process, full also a power cut") { (o, v) throws(OptionError) in
+    Known(
+      "synchronous", "FOOTBRIDGE_SYNCHRONOUS", "full | normal", "normal survives a crash of the process, full also a power cut"
+    ) { (o, v) throws(OptionError) in
       o.synchronous = try word(v)
     },
     Known("adopt", "FOOTBRIDGE_ADOPT", nil, "take up runs that a dead process left") { (o, v) throws(OptionError) in
@@ -69,7 +71,9 @@ struct Options: Sendable {
     Known("on-eof", "FOOTBRIDGE_ON_EOF", "auto | drain | exit", "what the end of stdin means") { (o, v) throws(OptionError) in
       o.onEOF = try word(v)
     },
-    Known("protocol", "FOOTBRIDGE_PROTOCOL", "VERSION", "the protocol version for a client that skips initialize") { (o, v) throws(OptionError) in
+    Known(
+      "protocol", "FOOTBRIDGE_PROTOCOL", "VERSION", "the protocol version for a client that skips initialize"
+    ) { (o, v) throws(OptionError) in
       o.protocolVersion = try protocolVersion(v)
     },
     Known("max-message-bytes", "FOOTBRIDGE_MAX_MESSAGE_BYTES", "N", "longest message that is read") { (o, v) throws(OptionError) in

@@ -20,7 +20,7 @@ final class Runtime: Sendable {
     self.log = log
     self.thread = thread
     store = try Self.openStore(options)
-    commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands) { log.write(.warning, $0) }
+    commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands, log: { log.write(.warning, $0) })
   }
 
   /// Begins the engine's thread. `parent` is kept by the caller.

@@ -158,7 +158,7 @@ struct CommandEndingTests {
 
   @Test func `letting go of the tools ends what runs`() throws {
     let lifeline = try Lifeline(workshop)
-    var tools: CommandTools? = CommandTools(environment: { ["PATH": "/usr/bin:/bin"] }, allowsCommands: true) { _ in }
+    var tools: CommandTools? = CommandTools(environment: { ["PATH": "/usr/bin:/bin"] }, allowsCommands: true, log: { _ in })
     let call = Call()
     _ = tools?.start(
       ServerToolCall(

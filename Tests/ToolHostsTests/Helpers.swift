@@ -14,9 +14,10 @@ final class Workshop: Sendable {
 
   init(environment: [String: String] = ["PATH": "/usr/bin:/bin"], allowsCommands: Bool = true, limits: CommandLimits = CommandLimits()) {
     let messages = messages
-    tools = CommandTools(environment: { environment }, allowsCommands: allowsCommands, limits: limits) { message in
+    let note: @Sendable (String) -> Void = { message in
       messages.withLock { $0.append(message) }
     }
+    tools = CommandTools(environment: { environment }, allowsCommands: allowsCommands, limits: limits, log: note)
     var template = Array("/tmp/toolhosts-XXXXXX".utf8CString)
     folder = unsafe String(cString: mkdtemp(&template))
   }
