@@ -31,6 +31,8 @@ final class Outbox: Sendable {
     var pending: [(runID: ULID, delta: StreamedDelta)] = []
     /// Runs whose events wait: what is streamed waits with them.
     var lagging: Set<ULID> = []
+    /// Text that waited was taken out of `pending` and is on its way: what is streamed meanwhile comes after it.
+    var isFlushing = false
   }
 
   init(peer: Peer, connection: Connection, host: any EngineHost) {
@@ -86,6 +88,8 @@ final class Outbox: Sendable {
       return host.post { [weak self] engine in self?.pump(engine) }
     }
     flushPending(runID)
+    // Text that the client had no room for is in the message that completes it.
+    if completesText { dropPending(runID) }
     send(events.map { (sequence: $0.sequence, type: $0.type, bytes: $0.bytes) }, feed)
   }
 
@@ -210,7 +214,7 @@ final class Outbox: Sendable {
     guard connection.capabilities.wants(eventType: delta.type) else { return }
     let goesOut = streams.withLock { streams in
       guard streams.runs.contains(runID) else { return false }
-      if !streams.pending.isEmpty || streams.lagging.contains(runID) || peer.isCongested {
+      if !streams.pending.isEmpty || streams.isFlushing || streams.lagging.contains(runID) || peer.isCongested {
         streams.pending.append((runID, delta))
         if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
         return false
@@ -228,16 +232,27 @@ final class Outbox: Sendable {
     peer.notify(WireNotification.runEvent, CarriedJSON(trusted: chunk.event))
   }
 
+  /// Sends the text that waited of one run, or of all, and what is streamed meanwhile.
   private func flushPending(_ runID: ULID?) {
-    let ready = streams.withLock { streams -> [(runID: ULID, delta: StreamedDelta)] in
-      guard !streams.pending.isEmpty else { return [] }
-      let ready = streams.pending.filter { entry in
-        (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false
+    var runID = runID
+    while true {
+      let ready = streams.withLock { streams -> [(runID: ULID, delta: StreamedDelta)] in
+        var ready: [(runID: ULID, delta: StreamedDelta)] = []
+        if !streams.pending.isEmpty, !peer.isCongested {
+          var waiting: [(runID: ULID, delta: StreamedDelta)] = []
+          for entry in streams.pending {
+            let goesOut = (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false
+            if goesOut { ready.append(entry) } else { waiting.append(entry) }
+          }
+          streams.pending = waiting
+        }
+        streams.isFlushing = !ready.isEmpty
+        return ready
       }
-      streams.pending.removeAll { entry in (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false }
-      return ready
+      if ready.isEmpty { return }
+      notify(ready)
+      runID = nil
     }
-    if !ready.isEmpty { notify(ready) }
   }
 
   private func notify(_ deltas: [(runID: ULID, delta: StreamedDelta)]) {

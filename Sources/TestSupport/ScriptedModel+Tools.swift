@@ -3,7 +3,7 @@ package import JSON
 
 /// Server tools that the test answers, from a function or by hand.
 package final class ScriptedTools: ServerTools, @unchecked Sendable {
-  // Unchecked, because: a test drives all of its processes on one thread.
+  // Unchecked, because: a test drives all of its processes on one thread, or waits for the engine's before it looks.
 
   /// A tool that was started.
   package final class Run: RunningTool {

@@ -3,7 +3,7 @@ import JSON
 
 /// A model whose turns the test gives: from a list by the number of turns in the run's log, or by hand.
 package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Sendable {
-  // Unchecked, because: a test drives all of its processes on one thread.
+  // Unchecked, because: a test drives all of its processes on one thread, or waits for the engine's before it looks.
 
   package enum Answer: Sendable {
     case turn(ModelTurn)
@@ -119,7 +119,7 @@ extension ModelRequest {
 
 /// A value that a test changes.
 package final class Box<Value>: @unchecked Sendable {
-  // Unchecked, because: a test drives all of its processes on one thread.
+  // Unchecked, because: a test drives all of its processes on one thread, or waits for the engine's before it looks.
   package var value: Value
   package init(_ value: Value) { self.value = value }
 }

@@ -3,7 +3,7 @@ package import JSON
 
 /// What happened to the clients of a test, in order, in words that are the same in every run: ids become names.
 package final class Transcript: @unchecked Sendable {
-  // Unchecked, because: a test drives all of its processes on one thread.
+  // Unchecked, because: a test drives all of its processes on one thread, or waits for the engine's before it looks.
 
   package private(set) var lines: [String] = []
   private var names: [ULID: String] = [:]

@@ -1,4 +1,5 @@
 package import AgentRuntime
+import POSIXSupport
 import Synchronization
 
 /// Time that passes when the test says so; shared by the processes of a test.
@@ -24,16 +25,17 @@ package final class VirtualHost: EngineHost {
   private struct State {
     var mailbox: [@Sendable (RunEngine) -> Void] = []
     var messages: [String] = []
+    var isClosed = false
     var chance: UInt64
   }
 
   package let clock: VirtualClock
-  private let state: Mutex<State>
+  private let state: Monitor<State>
 
   /// - Parameter seed: Another one for each process of a test, or they would make the same ids.
   package init(clock: VirtualClock = VirtualClock(), seed: UInt64) {
     self.clock = clock
-    state = Mutex(State(chance: seed &* 0xD134_2543_DE82_EF95 | 1))
+    state = Monitor(State(chance: seed &* 0xD134_2543_DE82_EF95 | 1))
   }
 
   package func wallClock() -> Timestamp { clock.wall }
@@ -53,7 +55,7 @@ package final class VirtualHost: EngineHost {
     }
   }
 
-  package func post(_ body: @escaping @Sendable (RunEngine) -> Void) { state.withLock { $0.mailbox.append(body) } }
+  package func post(_ body: @escaping @Sendable (RunEngine) -> Void) { state.update { $0.mailbox.append(body) } }
   package func log(_ message: String) { state.withLock { $0.messages.append(message) } }
 
   package var hasMail: Bool { state.withLock { !$0.mailbox.isEmpty } }
@@ -66,6 +68,18 @@ package final class VirtualHost: EngineHost {
       return state.mailbox
     }
   }
+
+  /// Waits for mail, for a test whose engine has a thread of its own; nil when there will be none.
+  package func awaitMail() -> [@Sendable (RunEngine) -> Void]? {
+    state.wait { state -> [@Sendable (RunEngine) -> Void]?? in
+      if state.mailbox.isEmpty { return state.isClosed ? .some(nil) : nil }
+      defer { state.mailbox = [] }
+      return state.mailbox
+    } ?? nil
+  }
+
+  /// No mail comes after what is there.
+  package func close() { state.update { $0.isClosed = true } }
 
   package func emptyMailbox() { state.withLock { $0.mailbox = [] } }
 }

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// Texts that the store keeps as they were escaped, read by offsets of what they say.
 @Suite struct BlobTextTests {
@@ -10,7 +11,8 @@ import Testing
   /// Every kind of escape, and characters of one to four bytes: as they are written, and how many bytes of text that is.
   private static let characters: [(written: String, bytes: Int)] = [
     ("a", 1), (#"\n"#, 1), (#"\""#, 1), (#"\\"#, 1), (#"\/"#, 1), (#"\u0041"#, 1), (#"\u0000"#, 1), ("é", 2), (#"\u00e9"#, 2), ("€", 3),
-    (#"\u20AC"#, 3), ("😀", 4), (#"\ud83d\ude00"#, 4), (#"\ud800"#, 3), ("z", 1), (#"\udc00"#, 3), ("b", 1), (#"\ud83d"#, 3), (#"\u0041"#, 1), ("ß", 2),
+    (#"\u20AC"#, 3), ("😀", 4), (#"\ud83d\ude00"#, 4), (#"\ud800"#, 3), ("z", 1), (#"\udc00"#, 3), ("b", 1), (#"\ud83d"#, 3),
+    (#"\u0041"#, 1), ("ß", 2),
   ]
 
   private static func store(_ written: String) throws -> MemoryStore {
@@ -43,7 +45,8 @@ import Testing
         let piece = try text.read(offset: offset, length: length)
         let expected = written[first..<last].joined()
         guard piece.escaped.string == expected, piece.start == borders[first], piece.bytes == borders[last] - borders[first] else {
-          Issue.record("\(length) bytes from \(offset): \(piece.escaped.string) from \(piece.start), not \(expected) from \(borders[first])")
+          Issue.record(
+            "\(length) bytes from \(offset): \(piece.escaped.string) from \(piece.start), not \(expected) from \(borders[first])")
           return
         }
       }
@@ -111,15 +114,18 @@ import Testing
   @Test func `a long list of messages stays a list of messages for the model`() throws {
     let long = String(repeating: "y", count: 70_000)
     let input = json(
-      #"[{"role":"user","content":"one"},{"role":"assistant","content":"\#(long)"},{"role":"user","content":[{"type":"text","text":"\#(long)"},{"type":"text","text":"two"}]}]"#)
+      #"[{"role":"user","content":"one"},{"role":"assistant","content":"\#(long)"},{"role":"user","content":[{"type":"text","text":"\#(long)"},{"type":"text","text":"two"}]}]"#
+    )
     _ = process.start(input, startParams())
     #expect(process.model.shown.first == ["user: one", "said: \(long)", "user: \(long)\ntwo"])
     #expect(world.disk.blobCount == 2)
   }
 
-  @Test("a value that holds a member $blob is stored as a blob, so that none is literal", arguments: [
-    #"{"$blob":"01ARZ3NDEKTSV4RRFFQ69G5FAV","type":"string","bytes":1,"preview":""}"#, #"{"a":[{"$blob":1}]}"#, #"{"\u0024blob":1}"#,
-  ])
+  @Test(
+    "a value that holds a member $blob is stored as a blob, so that none is literal",
+    arguments: [
+      #"{"$blob":"01ARZ3NDEKTSV4RRFFQ69G5FAV","type":"string","bytes":1,"preview":""}"#, #"{"a":[{"$blob":1}]}"#, #"{"\u0024blob":1}"#,
+    ])
   func literal(value: String) throws {
     process.parent.answer = { _ in .result(.structured(value), bytes: 1) }
     let run = try #require(process.start("hi", startParams(tools: [clientTool("a")])).runID)
@@ -127,7 +133,9 @@ import Testing
     let event = try #require(world.disk.records(of: run).first { $0.type == "tool.completed" }?.event)
     let reference = try #require(CarriedJSON(trusted: event)["data"]?["structuredContent"].flatMap(BlobReference.init(wire:)))
     #expect(reference.type == .json && reference.bytes == value.utf8.count)
-    #expect(try engine.readBlob(reference.id, offset: 0, length: 1000).escaped.string == CarriedJSON(string: value).bytes.string.dropFirst().dropLast())
+    #expect(
+      try engine.readBlob(reference.id, offset: 0, length: 1000).escaped.string
+        == CarriedJSON(string: value).bytes.string.dropFirst().dropLast())
   }
 
   @Test func `a JSON blob is read at character borders`() throws {
@@ -150,18 +158,24 @@ import Testing
     let (id, first) = try engine.writeBlob(nil, type: .string, data: json(#""a\ud83d""#), isLast: false)
     #expect(first == 4)
     #expect(refusal { () throws(RuntimeError) in _ = try engine.readBlob(id, offset: 0, length: 1) } == "blob.notFound -")
-    #expect(refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: .json, data: json(#""""#), isLast: false) } == "invalidParams /type")
+    #expect(
+      refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: .json, data: json(#""""#), isLast: false) }
+        == "invalidParams /type")
     let (_, whole) = try engine.writeBlob(id, type: nil, data: json(#""\ude00b""#), isLast: true)
     #expect(whole == 6)
     #expect(try engine.readBlob(id, offset: 0, length: 100).escaped.string == #"a\ud83d\ude00b"#)
-    #expect(refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: nil, data: json(#""x""#), isLast: true) } == "blob.notFound -")
+    #expect(
+      refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: nil, data: json(#""x""#), isLast: true) } == "blob.notFound -"
+    )
     #expect(try engine.reference(to: id).bytes == 6)
     #expect(try engine.reference(to: id).wire["preview"]?.stringValue == "a😀b")
   }
 
   @Test func `chunks that do not make JSON are refused, and no blob is made`() throws {
     let (id, _) = try engine.writeBlob(nil, type: .json, data: json(#""{\"a\":""#), isLast: false)
-    #expect(refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: nil, data: json(#""}""#), isLast: true) } == "invalidParams /data")
+    #expect(
+      refusal { () throws(RuntimeError) in _ = try engine.writeBlob(id, type: nil, data: json(#""}""#), isLast: true) }
+        == "invalidParams /data")
     #expect(refusal { () throws(RuntimeError) in _ = try engine.readBlob(id, offset: 0, length: 1) } == "blob.notFound -")
   }
 }

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 /// How a process leaves its runs, and what it answers then.
 @Suite struct EndingTests {

@@ -1,6 +1,7 @@
-@testable import AgentRuntime
 import JSON
 import Testing
+
+@testable import AgentRuntime
 
 @Suite struct ULIDTests {
   @Test(

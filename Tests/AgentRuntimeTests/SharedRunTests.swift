@@ -25,6 +25,66 @@ import Testing
     #expect(started.outcome?.status == .success)
   }
 
+  @Test func `calls that another process holds back are not sent here`() throws {
+    let first = launch(.call(("a", "{}")))
+    let second = launch(.call(), .call(("a", "{}"), ("a", #"{"second":true}"#)), .say("ok"))
+    let params = startParams(agent: #""clientTools":{"maxParallelInvocations":1}"#, tools: [clientTool("a")])
+    let run = try #require(first.start("hi", params).runID)
+    let waiting = first.wait(run)
+    let call = try #require(first.look(run)?.pendingCalls.first?.callID.text)
+    _ = second.submit(run, [(call, .text("done"))], wait: false)
+    world.advance(milliseconds: 100)
+    #expect(first.parent.invocations.count == 1)
+    #expect(second.parent.invocations.count == 1)
+    try second.parent.request(0).answer(.text("one"))
+    world.settle()
+    try second.parent.request(1).answer(.text("two"))
+    world.advance(milliseconds: 100)
+    #expect(waiting.outcome?.status == .success)
+    #expect(first.parent.invocations.count == 1)
+  }
+
+  /// Has another process write to the run just before the next append of this one.
+  private func disturbNextAppend(of process: VirtualProcess, _ run: ULID) {
+    let other = launch()
+    process.store.beforeSubmit = { [unowned process] _ in
+      process.store.beforeSubmit = nil
+      _ = other.note(run, "in between")
+    }
+  }
+
+  @Test func `a call that waits for another attempt does so still when the log has moved on`() throws {
+    let first = launch(.call(("a", "{}")), .say("ok"))
+    let started = first.start(
+      "hi", startParams(tools: [clientTool("a", #""timeoutMs":100,"onTimeout":"retryWithBackoff",\#(idempotent)"#)]))
+    let run = try #require(started.runID)
+    world.advance(milliseconds: 100)
+    disturbNextAppend(of: first, run)
+    _ = first.note(run, "mine")
+    try first.parent.request(0).answer(.error("cancelled", bytes: 9))
+    world.advance(milliseconds: 250)
+    try first.parent.request(1).answer(.text("done"))
+    world.settle()
+    #expect(started.outcome?.status == .success)
+    #expect(first.model.shown.last == ["user: hi", "assistant:  a{}", "a: done", "user: in between", "user: mine"])
+  }
+
+  @Test func `calls that are to be sent again are so still when the log has moved on`() throws {
+    let first = launch(.call(("a", "{}"), ("b", "{}")), .say("ok"))
+    let parking = #""timeoutMs":100,"onTimeout":"park""#
+    let params = startParams(
+      agent: #""clientTools":{"maxParallelInvocations":1}"#, tools: [clientTool("a", parking), clientTool("b", parking)])
+    let run = try #require(first.start("hi", params).runID)
+    world.advance(milliseconds: 200)
+    #expect(first.look(run)?.pendingCalls.map(\.state) == [.parked, .parked])
+    _ = first.resume(run, wait: false)
+    disturbNextAppend(of: first, run)
+    _ = first.note(run, "mine")
+    try first.parent.request(2).answer(.text("a done"))
+    world.settle()
+    #expect(first.parent.invocations.map { "\($0.request.name)#\($0.request.attempt)" } == ["a#1", "b#1", "a#2", "b#2"])
+  }
+
   @Test func `a request is cancelled when another process has answered its call, even before its time runs`() throws {
     let first = launch(.call(("a", "{}")), .say("ok"))
     let second = launch(.call(), .say("ok"))

@@ -1,6 +1,7 @@
-@testable import AgentRuntime
 import JSON
 import Testing
+
+@testable import AgentRuntime
 
 @Suite struct StreamedDeltaTests {
   private let run = ULID(high: 1, low: 1)
@@ -57,10 +58,12 @@ import Testing
     let time = Timestamp(milliseconds: 1_795_168_800_000)
     #expect(
       StreamedDelta.text(messageID: message, "say \"hi\"").event(of: run, at: time).string
-        == #"{"runId":"\#(run.text)","type":"text.delta","time":"2026-11-20T10:00:00.000Z","data":{"messageId":"\#(message.text)","text":"say \"hi\""}}"#)
+        == #"{"runId":"\#(run.text)","type":"text.delta","time":"2026-11-20T10:00:00.000Z","data":{"messageId":"\#(message.text)","text":"say \"hi\""}}"#
+    )
     let progress = json(#"{"progress":1,"callId":"forged","progressToken":"x","message":"half"}"#)
     #expect(
       StreamedDelta.toolProgress(callID: next, progress).event(of: run, at: time).string
-        == #"{"runId":"\#(run.text)","type":"tool.progress","time":"2026-11-20T10:00:00.000Z","data":{"callId":"\#(next.text)","progress":1,"message":"half"}}"#)
+        == #"{"runId":"\#(run.text)","type":"tool.progress","time":"2026-11-20T10:00:00.000Z","data":{"callId":"\#(next.text)","progress":1,"message":"half"}}"#
+    )
   }
 }

@@ -1,7 +1,8 @@
-@testable import AgentRuntime
 import JSON
 import TestSupport
 import Testing
+
+@testable import AgentRuntime
 
 private func read(_ text: String) throws -> Tool {
   try RunParams.read([Tool].self, json("[\(text)]"), at: "", carrying: RunParams.toolPaths)[0]
@@ -16,11 +17,13 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
 }
 
 @Suite struct ToolCheckTests {
-  @Test("good tools pass", arguments: [
-    clientTool("a"), serverTool("b"), clientTool("_x-9Z"), clientTool(String(repeating: "a", count: 64)),
-    #"{"name":"a","description":"","parameters":{}}"#, clientTool("a", #""target":"client""#), serverTool("a", #""target":"server""#),
-    serverTool("a", #""cwd":"/","env":{"A":"1"},"timeoutMs":1,"maxCallsPerRun":1,"maxResultBytes":1"#),
-  ])
+  @Test(
+    "good tools pass",
+    arguments: [
+      clientTool("a"), serverTool("b"), clientTool("_x-9Z"), clientTool(String(repeating: "a", count: 64)),
+      #"{"name":"a","description":"","parameters":{}}"#, clientTool("a", #""target":"client""#), serverTool("a", #""target":"server""#),
+      serverTool("a", #""cwd":"/","env":{"A":"1"},"timeoutMs":1,"maxCallsPerRun":1,"maxResultBytes":1"#),
+    ])
   func good(text: String) throws {
     let tool = try read(text)
     #expect(refusal { () throws(RuntimeError) in try tool.check(at: "/tools/0") } == nil)
@@ -102,7 +105,8 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
   @Test(
     "what is wrong is named with its place",
     arguments: [
-      ("{}", "invalidParams /agent"), (#"{"agent":{}}"#, "invalidParams /agent/model"), (#"{"agent":{"model":1}}"#, "invalidParams /agent/model"),
+      ("{}", "invalidParams /agent"), (#"{"agent":{}}"#, "invalidParams /agent/model"),
+      (#"{"agent":{"model":1}}"#, "invalidParams /agent/model"),
       (#"{"agent":1}"#, "invalidParams /agent"), (#"{"agent":{"model":"x","tools":{}}}"#, "invalidParams /agent/tools"),
       (#"{"agent":{"model":"x","tools":[1]}}"#, "invalidParams /agent/tools/0"),
       (#"{"agent":{"model":"x"},"limits":{"maxIterations":0}}"#, "invalidParams /limits/maxIterations"),
@@ -119,7 +123,10 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
       (#"{"agent":{"model":"x","memory":[{}]}}"#, "unsupportedCapability /agent/memory"),
       (#"{"agent":{"model":"x","mcpServers":{"a":{}}}}"#, "unsupportedCapability /agent/mcpServers"),
       (#"{"agent":{"model":"x","askUser":true}}"#, "unsupportedCapability /agent/askUser"),
-      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""requiresApproval":true"#))]}"#, "unsupportedCapability /tools/0/requiresApproval"),
+      (
+        #"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""requiresApproval":true"#))]}"#,
+        "unsupportedCapability /tools/0/requiresApproval"
+      ),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""toolkit":"t""#))]}"#, "unsupportedCapability /tools/0/toolkit"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a")),\#(clientTool("a"))]}"#, "tool.invalid /tools/1/name"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a b"))]}"#, "tool.invalid /tools/0/name"),
@@ -130,7 +137,10 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
 
   @Test(
     "members of a later release that ask for nothing are let through",
-    arguments: [#""memory":[]"#, #""askUser":false"#, #""mcpServers":{}"#, #""toolkits":null"#, #""compaction":"none""#, #""messageConcurrency":"latest""#])
+    arguments: [
+      #""memory":[]"#, #""askUser":false"#, #""mcpServers":{}"#, #""toolkits":null"#, #""compaction":"none""#,
+      #""messageConcurrency":"latest""#,
+    ])
   func laterMembers(member: String) throws {
     #expect(try RunAdmission(params: startParams(agent: member)).warnings == [])
   }
@@ -138,8 +148,10 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
   @Test(
     "an input is a text, content blocks, or messages with roles",
     arguments: [
-      (#""hi""#, nil), (#"[{"type":"text","text":"x"}]"#, nil), (#"[{"role":"user","content":"x"},{"role":"assistant","content":[]}]"#, nil),
-      (#"[{"type":"json","value":null}]"#, nil), ("1", "invalidParams /input"), ("[]", "invalidParams /input"), ("{}", "invalidParams /input"),
+      (#""hi""#, nil), (#"[{"type":"text","text":"x"}]"#, nil),
+      (#"[{"role":"user","content":"x"},{"role":"assistant","content":[]}]"#, nil),
+      (#"[{"type":"json","value":null}]"#, nil), ("1", "invalidParams /input"), ("[]", "invalidParams /input"),
+      ("{}", "invalidParams /input"),
       ("[1]", "invalidParams /input/0"), (#"[{"role":"system","content":"x"}]"#, "invalidParams /input/0/role"),
       (#"[{"role":1,"content":"x"}]"#, "invalidParams /input/0/role"), (#"[{"role":"user"}]"#, "invalidParams /input/0/content"),
       (#"[{"role":"user","content":1}]"#, "invalidParams /input/0/content"), (#"[{"type":"text"}]"#, "invalidParams /input/0/text"),
@@ -161,11 +173,15 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
       refusal { () throws(RuntimeError) in try engine.checkSchemas(ofParams: startParams(tools: [clientTool("a"), broken])) }
         == "tool.invalidSchema /tools/1/inputSchema/broken")
     #expect(
-      refusal { () throws(RuntimeError) in try engine.checkSchemas(ofParams: startParams(agentTools: [clientTool("a", #""outputSchema":{"broken":1}"#)])) }
+      refusal { () throws(RuntimeError) in
+        try engine.checkSchemas(ofParams: startParams(agentTools: [clientTool("a", #""outputSchema":{"broken":1}"#)]))
+      }
         == "tool.invalidSchema /agent/tools/0/outputSchema/broken")
     #expect(
       refusal { () throws(RuntimeError) in try engine.checkSchemas(ofParams: startParams(outputSchema: #"{"broken":1}"#)) }
         == "invalidParams /outputSchema/broken")
-    #expect(refusal { () throws(RuntimeError) in try engine.checkSchemas(ofTools: json("[\(broken)]"), at: "/tools") } == "tool.invalidSchema /tools/0/inputSchema/broken")
+    #expect(
+      refusal { () throws(RuntimeError) in try engine.checkSchemas(ofTools: json("[\(broken)]"), at: "/tools") }
+        == "tool.invalidSchema /tools/0/inputSchema/broken")
   }
 }

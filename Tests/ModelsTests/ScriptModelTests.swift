@@ -1,9 +1,9 @@
-@testable import AgentRuntime
 import JSON
 import POSIXSupport
 import TestSupport
 import Testing
 
+@testable import AgentRuntime
 @testable import Models
 
 #if canImport(Glibc)
@@ -68,7 +68,9 @@ import Testing
   }
 
   private var called: TranscriptEntry {
-    .assistant(ModelMessage(messageID: ULID(high: 2, low: 2), text: .inline(CarriedJSON(string: "")), calls: [], usage: Usage(), stopReason: "tool_use"))
+    .assistant(
+      ModelMessage(
+        messageID: ULID(high: 2, low: 2), text: .inline(CarriedJSON(string: "")), calls: [], usage: Usage(), stopReason: "tool_use"))
   }
 
   @Test func `a model is a provider and a name`() throws {

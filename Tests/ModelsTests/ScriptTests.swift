@@ -40,7 +40,8 @@ import Testing
       ("{\"text\":\"a\"}\n\n{oops}", "line 3", "column 2"), ("nonsense", "line 1", "column"), ("[]", "line 1", ""),
       ("{}\n{\"text\":1}", "line 2", "must be a string at /text"), (#"{"toolCalls":{}}"#, "line 1", "must be a list at /toolCalls"),
       (#"{"toolCalls":[{"name":"a"},{}]}"#, "line 1", "must be a string at /toolCalls/1/name"),
-      (#"{"toolCalls":[1]}"#, "line 1", "must be a string at /toolCalls/0/name"), (#"{"expect":"x"}"#, "line 1", "must be an object at /expect"),
+      (#"{"toolCalls":[1]}"#, "line 1", "must be a string at /toolCalls/0/name"),
+      (#"{"expect":"x"}"#, "line 1", "must be an object at /expect"),
       (#"{"delayMs":-1}"#, "line 1", "must be a number of at least 0 at /delayMs"),
       (#"{"repeat":0}"#, "line 1", "must be a number of at least 1 at /repeat"), (#"{"repeat":"2"}"#, "line 1", "at /repeat"),
       (#"{"text":"a","text":"b"}"#, "line 1", "at /text"), ("{\"text\":\"\u{1}\"}", "line 1", ""), ("{} {}", "line 1", ""),
@@ -69,7 +70,8 @@ import Testing
 
 /// `expect` against what the model was shown.
 @Suite struct ShownMessageTests {
-  private let message = ShownMessage(role: "tool", content: "3 rows\r\nand é", name: "fetch", callID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", isError: false)
+  private let message = ShownMessage(
+    role: "tool", content: "3 rows\r\nand é", name: "fetch", callID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", isError: false)
 
   @Test(
     "an expectation fits when all of its members do",
@@ -77,7 +79,8 @@ import Testing
       ("{}", true), (#"{"role":"tool"}"#, true), (#"{"role":"user"}"#, false), (#"{"content":"3 rows\r\nand é"}"#, true),
       (#"{"content":"3 rows"}"#, false), (#"{"content":{"contains":"rows"}}"#, true), (#"{"content":{"contains":"rows\r"}}"#, true),
       (#"{"content":{"contains":"\nand"}}"#, true), (#"{"content":{"contains":""}}"#, true), (#"{"content":{"contains":"Rows"}}"#, false),
-      (#"{"content":{"contains":"e\u0301"}}"#, false), (#"{"content":"3 rows\r\nand e\u0301"}"#, false), (#"{"content":{"matches":"rows"}}"#, false),
+      (#"{"content":{"contains":"e\u0301"}}"#, false), (#"{"content":"3 rows\r\nand e\u0301"}"#, false),
+      (#"{"content":{"matches":"rows"}}"#, false),
       (#"{"content":3}"#, false), (#"{"name":"fetch"}"#, true), (#"{"name":{"contains":"fet"}}"#, true), (#"{"name":"other"}"#, false),
       (#"{"callId":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}"#, true), (#"{"isError":false}"#, true), (#"{"isError":true}"#, false),
       (#"{"isError":"false"}"#, false), (#"{"nobody":"knows"}"#, false), (#"{"role":"tool","name":"fetch","isError":true}"#, false),
