@@ -14,7 +14,8 @@ let settings: [SwiftSetting] = [
 /// The byte loops of `JSON` are two hundred times slower without the optimiser, so debug builds optimise that target too.
 let optimisedInDebug: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
-/// Swift's runtime and the C++ library under it go into the program: finding their symbols at the start would double its time.
+/// Swift's runtime, the C++ library under it and the three C libraries go into the program: finding their symbols at the start would double its time.
+/// The price is that it has to be built again to get their updates.
 let staticRuntime = [
   "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/Footbridge/Linking", "-Xclang-linker", "-static-libgcc",
   "-Xlinker", "-z",

@@ -22,6 +22,8 @@ extension RunMachine {
       if !state.pauseRequested { append(.pauseRequested) }
       return
     }
+    // What was asked of a driver that died comes first.
+    if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
     append(.paused(status: .paused, fault: nil))
   }
 

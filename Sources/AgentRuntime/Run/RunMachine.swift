@@ -155,8 +155,9 @@ package struct RunMachine {
 
   /// Takes the run as far as it can go now. `cause` is what a continuation is put down to.
   mutating func advance(cause: ResumeCause) {
-    guard !state.status.hasEnded, state.status != .paused, !isDrivenElsewhere else { return }
+    guard !state.status.hasEnded, !isDrivenElsewhere else { return }
     if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    if state.status == .paused { return }
     if state.modelAtWork != nil, state.owner == context.own { return }
     if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
     let waits = state.pendingServerCalls.isEmpty && state.batch.pendingCount > 0
