@@ -61,6 +61,17 @@ import Testing
       ])
   }
 
+  @Test func `a note does not put the deadline off`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    let started = process.start("hi", startParams(limits: #"{"deadlineMs":300}"#))
+    world.advance(milliseconds: 100)
+    _ = process.note(try #require(started.runID), "by the way")
+    world.advance(milliseconds: 199)
+    #expect(!started.isThere)
+    world.advance(milliseconds: 1)
+    #expect(started.outcome?.fault?.kind == .runLimitExceeded)
+  }
+
   @Test func `a resume with no more time pauses again`() throws {
     let process = world.launch(model: ScriptedModel { _ in .held })
     let run = try #require(process.start("hi", startParams(limits: #"{"deadlineMs":300,"onLimit":"pause"}"#)).runID)

@@ -72,6 +72,9 @@ final class Stage {
     return processes[processes.count - 1]
   }
 
+  /// Counts a process that the test has launched by itself.
+  func join(_ process: VirtualProcess) { processes.append(process) }
+
   /// Begins the run and does the steps.
   func play() {
     started = first.start(scenario.input, scenario.params, delivery: scenario.delivery)

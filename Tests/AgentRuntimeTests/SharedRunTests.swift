@@ -44,6 +44,18 @@ import Testing
     #expect(first.parent.invocations.count == 1)
   }
 
+  @Test func `calls are not sent here any more when another process has taken them from this parent`() throws {
+    let first = launch(.call(("a", "{}"), ("b", "{}")))
+    let params = startParams(agent: #""clientTools":{"maxParallelInvocations":1}"#, tools: [clientTool("a"), clientTool("b")])
+    let run = try #require(first.start("hi", params).runID)
+    _ = launch().resume(run, delivery: .pause, wait: false)
+    world.advance(milliseconds: 100)
+    try first.parent.request(0).answer(.text("done"))
+    world.settle()
+    #expect(first.parent.invocations.count == 1)
+    #expect(first.look(run)?.pendingCalls.map { "\($0.name)#\($0.attempt) \($0.state)" } == ["b#0 parked"])
+  }
+
   /// Has another process write to the run just before the next append of this one.
   private func disturbNextAppend(of process: VirtualProcess, _ run: ULID) {
     let other = launch()
@@ -172,6 +184,16 @@ import Testing
     let third = launch(.say("never"))
     #expect(third.resume(run).outcome?.status == .cancelled)
     #expect(third.model.calls.isEmpty)
+  }
+
+  @Test func `a pause does not come before a cancel that was asked of a driver that died`() throws {
+    let first = launch(.held)
+    let run = try #require(first.start("hi", startParams()).runID)
+    let second = launch()
+    _ = second.cancel(run, reason: "enough")
+    first.kill()
+    second.kill()
+    #expect(launch().pause(run).outcome?.status == .cancelled)
   }
 
   @Test func `the driver hears of a cancel, a pause and a note within a quarter of a second`() throws {
