@@ -6,6 +6,8 @@ package struct ClientCapabilities: Decodable, Sendable {
   package var approvals = false
   package var elicitation = false
   package var sampling = false
+  /// `sampling: {tools: {}}`.
+  package var samplingTools = false
   package var drain = false
   /// Event types, or prefixes that end in `*`, that the client does not want.
   package var optOut: [String] = []
@@ -30,6 +32,10 @@ package struct ClientCapabilities: Decodable, Sendable {
     approvals = try isDeclared(.approvals)
     elicitation = try isDeclared(.elicitation)
     sampling = try isDeclared(.sampling)
+    if sampling, let tools = try members.decodeIfPresent(CarriedJSON.self, forKey: .sampling)?["tools"], !tools.isNull {
+      guard tools.kind == .object || tools.boolValue != nil else { throw decoder.invalid("must be an object", CodingKeys.sampling) }
+      samplingTools = tools.boolValue ?? true
+    }
     drain = try isDeclared(.drain)
     optOut = try members.decodeIfPresent(Events.self, forKey: .events)?.optOut ?? []
     maxMessageBytes = try members.decodeIfPresent(Int.self, forKey: .maxMessageBytes)

@@ -16,6 +16,9 @@ package enum WireNotification {
 
 package enum ReverseRequest {
   package static let toolInvoke: StaticString = "tool.invoke"
+  package static let createMessage: StaticString = "sampling/createMessage"
+  package static let approval: StaticString = "approval.request"
+  package static let elicitation: StaticString = "elicitation/create"
 }
 
 package struct CancelledParams: Decodable, Sendable {

@@ -45,6 +45,7 @@ package final class BridgeService: Sendable {
     var peer: Peer?
     var outbox: Outbox?
     var invocations: Invocations?
+    var questions: Questions?
   }
 
   package init(settings: ServiceSettings, host: any EngineHost, onEnd: @escaping @Sendable (ConnectionEnd) -> Void) {
@@ -56,12 +57,13 @@ package final class BridgeService: Sendable {
   /// To be called once, before the peer starts.
   package func attach(to peer: Peer) {
     let outbox = Outbox(peer: peer, connection: connection, host: host)
-    links.withLock { $0 = Links(peer: peer, outbox: outbox, invocations: Invocations(peer: peer)) }
+    links.withLock { $0 = Links(peer: peer, outbox: outbox, invocations: Invocations(peer: peer), questions: Questions(peer: peer)) }
   }
 
   var peer: Peer { links.withLock { $0.peer! } }
   var outbox: Outbox { links.withLock { $0.outbox! } }
   var invocations: Invocations { links.withLock { $0.invocations! } }
+  var questions: Questions { links.withLock { $0.questions! } }
 
   // MARK: The end
 
@@ -112,7 +114,9 @@ extension BridgeService: PeerHandler {
     case WireNotification.cancelled: cancelRequest(params["requestId"])
     case WireNotification.cancelRequest: cancelRequest(params["id"])
     case WireNotification.progress:
-      if let callID = params["progressToken"]?.stringValue.flatMap(ULID.init) { invocations.progressed(callID, params) }
+      guard let token = params["progressToken"]?.stringValue else { return }
+      questions.progressed(token, params)
+      if let callID = ULID(token) { invocations.progressed(callID, params) }
     default: break
     }
   }
@@ -198,6 +202,20 @@ extension BridgeService: Parent {
     do throws(RuntimeError) { return .result(try result.resolvingBlobs(outbox, engine, at: ""), bytes: bytes) } catch {
       return .error("The client's result is not usable: \(error.pointer ?? "") \(error.message).", bytes: bytes)
     }
+  }
+
+  package var abilities: ParentAbilities { connection.abilities }
+
+  package func ask(
+    _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+  ) -> any ParentExchange {
+    let outbox = outbox
+    let questions = questions
+    let question = Question(request, questions)
+    outbox.after(request.afterSequence, of: request.runID) {
+      outbox.whenRoom { questions.send(request, question, progress: progress, reply: reply) }
+    }
+    return question
   }
 
   package func cancelInvocation(_ callID: ULID, reason: String) { invocations.cancel(callID, reason: reason) }

@@ -26,6 +26,18 @@ final class Connection: Sendable {
 
   var answersInvocations: Bool { state.withLock { $0.capabilities.tools && !$0.isGone } }
 
+  var abilities: ParentAbilities {
+    state.withLock { state in
+      var abilities = ParentAbilities()
+      if state.isGone { return abilities }
+      abilities.approvals = state.capabilities.approvals
+      abilities.elicitation = state.capabilities.elicitation
+      abilities.sampling = state.capabilities.sampling
+      abilities.samplingTools = state.capabilities.samplingTools
+      return abilities
+    }
+  }
+
   /// Takes note of a request other than `initialize`.
   func noteRequest() { state.withLock { $0.sawRequest = true } }
 

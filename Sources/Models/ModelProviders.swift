@@ -9,7 +9,7 @@ package struct ModelProviders: ModelCatalog {
     scripts = allowsScripts ? ScriptModel() : nil
   }
 
-  package func provider(for agent: Agent) throws(RuntimeError) -> any ModelProvider {
+  package func provider(for agent: Agent, hasTools: Bool, parent: ParentAbilities?) throws(RuntimeError) -> any ModelProvider {
     guard let colon = agent.model.firstIndex(of: ":"), colon != agent.model.startIndex,
       agent.model.index(after: colon) != agent.model.endIndex
     else { throw .invalidParams("must be provider:name, such as script:FILE", at: "/agent/model") }

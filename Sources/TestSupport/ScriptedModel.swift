@@ -55,7 +55,7 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
     return calls[index]
   }
 
-  package func provider(for agent: Agent) throws(RuntimeError) -> any ModelProvider {
+  package func provider(for agent: Agent, hasTools: Bool, parent: ParentAbilities?) throws(RuntimeError) -> any ModelProvider {
     if let refusal { throw refusal }
     return self
   }

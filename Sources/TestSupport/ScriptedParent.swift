@@ -34,7 +34,35 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     }
   }
 
+  /// A question that came.
+  package final class Question: ParentExchange, @unchecked Sendable {
+    // Unchecked for the same reason as the parent.
+    package let request: ParentRequest
+    package let progress: @Sendable (CarriedJSON) -> Void
+    package private(set) var cancelReason: String?
+    private var isAnswered = false
+    private let reply: @Sendable (ParentReply) -> Void
+
+    fileprivate init(
+      _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+    ) {
+      self.request = request
+      self.progress = progress
+      self.reply = reply
+    }
+
+    package func cancel(reason: String) { if !isAnswered, cancelReason == nil { cancelReason = reason } }
+
+    package func answer(_ answer: ParentReply) {
+      if isAnswered || cancelReason != nil { return }
+      isAnswered = true
+      reply(answer)
+    }
+  }
+
   package let transcript: Transcript
+  package var abilities = ParentAbilities()
+  package private(set) var questions: [Question] = []
   package var answersInvocations = true
   /// The requests stay in line: `sent` is left to the test.
   package var holdsRequests = false
@@ -88,6 +116,16 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     )
     if !holdsRequests { sent() }
     if let answer = answer?(invocation) { request.answer(answer) }
+  }
+
+  package func ask(
+    _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+  ) -> any ParentExchange {
+    let question = Question(request, progress: progress, reply: reply)
+    if isDeaf { return question }
+    questions.append(question)
+    transcript.note("ask \(request.method) \(request.params.bytes.string)")
+    return question
   }
 
   package func cancelInvocation(_ callID: ULID, reason: String) {

@@ -26,7 +26,7 @@ import Testing
   private func refusal(_ model: String, allowsScripts: Bool = true) throws -> String? {
     let agent = try agent(model)
     do throws(RuntimeError) {
-      _ = try ModelProviders(allowsScripts: allowsScripts).provider(for: agent)
+      _ = try ModelProviders(allowsScripts: allowsScripts).provider(for: agent, hasTools: false, parent: nil)
       return nil
     } catch { return "\(error.kind.name) \(error.message)" }
   }
@@ -39,9 +39,10 @@ import Testing
     let now = Box(0)
     let id = ULID(high: 1, low: 1)
     let request = ModelRequest(
-      runID: id, messageID: id, turn: turn, agent: try agent("script:" + file.path), transcript: transcript, tools: [], load: { $0.wire },
+      runID: id, messageID: id, turn: turn, agent: try agent("script:" + file.path), system: [], transcript: transcript, tools: [],
+      load: { $0.wire },
       schedule: { milliseconds, body in later.value.append((now.value + milliseconds, body)) })
-    let call = try models.provider(for: request.agent).start(request) { signal in
+    let call = try models.provider(for: request.agent, hasTools: false, parent: nil).start(request) { signal in
       let time = now.value == 0 ? "" : "\(now.value): "
       switch signal {
       case .text(let text): lines.value.append("\(time)text '\(text)'")

@@ -31,6 +31,8 @@ final class LiveRun {
   var isDirty = false
   var waiters: [Waiter] = []
 
+  /// What the provider has made of the transcript so far.
+  let modelCache = ModelCache()
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
   var runningTools: [ULID: any RunningTool] = [:]
   /// Calls whose request is with the parent or on its way there.

@@ -53,14 +53,17 @@ extension RunEngine {
   private func callModel(_ messageID: ULID, _ run: LiveRun) {
     let runID = run.runID
     let provider: any ModelProvider
-    do throws(RuntimeError) { provider = try models.provider(for: run.state.agent) } catch {
+    do throws(RuntimeError) {
+      provider = try models.provider(for: run.state.agent, hasTools: !run.state.tools.isEmpty, parent: parent?.abilities)
+    } catch {
       let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
       return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
     }
     let partial = PartialText()
     let request = ModelRequest(
-      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent, transcript: run.state.transcript,
-      tools: run.state.tools, load: { [store] (value) throws(StoreError) in try store.load(value) },
+      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
+      system: [run.state.agent.instructions].compactMap { $0 }, transcript: run.state.transcript, tools: run.state.tools,
+      cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
     let call = provider.start(request) { [host, weak parent, liveText] signal in
       switch signal {

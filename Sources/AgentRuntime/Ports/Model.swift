@@ -1,4 +1,5 @@
 package import JSON
+package import Synchronization
 
 /// What a provider is asked for one turn.
 package struct ModelRequest: Sendable {
@@ -7,12 +8,44 @@ package struct ModelRequest: Sendable {
   /// How many turns the run's log has: the place in a script.
   package var turn: Int
   package var agent: Agent
+  /// The parts of the system prompt, the most lasting first.
+  package var system: [String]
+  /// Only ever appended to over the turns of a run, as long as `cache` is the same.
   package var transcript: [TranscriptEntry]
   package var tools: [Tool]
   /// Reads a blob of the transcript. Only within `start`, on the engine's thread.
   package var load: @Sendable (StoredValue) throws(StoreError) -> CarriedJSON
   /// Calls back on the engine's thread after so many milliseconds.
   package var schedule: @Sendable (_ milliseconds: Int, _ body: @escaping @Sendable () -> Void) -> Void
+  /// What the provider keeps between the turns of this run.
+  package var cache: ModelCache
+  /// The client, for a model that asks it.
+  package var parent: (any Parent)?
+
+  package init(
+    runID: ULID, messageID: ULID, turn: Int, agent: Agent, system: [String], transcript: [TranscriptEntry], tools: [Tool],
+    cache: ModelCache = ModelCache(), parent: (any Parent)? = nil,
+    load: @escaping @Sendable (StoredValue) throws(StoreError) -> CarriedJSON,
+    schedule: @escaping @Sendable (_ milliseconds: Int, _ body: @escaping @Sendable () -> Void) -> Void
+  ) {
+    self.runID = runID
+    self.messageID = messageID
+    self.turn = turn
+    self.agent = agent
+    self.system = system
+    self.transcript = transcript
+    self.tools = tools
+    self.cache = cache
+    self.parent = parent
+    self.load = load
+    self.schedule = schedule
+  }
+}
+
+/// A place for what a provider has made of a run's transcript, so that a turn need not make it again; goes when the run leaves memory.
+package final class ModelCache: Sendable {
+  package let content = Mutex<(any Sendable)?>(nil)
+  package init() {}
 }
 
 /// A finished turn, as a provider gives it.
@@ -37,12 +70,16 @@ package struct ModelTurn: Sendable, Equatable {
   package var usage: Usage
   /// `end_turn`, `tool_use`, `max_tokens` or `refusal`.
   package var stopReason: String
+  /// What the provider wants to see again in later turns, such as signed thinking and the ids it gave the calls: an object that only a
+  /// provider reads, and that says in `provider` which. Kept in the log, not shown to clients.
+  package var providerData: CarriedJSON?
 
-  package init(text: CarriedJSON, calls: [Call], usage: Usage, stopReason: String) {
+  package init(text: CarriedJSON, calls: [Call], usage: Usage, stopReason: String, providerData: CarriedJSON? = nil) {
     self.text = text
     self.calls = calls
     self.usage = usage
     self.stopReason = stopReason
+    self.providerData = providerData
   }
 }
 
@@ -69,6 +106,9 @@ package protocol ModelProvider: Sendable {
 
 /// Finds who answers for `provider:name`.
 package protocol ModelCatalog: Sendable {
+  /// - Parameters:
+  ///   - hasTools: Whether the model will be offered tools.
+  ///   - parent: What the client can be asked; nil when there is none.
   /// - Throws: `model.unknownProvider`, `model.missingKey`, `unsupportedCapability`, or `model.unavailable` for a script that cannot be read.
-  func provider(for agent: Agent) throws(RuntimeError) -> any ModelProvider
+  func provider(for agent: Agent, hasTools: Bool, parent: ParentAbilities?) throws(RuntimeError) -> any ModelProvider
 }

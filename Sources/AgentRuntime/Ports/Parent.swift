@@ -28,6 +28,56 @@ package enum InvocationReply: Sendable {
   case error(String, bytes: Int)
 }
 
+/// What a client declared that it can be asked.
+package struct ParentAbilities: Sendable, Equatable {
+  package var approvals = false
+  package var elicitation = false
+  package var sampling = false
+  /// `sampling/createMessage` with `tools`.
+  package var samplingTools = false
+  package init() {}
+}
+
+/// A request to the client that is no `tool.invoke`.
+package struct ParentRequest: Sendable {
+  package enum Method: Sendable { case createMessage, approval, elicitation }
+
+  package var method: Method
+  package var runID: ULID
+  /// An object; `_meta` stands in it already.
+  package var params: CarriedJSON
+  /// The `_meta.progressToken` in `params`, when there is one.
+  package var progressToken: String?
+  /// The event that must be on the wire before it.
+  package var afterSequence: Int
+  /// What in the result is only carried.
+  package var carrying: CarriedPaths
+
+  package init(
+    _ method: Method, runID: ULID, params: CarriedJSON, progressToken: String? = nil, afterSequence: Int, carrying: CarriedPaths = .none
+  ) {
+    self.method = method
+    self.runID = runID
+    self.params = params
+    self.progressToken = progressToken
+    self.afterSequence = afterSequence
+    self.carrying = carrying
+  }
+}
+
+package enum ParentReply: Sendable {
+  case result(CarriedJSON)
+  case error(code: Int, message: String)
+  /// An answer that cannot be read, in words.
+  case broken(String)
+}
+
+/// A request that is out.
+package protocol ParentExchange: AnyObject, Sendable {
+  /// Tells the parent that the answer is no longer wanted, and forgets it: `reply` is not called any more.
+  func cancel(reason: String)
+}
+
 /// The client on the other end of stdin and stdout. All calls come from the engine's thread, except `stream`.
 package protocol Parent: AnyObject, Sendable {
   /// Declared `tools`, and still there.
@@ -52,4 +102,12 @@ package protocol Parent: AnyObject, Sendable {
 
   /// Forgets the requests of a call: later answers are nobody's.
   func closeInvocations(of callID: ULID)
+
+  /// What it can be asked besides; nothing when it is gone.
+  var abilities: ParentAbilities { get }
+
+  /// Sends a request when the events before it are out. `reply` comes once, on any thread, and never when the client is gone.
+  func ask(
+    _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+  ) -> any ParentExchange
 }

@@ -98,6 +98,7 @@ extension ModelMessage {
     usage = data["usage"].map(Usage.init(reading:)) ?? Usage()
     stopReason = data["stopReason"]?.stringValue ?? ""
     let refusals = hidden["refusals"]
+    providerData = hidden["providerData"]
     calls = []
     for call in data["toolCalls"]?.elements ?? [] {
       guard let text = call["callId"]?.stringValue, let callID = ULID(text) else { return nil }

@@ -154,14 +154,17 @@ extension RunEvent {
       start.claim.writeMembers(to: &writer)
     case .modelCompleted(let message):
       let refused = message.calls.filter { $0.refusal != nil }
-      guard !refused.isEmpty else { return nil }
-      writer.key("refusals")
-      writer.beginObject()
-      for call in refused {
-        writer.key(escaping: call.callID.text)
-        writer.string(call.refusal ?? "")
+      if refused.isEmpty, message.providerData == nil { return nil }
+      writer.member("providerData", ifPresent: message.providerData)
+      if !refused.isEmpty {
+        writer.key("refusals")
+        writer.beginObject()
+        for call in refused {
+          writer.key(escaping: call.callID.text)
+          writer.string(call.refusal ?? "")
+        }
+        writer.endObject()
       }
-      writer.endObject()
     case .toolStarted(_, _, let sender): writer.member("sender", sender.number)
     case .resumed(_, let claim): claim.writeMembers(to: &writer)
     case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)

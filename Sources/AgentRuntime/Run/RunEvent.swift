@@ -75,6 +75,8 @@ package struct ModelMessage: Sendable, Equatable {
   package var calls: [Call]
   package var usage: Usage
   package var stopReason: String
+  /// As in `ModelTurn`.
+  package var providerData: CarriedJSON?
 }
 
 package struct RunEnd: Sendable, Equatable {

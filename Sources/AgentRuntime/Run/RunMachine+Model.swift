@@ -76,7 +76,8 @@ extension RunMachine {
     usage.modelCalls = 1
     usage.toolCalls = calls.count
     let message = ModelMessage(
-      messageID: messageID, text: store(.inline(turn.text)), calls: calls, usage: usage, stopReason: turn.stopReason)
+      messageID: messageID, text: store(.inline(turn.text)), calls: calls, usage: usage, stopReason: turn.stopReason,
+      providerData: turn.providerData)
     append(.modelCompleted(message))
     warn("maxToolCalls", used: state.usage.toolCalls, maximum: state.limits.maxToolCalls)
     guard !calls.isEmpty else { return answer(with: turn, as: message) }

@@ -53,6 +53,7 @@ extension RuntimeError.Kind {
   package static let modelMissingKey = Self("model.missingKey")
   package static let modelUnavailable = Self("model.unavailable")
   package static let modelRejected = Self("model.rejected")
+  package static let modelContextOverflow = Self("model.contextOverflow")
   package static let modelInvalidOutput = Self("model.invalidOutput")
   package static let scriptMismatch = Self("script.mismatch")
   package static let scriptExhausted = Self("script.exhausted")

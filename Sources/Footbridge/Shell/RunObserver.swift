@@ -127,4 +127,14 @@ final class RunObserver: Parent {
   ) {}
   func cancelInvocation(_ callID: ULID, reason: String) {}
   func closeInvocations(of callID: ULID) {}
+
+  // Nor is it asked anything else: what needs an answer waits in the store.
+  var abilities: ParentAbilities { ParentAbilities() }
+  func ask(
+    _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+  ) -> any ParentExchange { NoExchange() }
+}
+
+private final class NoExchange: ParentExchange {
+  func cancel(reason: String) {}
 }
