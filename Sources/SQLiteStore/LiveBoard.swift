@@ -32,9 +32,9 @@ final class LiveBoard {
   private let addObserver = Statement("INSERT OR IGNORE INTO observers (run_id, owner) VALUES (?, ?)")
   private let removeObserver = Statement("DELETE FROM observers WHERE run_id = ? AND owner = ?")
   private let observers = Statement("SELECT run_id, owner FROM observers")
-  private let addChunk = Statement("INSERT INTO chunks (run_id, publisher, at, event) VALUES (?, ?, ?, ?)")
+  private let addChunk = Statement("INSERT INTO chunks (run_id, publisher, at, after, event) VALUES (?, ?, ?, ?, ?)")
   private let removeChunks = Statement("DELETE FROM chunks WHERE at < ?")
-  private let chunks = Statement("SELECT number, run_id, event FROM chunks WHERE number > ? AND publisher <> ? ORDER BY number")
+  private let chunks = Statement("SELECT number, run_id, after, event FROM chunks WHERE number > ? AND publisher <> ? ORDER BY number")
 
   init(_ file: StoreFile, _ owner: OwnerID) {
     path = file.livePath
@@ -77,7 +77,8 @@ final class LiveBoard {
       PRAGMA synchronous = OFF; PRAGMA journal_size_limit = \(4 << 20);
       CREATE TABLE IF NOT EXISTS observers (run_id BLOB, owner INTEGER, PRIMARY KEY (run_id, owner)) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS chunks (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, run_id BLOB NOT NULL, publisher INTEGER NOT NULL, at INTEGER NOT NULL, event BLOB NOT NULL);
+        number INTEGER PRIMARY KEY AUTOINCREMENT, run_id BLOB NOT NULL, publisher INTEGER NOT NULL, at INTEGER NOT NULL,
+        after INTEGER NOT NULL, event BLOB NOT NULL);
       """)
     connection = opened
     (versionAtRead, versionAtOthers) = (-1, -1)
@@ -127,7 +128,7 @@ final class LiveBoard {
     try connection.transaction { (connection) throws(StoreError) in
       try connection.run(self.removeChunks, .int(time - Self.keptMilliseconds))
       for chunk in chunks {
-        try connection.run(self.addChunk, .id(chunk.runID), .int(self.owner.number), .int(time), .bytes(chunk.event))
+        try connection.run(self.addChunk, .id(chunk.runID), .int(self.owner.number), .int(time), .int(chunk.afterSequence), .bytes(chunk.event))
       }
     }
   }
@@ -140,8 +141,8 @@ final class LiveBoard {
     var found: [LiveChunk] = []
     while try rows.next() {
       lastRead = rows.int(0)
-      if let run = rows.ulid(1), let start = wanted[run], rows.int(0) > start, let event = rows.bytes(2) {
-        found.append(LiveChunk(runID: run, event: event))
+      if let run = rows.ulid(1), let start = wanted[run], rows.int(0) > start, let event = rows.bytes(3) {
+        found.append(LiveChunk(runID: run, event: event, afterSequence: rows.int(2)))
       }
     }
     versionAtRead = version

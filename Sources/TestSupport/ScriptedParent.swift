@@ -76,6 +76,8 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   package private(set) var events: [ULID: [PublishedEvent]] = [:]
   package private(set) var foreignChunks: [LiveChunk] = []
   package private(set) var deltas: [StreamedDelta] = []
+  /// The types of the events, and `text` for streamed text of other processes, as they came.
+  package private(set) var order: [String] = []
 
   package init(transcript: Transcript) { self.transcript = transcript }
 
@@ -84,6 +86,7 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   package func publish(_ run: ULID, _ events: [PublishedEvent]) {
     if isDeaf { return }
     self.events[run, default: []] += events
+    order += events.map(\.type)
     for event in events { transcript.note(event: event.bytes) }
   }
 
@@ -100,6 +103,7 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   package func streamForeign(_ chunk: LiveChunk) {
     if isDeaf { return }
     foreignChunks.append(chunk)
+    order.append("text")
     transcript.note("foreign \(chunk.event.string)")
   }
 

@@ -18,9 +18,9 @@ import Testing
     return (process, live, try #require(live.state.pendingClientCalls.first?.callID))
   }
 
-  private func added(_ machine: RunMachine, _ body: (inout RunMachine) -> Void) -> [String] {
+  private func added(_ machine: RunMachine, _ body: (inout RunMachine) throws -> Void) rethrows -> [String] {
     var machine = machine
-    body(&machine)
+    try body(&machine)
     return machine.records.map(\.type) + machine.effects.map { "\($0)" }
   }
 
@@ -35,8 +35,8 @@ import Testing
     try process.parent.request(0).answer(.result(.later, bytes: 1))
     world.settle()
     #expect(process.look(run.runID)?.pendingCalls.map(\.state) == [.open])
-    #expect(added(run.machine) { $0.invocationAnswered(call, attempt: 1, .error("late", bytes: 1)) } == [])
-    #expect(added(run.machine) { $0.invocationAnswered(call, attempt: 2, .result(.later, bytes: 1)) } == ["call.deferred"])
+    #expect(try added(run.machine) { try $0.invocationAnswered(call, attempt: 1, .error("late", bytes: 1)) } == [])
+    #expect(try added(run.machine) { try $0.invocationAnswered(call, attempt: 2, .result(.later, bytes: 1)) } == ["call.deferred"])
   }
 
   @Test func `a timeout, a retry and an error of a call that is parked, deferred or done`() throws {
@@ -52,7 +52,7 @@ import Testing
     var machine = run.machine
     machine.append(.callParked(callID: call))
     _ = machine.takeOutput()
-    #expect(added(machine) { $0.invocationAnswered(call, attempt: 2, .error("late", bytes: 1)) } == [])
+    #expect(try added(machine) { try $0.invocationAnswered(call, attempt: 2, .error("late", bytes: 1)) } == [])
   }
 
   @Test func `a server tool of an earlier attempt or another process`() throws {

@@ -43,6 +43,28 @@ import Testing
     #expect(second.parent.foreignChunks.allSatisfy { CarriedJSON(trusted: $0.event)["seq"] == nil })
   }
 
+  @Test func `streamed text stands between the events that it came between, however late they are read`() throws {
+    let first = world.launch(model: ScriptedModel { _ in .held })
+    let second = world.launch(model: ScriptedModel([]))
+    let run = try #require(first.start("hi", startParams(tools: [clientTool("a")])).runID)
+    first.parent.answer = { _ in .text("done") }
+    second.watch(run, after: 2)
+    world.advance(milliseconds: 100)
+    try first.model.call(0).send(.text("void"))
+    try first.model.call(0).send(.retried(attempt: 1, reason: "a cut", retryAfterMilliseconds: 1))
+    try first.model.call(0).send(.text("calling"))
+    try first.model.call(0).finish(.call([("a", "{}")], text: "calling"))
+    world.settle()
+    try first.model.call(1).send(.text("bye"))
+    try first.model.call(1).finish(.say("bye"))
+    world.advance(milliseconds: 100)
+    #expect(
+      second.parent.order == [
+        "text", "model.retried", "text", "model.completed", "tool.started", "run.paused", "tool.completed", "run.resumed", "model.started",
+        "text", "model.completed", "run.completed",
+      ])
+  }
+
   @Test func `who stops watching sees nothing more`() throws {
     let first = world.launch(model: ScriptedModel { _ in .held })
     let second = world.launch(model: ScriptedModel([]))

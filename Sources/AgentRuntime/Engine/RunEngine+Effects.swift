@@ -8,9 +8,7 @@ extension RunEngine {
       guard let sequence = record.sequence, let bytes = record.event, sequence > last else { return nil }
       return PublishedEvent(sequence: sequence, type: record.type, bytes: bytes)
     }
-    guard let newest = events.last else { return }
-    watched[runID] = newest.sequence
-    parent?.publish(runID, events)
+    show(runID, events)
   }
 
   func perform(_ effect: RunEffect, _ run: LiveRun) {
@@ -60,34 +58,41 @@ extension RunEngine {
       return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
     }
     let partial = PartialText()
+    let show = streamer(of: runID)
     let request = ModelRequest(
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
       system: [run.state.agent.instructions].compactMap { $0 }, transcript: run.state.transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
-    let call = provider.start(request) { [host, weak parent, liveText] signal in
+    let call = provider.start(request) { [host, liveText] signal in
       switch signal {
       case .text(let text):
         partial.append(text)
-        let delta = StreamedDelta.text(messageID: messageID, text)
-        parent?.stream(runID, delta)
-        liveText.append(runID, delta)
-      case .reasoning(let text):
-        let delta = StreamedDelta.reasoning(messageID: messageID, text)
-        parent?.stream(runID, delta)
-        liveText.append(runID, delta)
+        show(.text(messageID: messageID, text))
+      case .reasoning(let text): show(.reasoning(messageID: messageID, text))
       case .retried(let attempt, let reason, let delay):
         partial.clear()
+        liveText.begin(runID)
         host.post { engine in
+          engine.flushLiveText()
           engine.signal(runID) { machine in
             machine.modelRetried(messageID, attempt: attempt, reason: reason, retryAfterMilliseconds: delay)
           }
+          engine.liveText.pass(runID)
         }
       case .finished(let turn): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFinished(messageID, turn) } }
       case .failed(let fault): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFailed(messageID, fault) } }
       }
     }
     run.modelCall = (messageID, call, partial)
+  }
+
+  /// Shows what is streamed to the client here and to observers elsewhere; from any thread.
+  private func streamer(of runID: ULID) -> @Sendable (StreamedDelta) -> Void {
+    { [weak parent, liveText] delta in
+      parent?.stream(runID, delta)
+      liveText.append(runID, delta)
+    }
   }
 
   private func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
@@ -115,7 +120,7 @@ extension RunEngine {
     }
     run.runningTools[callID] = serverTools.start(
       ServerToolCall(runID: runID, callID: callID, tool: tool, arguments: arguments, attempt: attempt),
-      progress: { [weak parent] stream, text in parent?.stream(runID, .toolProgress(callID: callID, Self.progress(stream, text))) },
+      progress: { [show = streamer(of: runID)] stream, text in show(.toolProgress(callID: callID, Self.progress(stream, text))) },
       completion: { [host] result in
         host.post { engine in
           guard let run = engine.live[runID], run.runningTools.removeValue(forKey: callID) != nil else { return }
@@ -142,7 +147,7 @@ extension RunEngine {
     do throws(StoreError) { arguments = try load(call.arguments) } catch {
       let words = "The arguments could not be read from the store: \(error.message)"
       return input(run) { (machine) throws(RuntimeError) in
-        machine.invocationAnswered(callID, attempt: attempt, .error(words, bytes: 0))
+        try machine.invocationAnswered(callID, attempt: attempt, .error(words, bytes: 0))
       }
     }
     let timeout = call.tool?.timeoutMs ?? run.state.agent.clientTools?.invokeTimeoutMs ?? 30000
@@ -153,8 +158,8 @@ extension RunEngine {
     parent.invoke(
       invocation,
       sent: { [host] in host.post { $0.startInvocationTimer(runID, callID, attempt, milliseconds: timeout) } },
-      progress: { [host, weak parent] params in
-        parent?.stream(runID, .toolProgress(callID: callID, params))
+      progress: { [host, show = streamer(of: runID)] params in
+        show(.toolProgress(callID: callID, params))
         host.post { $0.startInvocationTimer(runID, callID, attempt, milliseconds: timeout) }
       },
       reply: { [host] reply in
@@ -183,7 +188,11 @@ extension RunEngine {
       if let call = run.state.call(callID), call.attempt == attempt, !run.machine.awaitingRetry.contains(callID) {
         stopTimer(of: callID, run)
       }
-      input(run) { (machine) throws(RuntimeError) in machine.invocationAnswered(callID, attempt: attempt, reply) }
+      input(run) { (machine) throws(RuntimeError) in
+        try machine.invocationAnswered(callID, attempt: attempt, reply)
+      } answered: { [host] _, error in
+        if let error { host.log("a late answer to call \(callID) could not be compared with its result: \(error.message)") }
+      }
     } catch { host.log("an answer to call \(callID) could not be kept: \(error.message)") }
   }
 

@@ -104,6 +104,7 @@ extension RunEngine {
 
   package func unwatch(_ runID: ULID) {
     guard watched.removeValue(forKey: runID) != nil else { return }
+    foreignText[runID] = nil
     observe(runID, false)
   }
 

@@ -133,6 +133,7 @@ extension RunEngine {
       let token = nextWaitToken()
       waiting(token)
       let partial = run.modelCall?.partial.current
+      flushLiveText()
       input(run) { (machine) throws(RuntimeError) in
         machine.cancel(reason: reason, partialText: partial)
       } answered: { [unowned self] run, error in

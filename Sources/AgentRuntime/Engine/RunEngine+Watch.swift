@@ -21,9 +21,8 @@ extension RunEngine {
     if isEnding { return }
     do throws(StoreError) {
       if try store.changedByOthers() || looksAgain { try takeForeignChanges() }
-      if !observing.isEmpty {
-        for chunk in try store.liveChunks() where watched[chunk.runID] != nil { parent?.streamForeign(chunk) }
-      }
+      try takeForeignText()
+      for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }
     for run in live.values where !run.waiters.isEmpty || run.state.cancelRequest != nil { lookAfterOrphan(run) }
     flushLiveText()
@@ -56,9 +55,41 @@ extension RunEngine {
       let events = try store.events(of: runID, after: last, limit: 1000, maxBytes: 1 << 20)
       guard let newest = events.last else { return }
       last = newest.sequence
-      watched[runID] = last
-      parent?.publish(runID, events.map { PublishedEvent(sequence: $0.sequence, type: EventType.read($0.event), bytes: $0.event) })
+      show(runID, events.map { PublishedEvent(sequence: $0.sequence, type: EventType.read($0.event), bytes: $0.event) })
     }
+  }
+
+  /// Events of a run, for the client that watches it. Text that another process streamed between them comes in its place: it was passed on before
+  /// the event after it was written, so having read the event means that the text can be read.
+  func show(_ runID: ULID, _ events: [PublishedEvent]) {
+    guard let newest = events.last else { return }
+    watched[runID] = newest.sequence
+    if observing.contains(runID) {
+      do throws(StoreError) { try takeForeignText() } catch { host.log("streamed text could not be read: \(error.message)") }
+    }
+    guard foreignText[runID] != nil else { parent?.publish(runID, events); return }
+    var rest = events[...]
+    while let first = rest.first {
+      showForeignText(runID, before: first.sequence)
+      let next = foreignText[runID]?.first?.afterSequence ?? .max
+      let count = rest.prefix { $0.sequence <= max(next, first.sequence) }.count
+      parent?.publish(runID, Array(rest.prefix(count)))
+      rest = rest.dropFirst(count)
+    }
+    showForeignText(runID, before: newest.sequence + 1)
+  }
+
+  private func takeForeignText() throws(StoreError) {
+    if observing.isEmpty { return }
+    for chunk in try store.liveChunks() where watched[chunk.runID] != nil { foreignText[chunk.runID, default: []].append(chunk) }
+  }
+
+  /// What waits for an event that is not read yet stays; the log is soon asked again.
+  private func showForeignText(_ runID: ULID, before sequence: Int) {
+    guard watched[runID] != nil, let chunks = foreignText.removeValue(forKey: runID) else { return }
+    let ready = chunks.prefix { $0.afterSequence < sequence }
+    for chunk in ready { parent?.streamForeign(chunk) }
+    if ready.count < chunks.count { foreignText[runID] = Array(chunks.dropFirst(ready.count)) }
   }
 
   /// A driver elsewhere that died says nothing: whoever waits here finds out, and a cancel that it left is carried out.
@@ -77,7 +108,7 @@ extension RunEngine {
       let driven = live.values.filter { $0.isDriven(by: store.owner) || $0.modelCall != nil }.map(\.runID)
       let observed = try store.observed(among: driven)
       liveText.observed = observed
-      let chunks = liveText.take(at: host.wallClock())
+      let chunks = liveText.take(at: host.wallClock()) { live[$0]?.state.sequence ?? 0 }
       if !chunks.isEmpty { try store.publish(chunks) }
     } catch { host.log("streamed text could not be passed on: \(error.message)") }
   }
@@ -86,20 +117,21 @@ extension RunEngine {
 /// Streamed text that observers in other processes wait for: filled by providers' threads, emptied by the engine.
 final class LiveText: Sendable {
   private struct Content {
-    var deltas: [(runID: ULID, delta: StreamedDelta)] = []
+    /// Without a delta: what follows of the run belongs behind an event that the engine has not made yet.
+    var entries: [(runID: ULID, delta: StreamedDelta?)] = []
     var observed: Set<ULID> = []
   }
 
   private let content = Mutex(Content())
 
-  var isEmpty: Bool { content.withLock { $0.deltas.isEmpty } }
+  var isEmpty: Bool { content.withLock { $0.entries.isEmpty } }
 
   var observed: Set<ULID> {
     get { content.withLock { $0.observed } }
     set {
       content.withLock { content in
         content.observed = newValue
-        content.deltas.removeAll { !newValue.contains($0.runID) }
+        content.entries.removeAll { !newValue.contains($0.runID) }
       }
     }
   }
@@ -107,16 +139,40 @@ final class LiveText: Sendable {
   /// Bounded: an observer that is late gets the text from the log.
   func append(_ runID: ULID, _ delta: StreamedDelta) {
     content.withLock { content in
-      if content.deltas.count < 4096 { content.deltas.append((runID, delta)) }
+      if content.entries.count < 4096 { content.entries.append((runID, delta)) }
+    }
+  }
+
+  /// The message begins anew: what comes now is not joined with what came.
+  func begin(_ runID: ULID) { content.withLock { $0.entries.append((runID, nil)) } }
+
+  /// The event that a beginning waited for is made.
+  func pass(_ runID: ULID) {
+    content.withLock { content in
+      guard let place = content.entries.firstIndex(where: { $0.runID == runID && $0.delta == nil }) else { return }
+      content.entries.remove(at: place)
     }
   }
 
   /// The events for what came since, text of one message in one piece.
-  func take(at now: Timestamp) -> [LiveChunk] {
+  func take(at now: Timestamp, after sequence: (ULID) -> Int) -> [LiveChunk] {
     let deltas = content.withLock { content in
-      defer { content.deltas = [] }
-      return content.deltas
+      var ready: [(runID: ULID, delta: StreamedDelta)] = []
+      var waiting: [(runID: ULID, delta: StreamedDelta?)] = []
+      var behind: Set<ULID> = []
+      for entry in content.entries {
+        if let delta = entry.delta, !behind.contains(entry.runID) {
+          ready.append((entry.runID, delta))
+        } else {
+          behind.insert(entry.runID)
+          waiting.append(entry)
+        }
+      }
+      content.entries = waiting
+      return ready
     }
-    return StreamedDelta.merged(deltas).map { LiveChunk(runID: $0.runID, event: $0.delta.event(of: $0.runID, at: now)) }
+    return StreamedDelta.merged(deltas).map {
+      LiveChunk(runID: $0.runID, event: $0.delta.event(of: $0.runID, at: now), afterSequence: sequence($0.runID))
+    }
   }
 }

@@ -32,6 +32,8 @@ package final class RunEngine {
   var watched: [ULID: Int] = [:]
   /// Watched runs whose streamed text comes from another process, if it comes.
   var observing: Set<ULID> = []
+  /// Their streamed text that waits for the event it comes after.
+  var foreignText: [ULID: [LiveChunk]] = [:]
   /// Runs whose continuation waits for a place.
   var placeQueue: [ULID] = []
   var lastWaitToken = 0

@@ -138,10 +138,13 @@ package struct LiveChunk: Sendable, Equatable {
   package var runID: ULID
   /// The exact `params` of the ephemeral `run.event` notification.
   package var event: Bytes
+  /// The sequence of the event after which it was streamed: it comes before the next one.
+  package var afterSequence: Int
 
-  package init(runID: ULID, event: Bytes) {
+  package init(runID: ULID, event: Bytes, afterSequence: Int = 0) {
     self.runID = runID
     self.event = event
+    self.afterSequence = afterSequence
   }
 }
 

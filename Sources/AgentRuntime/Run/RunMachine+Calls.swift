@@ -12,8 +12,9 @@ extension RunMachine {
 
   // MARK: tool.invoke
 
-  package mutating func invocationAnswered(_ callID: ULID, attempt: Int, _ reply: InvocationReply) {
-    guard let call = state.call(callID), call.isPending, !state.status.hasEnded else { return keepLate(callID, reply) }
+  /// - Throws: `store.unavailable` when a late answer cannot be compared with the stored one.
+  package mutating func invocationAnswered(_ callID: ULID, attempt: Int, _ reply: InvocationReply) throws(RuntimeError) {
+    guard let call = state.call(callID), call.isPending, !state.status.hasEnded else { return try keepLate(callID, reply) }
     switch reply {
     case .result(let result, _) where result.deferred:
       if attempt == call.attempt { append(.callDeferred(callID: callID)) }
@@ -32,13 +33,15 @@ extension RunMachine {
   }
 
   /// An answer that came when the call had its result: kept as evidence unless it says the same.
-  private mutating func keepLate(_ callID: ULID, _ reply: InvocationReply) {
+  private mutating func keepLate(_ callID: ULID, _ reply: InvocationReply) throws(RuntimeError) {
     guard let sequence = state.resultSequences[callID] else { return }
     let bytes: Int
     switch reply {
     case .result(let result, let size):
       bytes = size
-      if let stored = try? context.storedResult(sequence), isSame(result, stored.result, toolName: stored.name) { return }
+      do throws(StoreError) {
+        if let stored = try context.storedResult(sequence), try isSame(result, stored.result, toolName: stored.name) { return }
+      } catch { throw RuntimeError(error) }
     case .error(_, let size): bytes = size
     }
     reject(callID.text, state.status.hasEnded ? .terminal : .conflict, bytes: bytes)
@@ -131,26 +134,31 @@ extension RunMachine {
   }
 
   /// Whether a result says the same as a stored one: equal JSON values, a text standing for a list of one text block.
-  func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) -> Bool {
+  /// - Throws: when a stored value cannot be read.
+  func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) throws(StoreError) -> Bool {
     let given = checked(given, of: state.tool(named: toolName))
-    return given.isError == stored.isError && isSame(given.structuredContent, stored.structuredContent)
-      && isSame(given.stdout, stored.stdout)
-      && isSame(given.stderr, stored.stderr) && isSame(given.meta, stored.meta) && given.content.count == stored.content.count
-      && zip(given.content, stored.content).allSatisfy { a, b in
-        a.type == b.type && a.members.count == b.members.count
-          && a.members.allSatisfy { member in b[member.name].map { isSame(member.value, $0) } ?? false }
+    guard given.isError == stored.isError, given.content.count == stored.content.count else { return false }
+    for (a, b) in zip(given.content, stored.content) {
+      guard a.type == b.type, a.members.count == b.members.count else { return false }
+      for member in a.members {
+        guard let other = b[member.name], try isSame(member.value, other) else { return false }
       }
+    }
+    guard try isSame(given.structuredContent, stored.structuredContent), try isSame(given.meta, stored.meta) else { return false }
+    guard try isSame(given.stdout, stored.stdout) else { return false }
+    return try isSame(given.stderr, stored.stderr)
   }
 
-  private func isSame(_ a: [StoredValue]?, _ b: [StoredValue]?) -> Bool {
+  private func isSame(_ a: [StoredValue]?, _ b: [StoredValue]?) throws(StoreError) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
-    return a.count == b.count && zip(a, b).allSatisfy { isSame($0, $1) }
+    guard a.count == b.count else { return false }
+    for (x, y) in zip(a, b) where try !isSame(x, y) { return false }
+    return true
   }
 
-  private func isSame(_ a: StoredValue?, _ b: StoredValue?) -> Bool {
+  private func isSame(_ a: StoredValue?, _ b: StoredValue?) throws(StoreError) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
-    guard let x = try? context.load(a), let y = try? context.load(b) else { return false }
-    return x.isEquivalent(to: y)
+    return try context.load(a).isEquivalent(to: try context.load(b))
   }
 }
 

@@ -66,7 +66,7 @@ extension RunMachine {
     for given in submission.results {
       if let earlier = seen[given.callID] {
         doubles.append(given.callID)
-        if submission.isPartial, !isSame(given.result, earlier, toolName: "") { reject(given.callID, .conflict, bytes: given.bytes) }
+        if submission.isPartial, try !isSameHere(given.result, earlier) { reject(given.callID, .conflict, bytes: given.bytes) }
         continue
       }
       seen[given.callID] = given.result
@@ -96,11 +96,16 @@ extension RunMachine {
     if let sequence = state.resultSequences[callID] {
       do throws(StoreError) {
         guard let stored = try context.storedResult(sequence) else { return .conflict }
-        return isSame(given.result, stored.result, toolName: stored.name) ? .duplicate : .conflict
+        return try isSame(given.result, stored.result, toolName: stored.name) ? .duplicate : .conflict
       } catch { throw RuntimeError(error) }
     }
     guard let call = state.call(callID), call.isPending, call.target == .client else { return .unknown }
     return .accepted
+  }
+
+  /// Of two results in one set; nothing of them is in the store.
+  private func isSameHere(_ a: ToolResult, _ b: ToolResult) throws(RuntimeError) -> Bool {
+    do throws(StoreError) { return try isSame(a, b, toolName: "") } catch { throw RuntimeError(error) }
   }
 
   private mutating func refuseEnded(_ submission: Submission, _ verdicts: Verdicts) -> RuntimeError {
