@@ -128,7 +128,8 @@ final class LiveBoard {
     try connection.transaction { (connection) throws(StoreError) in
       try connection.run(self.removeChunks, .int(time - Self.keptMilliseconds))
       for chunk in chunks {
-        try connection.run(self.addChunk, .id(chunk.runID), .int(self.owner.number), .int(time), .int(chunk.afterSequence), .bytes(chunk.event))
+        try connection.run(
+          self.addChunk, .id(chunk.runID), .int(self.owner.number), .int(time), .int(chunk.afterSequence), .bytes(chunk.event))
       }
     }
   }

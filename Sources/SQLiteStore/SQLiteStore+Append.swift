@@ -42,6 +42,7 @@ extension SQLiteStore {
     guard summary.lastPosition <= LogKey.lastPosition else {
       throw StoreError(.full, "\(path): run \(summary.runID) has \(LogKey.lastPosition) records, the most a run can have")
     }
+    guard try fit(append.documents, connection) else { return .conflict }
     let number: Int
     switch try head(of: summary.runID, connection) {
     case nil where append.expectedPosition == 0:
@@ -56,6 +57,7 @@ extension SQLiteStore {
       return .conflict
     }
     try insert(append, number, connection)
+    try apply(append.documents, connection)
     return .appended
   }
 

@@ -37,6 +37,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   let appends = AppendStatements()
   let runs = RunStatements()
   let blobs = BlobStatements()
+  let documents = DocumentStatements()
   private let dataVersion = Statement("PRAGMA data_version")
   private var lastDataVersion = 0
 

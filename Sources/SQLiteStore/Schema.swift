@@ -12,7 +12,7 @@ enum Schema {
   static let pageSize = 8192
 
   /// Step n makes version n + 1 of version n. A released step never changes; the next version is one more step.
-  static let steps: [String] = [first]
+  static let steps: [String] = [first, documents]
 
   static var version: Int { steps.count }
 
@@ -40,6 +40,13 @@ enum Schema {
     CREATE TABLE blob_uses (run_number INTEGER, blob_number INTEGER, PRIMARY KEY (run_number, blob_number)) WITHOUT ROWID;
     CREATE INDEX blob_uses_by_blob ON blob_uses (blob_number);
     CREATE TABLE blob_chunks (key INTEGER PRIMARY KEY, data BLOB NOT NULL);
+    """
+
+  private static let documents = """
+    CREATE TABLE documents (
+      number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+      json BLOB NOT NULL);
+    CREATE UNIQUE INDEX documents_by_id ON documents (kind, id);
     """
 
   /// - Throws: `newer`; `unavailable` when the file belongs to another program.

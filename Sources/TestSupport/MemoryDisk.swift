@@ -21,6 +21,7 @@ package final class MemoryDisk: @unchecked Sendable {
   var runs: [ULID: Run] = [:]
   var keys: [String: ULID] = [:]
   var blobs: [ULID: Blob] = [:]
+  private var documents: [String: [String: Document]] = [:]
   private var lastOwner = 0
   private(set) var living: Set<OwnerID> = []
   /// Commits of each process.
@@ -60,6 +61,7 @@ package final class MemoryDisk: @unchecked Sendable {
 
   func apply(_ append: Append) -> AppendResult {
     let runID = append.summary.runID
+    guard fit(append.documents) else { return .conflict }
     guard let run = runs[runID] else {
       guard append.expectedPosition == 0 else { return .missing }
       if let key = append.summary.idempotencyKey, let other = keys[key] { return .keyTaken(other) }
@@ -78,6 +80,7 @@ package final class MemoryDisk: @unchecked Sendable {
     run.summary = append.summary
     runs[append.summary.runID] = run
     for blob in append.blobs { blobs[blob.id] = Blob(type: blob.type, value: blob.value, isComplete: true, runs: [append.summary.runID]) }
+    write(append.documents)
     for id in append.adoptedBlobs { blobs[id]?.runs.insert(append.summary.runID) }
   }
 
@@ -88,6 +91,33 @@ package final class MemoryDisk: @unchecked Sendable {
       blobs[id]?.runs.remove(runID)
       if blobs[id]?.runs.isEmpty == true { blobs[id] = nil }
     }
+  }
+
+  // MARK: Documents
+
+  func fit(_ writes: [DocumentWrite]) -> Bool {
+    writes.allSatisfy { documents[$0.kind]?[$0.id]?.version ?? 0 == $0.expectedVersion }
+  }
+
+  func write(_ writes: [DocumentWrite]) {
+    for write in writes {
+      documents[write.kind, default: [:]][write.id] = write.json.map {
+        Document(kind: write.kind, id: write.id, version: write.expectedVersion + 1, updatedAt: write.updatedAt, json: $0)
+      }
+    }
+  }
+
+  package func document(_ kind: String, _ id: String) -> Document? { documents[kind]?[id] }
+
+  func documents(matching query: DocumentQuery) -> [Document] {
+    func comesBefore(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
+    let found = (documents[query.kind] ?? [:]).values.filter { document in
+      guard document.id.utf8.starts(with: query.prefix.utf8) else { return false }
+      guard let after = query.after else { return true }
+      return query.isDescending ? comesBefore(document.id, after) : comesBefore(after, document.id)
+    }
+    let sorted = found.sorted { query.isDescending ? comesBefore($1.id, $0.id) : comesBefore($0.id, $1.id) }
+    return Array(sorted.prefix(query.limit))
   }
 
   // MARK: Observers

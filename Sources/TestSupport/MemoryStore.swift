@@ -171,6 +171,26 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
     return blob.value.count
   }
 
+  // MARK: Documents
+
+  package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
+    try check()
+    return disk.document(kind, id)
+  }
+
+  package func documents(matching query: DocumentQuery) throws(StoreError) -> [Document] {
+    try check()
+    return disk.documents(matching: query)
+  }
+
+  package func write(_ documents: [DocumentWrite]) throws(StoreError) -> Bool {
+    try check()
+    guard disk.fit(documents) else { return false }
+    disk.write(documents)
+    disk.countCommit(by: owner)
+    return true
+  }
+
   // MARK: Observers
 
   package func observe(_ run: ULID, _ wanted: Bool) throws(StoreError) {

@@ -6,7 +6,7 @@ import POSIXSupport
 ///
 /// Not written with a testing library, so that this target is an ordinary one: a check throws what it misses.
 package enum StoreContract {
-  package static var checks: [StoreCheck] { log + sizes + runs + lists + blobs }
+  package static var checks: [StoreCheck] { log + sizes + runs + lists + blobs + documents }
 }
 
 /// One sentence about stores, and how it is tried.

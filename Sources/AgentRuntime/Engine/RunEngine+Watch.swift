@@ -67,7 +67,10 @@ extension RunEngine {
     if observing.contains(runID) {
       do throws(StoreError) { try takeForeignText() } catch { host.log("streamed text could not be read: \(error.message)") }
     }
-    guard foreignText[runID] != nil else { parent?.publish(runID, events); return }
+    guard foreignText[runID] != nil else {
+      parent?.publish(runID, events)
+      return
+    }
     var rest = events[...]
     while let first = rest.first {
       showForeignText(runID, before: first.sequence)

@@ -89,6 +89,8 @@ package struct Append: Sendable {
   package var blobs: [NewBlob]
   /// Blobs a client has built, which this run now names.
   package var adoptedBlobs: [ULID] = []
+  /// Changed in the same transaction; one that does not fit makes the append a conflict.
+  package var documents: [DocumentWrite] = []
 
   package init(expectedPosition: Int, summary: RunSummary, records: [LogRecord], blobs: [NewBlob] = []) {
     self.expectedPosition = expectedPosition
@@ -195,6 +197,16 @@ package protocol RunStore: AnyObject, Sendable {
 
   /// Adds a chunk to a blob that a client builds (the first one creates it); returns the size so far. `last` completes it.
   func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int
+
+  // Documents.
+
+  func document(_ kind: String, _ id: String) throws(StoreError) -> Document?
+
+  func documents(matching query: DocumentQuery) throws(StoreError) -> [Document]
+
+  /// Applies all of them in one transaction, synced, or nothing when one does not fit.
+  /// - Returns: whether they were applied.
+  func write(_ documents: [DocumentWrite]) throws(StoreError) -> Bool
 
   // Observers in other processes.
 
