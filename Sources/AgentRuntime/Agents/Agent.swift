@@ -14,20 +14,21 @@ package struct Agent: Sendable, Codable, Equatable {
   package var reasoning: CarriedJSON?
   package var providerOptions: CarriedJSON?
   package var apiKeyEnv: String?
+  package var messageConcurrency: CarriedJSON?
 
   /// Members of an agent that this release understands, or carries for its provider.
   package static let members = [
     "name", "model", "instructions", "tools", "clientTools", "limits", "temperature", "maxOutputTokens", "reasoning", "providerOptions",
-    "apiKeyEnv",
+    "apiKeyEnv", "messageConcurrency",
   ]
 
   /// Members of the protocol that this release does not act on yet: an agent that relies on one is refused, not run without it.
   package static let laterMembers = [
-    "toolkits", "mcpServers", "memory", "askUser", "approvalTimeoutMs", "messageConcurrency", "compaction",
+    "toolkits", "mcpServers", "memory", "askUser", "approvalTimeoutMs", "compaction",
   ]
 
   package static let carriedPaths: CarriedPaths = [
-    "/reasoning", "/providerOptions", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",
+    "/reasoning", "/providerOptions", "/messageConcurrency", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",
   ]
 }
 

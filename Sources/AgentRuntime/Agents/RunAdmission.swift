@@ -60,14 +60,15 @@ package struct RunAdmission: Sendable {
   private mutating func check(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
     for name in Agent.laterMembers {
       guard let value = json[name], !value.isNull, value.boolValue != false, !value.isEmptyContainer else { continue }
-      // These two change nothing without sessions and approvals.
-      if name == "messageConcurrency" || name == "approvalTimeoutMs" || value.stringValue == "none" { continue }
+      // This changes nothing without approvals.
+      if name == "approvalTimeoutMs" || value.stringValue == "none" { continue }
       throw RuntimeError(.unsupportedCapability, "this release has no agents with \(name)", pointer: "/agent/\(name)")
     }
     note(json, Agent.members + Agent.laterMembers, at: "/agent")
     note(json["clientTools"], ClientToolPolicy.members, at: "/agent/clientTools")
     note(json["limits"], Limits.members, at: "/agent/limits")
     try agent.limits?.check(at: "/agent/limits")
+    _ = try MessageConcurrency(reading: agent.messageConcurrency, at: "/agent/messageConcurrency")
     if let policy = agent.clientTools {
       for (name, value, least) in [
         ("invokeTimeoutMs", policy.invokeTimeoutMs, 1), ("maxRetries", policy.maxRetries, 0),

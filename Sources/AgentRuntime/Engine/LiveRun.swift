@@ -32,7 +32,17 @@ final class LiveRun {
   var waiters: [Waiter] = []
 
   /// What the provider has made of the transcript so far.
-  let modelCache = ModelCache()
+  var modelCache = ModelCache()
+  /// The messages of the turns before this one in its session, then its own as far as a model has been shown them.
+  var shown: (entries: [TranscriptEntry], own: Int)?
+  /// What follows from its end in its session is done.
+  var turnIsOver = false
+  /// A new run: changes of the session that are made with its first record.
+  var firstDocuments: [DocumentWrite] = []
+  /// Called when those did not fit, instead of giving the run up.
+  var placeWasTaken: (() -> Void)?
+  /// Waits for the quiet after which it begins.
+  var quietTimer: Timers.Token?
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
   var runningTools: [ULID: any RunningTool] = [:]
   /// Calls whose request is with the parent or on its way there.
@@ -57,7 +67,7 @@ final class LiveRun {
   /// Whether anything in this process still needs the run in memory.
   func isNeeded(by owner: OwnerID) -> Bool {
     isDirty || !inputs.isEmpty || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || waitsForPlace
-      || isDriven(by: owner)
+      || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
       || (!state.status.hasEnded && state.pendingClientCalls.contains { $0.sender == owner && !$0.isParked })
   }
 }

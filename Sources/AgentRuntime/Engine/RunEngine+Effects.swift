@@ -51,7 +51,9 @@ extension RunEngine {
   private func callModel(_ messageID: ULID, _ run: LiveRun) {
     let runID = run.runID
     let provider: any ModelProvider
+    let transcript: [TranscriptEntry]
     do throws(RuntimeError) {
+      transcript = try shownTranscript(run)
       provider = try models.provider(for: run.state.agent, hasTools: !run.state.tools.isEmpty, parent: parent?.abilities)
     } catch {
       let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
@@ -61,7 +63,7 @@ extension RunEngine {
     let show = streamer(of: runID)
     let request = ModelRequest(
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
-      system: [run.state.agent.instructions].compactMap { $0 }, transcript: run.state.transcript, tools: run.state.tools,
+      system: [run.state.agent.instructions].compactMap { $0 }, transcript: transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
     let call = provider.start(request) { [host, liveText] signal in

@@ -44,7 +44,9 @@ extension RunEngine {
 
   /// No run of this process is at work or waited for.
   package var isIdle: Bool {
-    live.values.allSatisfy { run in !run.isDriven(by: store.owner) && !run.waitsForPlace && run.waiters.isEmpty && run.inputs.isEmpty }
+    live.values.allSatisfy { run in
+      !run.isDriven(by: store.owner) && !run.waitsForPlace && run.quietTimer == nil && run.waiters.isEmpty && run.inputs.isEmpty
+    }
   }
 
   /// Whether a run of this connection was left waiting, paused or queued.
@@ -64,6 +66,13 @@ extension RunEngine {
     guard !isEnding else { return }
     do throws(RuntimeError) {
       for runID in try read({ () throws(StoreError) in try store.orphans() }) where driven.count < limits.maxConcurrentRuns { adopt(runID) }
+      var query = RunQuery()
+      query.statuses = [.queued]
+      query.limit = 1000
+      let queued = query
+      for row in try read({ () throws(StoreError) in try store.runs(matching: queued) }).reversed() where live[row.runID] == nil {
+        afterChange(try run(row.runID))
+      }
     } catch { host.log("orphaned runs could not be looked for: \(error.message)") }
     _ = after(milliseconds: 1000) { [unowned self] in adoptOrphans() }
   }

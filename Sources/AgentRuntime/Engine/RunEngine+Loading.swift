@@ -116,6 +116,8 @@ extension RunEngine {
   /// After anything that may have settled the run or made it superfluous here.
   func afterChange(_ run: LiveRun) {
     countDriven(run)
+    if run.committed > 0 { turnEnded(run) }
+    if !run.state.hasBegun, run.committed > 0 { lookAfterQueued(run) }
     answerWaiters(run)
     if run.state.status.hasEnded { touched.remove(run.runID) }
     armDeadline(run)

@@ -20,7 +20,9 @@ extension RunEngine {
   }
 
   package func outcome(of state: RunState) -> RunOutcome {
-    state.outcome(own: store.owner) { isAlive($0) }
+    var outcome = state.outcome(own: store.owner) { isAlive($0) }
+    if !state.hasBegun, let blocked = blockedBy(state), blocked.isSettled { outcome.blockedBy = blocked.runID }
+    return outcome
   }
 
   package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [Details], more: ULID?) {
@@ -64,7 +66,7 @@ extension RunEngine {
       let driver: RunOutcome.Driver = row.owner.map { isAlive($0) ? ($0 == store.owner ? .own : .other) : .none } ?? .none
       let outcome = RunOutcome(
         runID: row.runID, status: row.status, driver: driver, stopReason: nil, answer: nil, structuredAnswer: nil, pendingCalls: [],
-        usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata)
+        usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID)
       return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
     }
   }

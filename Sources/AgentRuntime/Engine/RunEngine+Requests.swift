@@ -11,6 +11,10 @@ package struct StartRequest: Sendable {
   package var warnings: [String]
   package var idempotencyKey: String?
   package var wait: Bool
+  package var sessionID: ULID?
+  /// The session's main branch when there is none.
+  package var branchID: ULID?
+  package var concurrency = MessageConcurrency.queue
 
   package init(input: CarriedJSON, params: CarriedJSON, delivery: Delivery, canInvoke: Bool, wait: Bool) {
     self.input = input
@@ -35,34 +39,56 @@ extension RunEngine {
       if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
         return join(known, request, durable: durable, waiting: waiting, reply: reply)
       }
-      if driven.count >= limits.maxConcurrentRuns {
-        throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
-      }
-      let runID = makeID()
-      let machine = try RunMachine(
-        runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
-        warnings: request.warnings, context: context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke))
-      try checkDrivable(machine.state)
-      let run = LiveRun(machine: machine, committed: 0)
-      live[runID] = run
-      startTicking()
-      let token = nextWaitToken()
-      if request.wait { waiting(token) }
-      input(run) { (_) throws(RuntimeError) in
-      } committed: { [unowned self] run in
-        touched.insert(runID)
-        durable(runID, true)
-        if !request.wait { reply(.success(answer(run))) }
-      } answered: { [unowned self] run, error in
-        if let error {
-          if error.kind == .runIdempotencyConflict, let other = error.runID {
-            return join(other, request, durable: durable, waiting: waiting, reply: reply)
-          }
-          return reply(.failure(error))
-        }
-        if request.wait { wait(run, token, .settled, nil, reply) }
-      }
+      try begin(request, durable: durable, waiting: waiting, reply: reply)
     } catch { reply(.failure(error)) }
+  }
+
+  private func begin(
+    _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
+    reply: @escaping RunReply
+  ) throws(RuntimeError) {
+    let runID = makeID()
+    var plan: TurnPlan?
+    if let sessionID = request.sessionID {
+      plan = try planTurn(runID, sessionID: sessionID, branchID: request.branchID, request.concurrency)
+    }
+    let isQueued = plan?.isQueued ?? false
+    if !isQueued, driven.count >= limits.maxConcurrentRuns {
+      throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
+    }
+    let machine = try RunMachine(
+      runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
+      warnings: request.warnings, turn: plan?.place, isQueued: isQueued,
+      context: context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke))
+    try checkDrivable(machine.state)
+    let run = LiveRun(machine: machine, committed: 0)
+    live[runID] = run
+    if let plan {
+      run.firstDocuments = plan.writes
+      // Another turn came first: this one goes behind it.
+      run.placeWasTaken = { [unowned self] in
+        do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch { reply(.failure(error)) }
+      }
+    }
+    startTicking()
+    let token = nextWaitToken()
+    if request.wait { waiting(token) }
+    input(run) { (_) throws(RuntimeError) in
+    } committed: { [unowned self] run in
+      touched.insert(runID)
+      noteSessionRun(run)
+      durable(runID, true)
+      if !request.wait { reply(.success(answer(run))) }
+    } answered: { [unowned self] run, error in
+      if let error {
+        if error.kind == .runIdempotencyConflict, let other = error.runID {
+          return join(other, request, durable: durable, waiting: waiting, reply: reply)
+        }
+        return reply(.failure(error))
+      }
+      takePlace(run)
+      if request.wait { wait(run, token, .settled, nil, reply) }
+    }
   }
 
   /// The same key again: the same run, if it was asked for the same.
@@ -191,7 +217,7 @@ extension RunEngine {
     }
   }
 
-  private func refuseWhenEnding() throws(RuntimeError) {
+  func refuseWhenEnding() throws(RuntimeError) {
     if isEnding { throw RuntimeError(.shuttingDown, "the bridge is about to end") }
   }
 
@@ -203,7 +229,7 @@ extension RunEngine {
   }
 
   func answer(_ run: LiveRun, _ verdicts: Verdicts? = nil) -> RunAnswer {
-    RunAnswer(outcome: run.machine.outcome(), verdicts: verdicts)
+    RunAnswer(outcome: outcome(of: run.state), verdicts: verdicts)
   }
 
   private func settle(_ run: LiveRun, wait: Bool, _ verdicts: Verdicts?, waiting: (WaitToken) -> Void, reply: @escaping RunReply) {
@@ -252,13 +278,30 @@ extension RunEngine {
   }
 
   /// It ended, is paused, nobody drives it, or it waits with no call out at a parent that lives.
-  func isSettled(_ run: LiveRun) -> Bool {
-    let state = run.state
+  func isSettled(_ run: LiveRun) -> Bool { !run.waitsForPlace && run.quietTimer == nil && isSettled(run.state) }
+
+  func isSettled(_ state: RunState) -> Bool {
     switch state.status {
     case .success, .error, .cancelled, .maxIterations, .paused: return true
-    case .running, .queued: return !run.waitsForPlace && state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none
+    case .running: return state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none
+    case .queued:
+      if let blocked = blockedBy(state) { return blocked.isSettled }
+      // Nothing is before it: whoever made it begins it, or could not.
+      return state.creator == store.owner || !isAlive(state.creator)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      return !run.waitsForPlace && !state.pendingClientCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
+      return !state.pendingClientCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
+    }
+  }
+
+  /// The run that keeps a queued one from beginning, and whether it has settled without ending.
+  func blockedBy(_ state: RunState) -> (runID: ULID, isSettled: Bool)? {
+    do throws(RuntimeError) {
+      guard let runID = try blocker(of: state) else { return nil }
+      if let run = live[runID] { return (runID, isSettled(run)) }
+      return (runID, isSettled(try glance(runID)))
+    } catch {
+      host.log("what run \(state.runID) waits for cannot be said: \(error.message)")
+      return nil
     }
   }
 }

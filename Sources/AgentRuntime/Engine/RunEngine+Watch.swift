@@ -13,14 +13,18 @@ extension RunEngine {
     _ = after(milliseconds: Self.tickMilliseconds) { [unowned self] in
       isTicking = false
       tick()
-      if !live.isEmpty || !watched.isEmpty { startTicking() }
+      if !live.isEmpty || !watched.isEmpty || !sessionWatches.isEmpty { startTicking() }
     }
   }
 
   private func tick() {
     if isEnding { return }
     do throws(StoreError) {
-      if try store.changedByOthers() || looksAgain { try takeForeignChanges() }
+      if try store.changedByOthers() || looksAgain {
+        try takeForeignChanges()
+        lookAtSessions()
+        for run in live.values where !run.state.hasBegun { afterChange(run) }
+      }
       try takeForeignText()
       for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }

@@ -34,6 +34,10 @@ package final class RunEngine {
   var observing: Set<ULID> = []
   /// Their streamed text that waits for the event it comes after.
   var foreignText: [ULID: [LiveChunk]] = [:]
+  /// What was said in the branches of sessions used last.
+  var histories: [BranchHistory] = []
+  /// Sessions that the client observes.
+  var sessionWatches: [ULID: SessionWatch] = [:]
   /// Runs whose continuation waits for a place.
   var placeQueue: [ULID] = []
   var lastWaitToken = 0
@@ -97,6 +101,7 @@ package final class RunEngine {
   private func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
     run.machine.context.now = host.wallClock()
     run.machine.context.hasPlace = driven.count < limits.maxConcurrentRuns
+    if !run.state.hasBegun { run.machine.context.mayBegin = mayBegin(run) }
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }
     countDriven(run)
@@ -125,8 +130,9 @@ package final class RunEngine {
         let output = run.machine.takeOutput()
         appending.append((run, output.effects, output.records))
         guard !output.records.isEmpty else { continue }
-        appends.append(
-          Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs))
+        var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
+        append.documents = run.committed == 0 ? run.firstDocuments : []
+        appends.append(append)
       }
       let results = submit(appends)
       var next = 0
@@ -158,7 +164,12 @@ package final class RunEngine {
     case .appended:
       run.committed = records.last?.position ?? run.committed
       conclude(run, records, effects)
-    case .conflict: decideAgain(run)
+    case .conflict:
+      guard run.committed == 0, let placeWasTaken = run.placeWasTaken else { return decideAgain(run) }
+      live[run.runID] = nil
+      driven.remove(run.runID)
+      run.inputs = []
+      placeWasTaken()
     case .keyTaken(let other):
       live[run.runID] = nil
       driven.remove(run.runID)

@@ -29,7 +29,8 @@ extension RunEvent {
         RunBeginning(
           input: RunInput(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
-          warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? []))
+          warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], turn: TurnPlace(reading: hidden["turn"]),
+          isQueued: hidden["isQueued"]?.boolValue ?? false))
     case "model.started":
       guard let messageID = id(data, "messageId") else { return nil }
       self = .modelStarted(messageID: messageID, continuation: data["continuation"]?.boolValue ?? false)
@@ -74,6 +75,10 @@ extension RunEvent {
     case "tools.changed":
       guard let tools = hidden["tools"] else { return nil }
       self = .toolsChanged(tools)
+    case "run.merged":
+      guard let other = id(hidden, "into") else { return nil }
+      self = .merged(into: other)
+    case "run.requeued": self = .requeued
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)
@@ -118,6 +123,7 @@ extension RunEnd {
     answer = data["answer"].map(StoredValue.init(wire:))
     structuredAnswer = data["structuredAnswer"].map(StoredValue.init(wire:))
     fault = RunFault(reading: data["error"])
+    mergedInto = data["mergedInto"]?.stringValue.flatMap(ULID.init)
     reason = data["reason"]?.stringValue
     partialText = data["partialText"].map(StoredValue.init(wire:))
   }

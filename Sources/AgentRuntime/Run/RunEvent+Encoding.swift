@@ -29,12 +29,16 @@ extension RunEvent {
     case .toolsChanged: "tools.changed"
     case .cancelRequested: "cancel.requested"
     case .answerRejected: "answer.rejected"
+    case .merged: "run.merged"
+    case .requeued: "run.requeued"
     }
   }
 
   package var isOnTheWire: Bool {
     switch self {
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted: false
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted, .merged,
+      .requeued:
+      false
     default: true
     }
   }
@@ -126,7 +130,9 @@ extension RunEvent {
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted: break
+    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted, .merged,
+      .requeued:
+      break
     }
   }
 
@@ -152,6 +158,11 @@ extension RunEvent {
       writer.member("meta", ifPresent: start.meta)
       writer.member("delivery", start.delivery.rawValue)
       start.claim.writeMembers(to: &writer)
+      if let turn = start.turn {
+        writer.key("turn")
+        turn.write(to: &writer)
+      }
+      if start.isQueued { writer.member("isQueued", true) }
     case .modelCompleted(let message):
       let refused = message.calls.filter { $0.refusal != nil }
       if refused.isEmpty, message.providerData == nil { return nil }
@@ -174,7 +185,8 @@ extension RunEvent {
       writer.member("delivery", ifPresent: delivery?.rawValue)
     case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
     case .answerRejected(let reason): writer.member("reason", reason)
-    case .pauseRequested, .rejectionCounted: break
+    case .merged(let other): writer.member("into", other.text)
+    case .pauseRequested, .rejectionCounted, .requeued: break
     default: return nil
     }
     writer.endObject()

@@ -32,6 +32,10 @@ package enum RunEvent: Sendable, Equatable {
   case cancelRequested(reason: String?)
   /// The final answer did not fit `outputSchema`: the model is told and asked again.
   case answerRejected(reason: String)
+  /// The input of a queued run became part of another one's turn.
+  case merged(into: ULID)
+  /// A turn that was paused before it began waits again.
+  case requeued
 }
 
 package enum Delivery: String, Sendable, Codable { case invoke, pause }
@@ -56,6 +60,10 @@ package struct RunBeginning: Sendable, Equatable {
   package var delivery: Delivery
   package var claim: Claim
   package var warnings: [String]
+  /// Nil for a run outside sessions.
+  package var turn: TurnPlace?
+  /// It waits for the turn before it; the claim then only says who made it.
+  package var isQueued = false
 }
 
 /// A finished turn of the model.
@@ -85,6 +93,8 @@ package struct RunEnd: Sendable, Equatable {
   package var answer: StoredValue?
   package var structuredAnswer: StoredValue?
   package var fault: RunFault?
+  /// The run whose turn took this one's input.
+  package var mergedInto: ULID?
   /// Of a cancel.
   package var reason: String?
   package var partialText: StoredValue?

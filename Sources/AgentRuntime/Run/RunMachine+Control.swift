@@ -62,6 +62,10 @@ extension RunMachine {
       append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
     }
     context.invokesHere = resumption.canInvoke && state.delivery == .invoke
+    if !state.hasBegun {
+      if state.status == .paused { append(.requeued) }
+      return advance(cause: .resume)
+    }
     switch state.status {
     case .paused: drive(cause: .resume)
     case .running: drive(cause: resumption.cause == .resume ? .resume : .recovery)

@@ -34,6 +34,8 @@ package struct MachineContext {
   package var checkDrivable: (RunState) throws(RuntimeError) -> Void
   /// Whether one more run may be driven here.
   package var hasPlace: Bool
+  /// A queued run may begin: nothing before it in its branch is at work.
+  package var mayBegin = false
   /// From 0 to 1.
   package var jitter: Double
 }
@@ -62,14 +64,14 @@ package struct RunMachine {
   /// A new run, whose first record is made here.
   package init(
     runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
-    context: MachineContext
+    turn: TurnPlace? = nil, isQueued: Bool = false, context: MachineContext
   )
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
     let start = RunBeginning(
       input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
-      warnings: warnings)
+      warnings: warnings, turn: turn, isQueued: isQueued)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context
     self.spiller = spiller
@@ -158,6 +160,7 @@ package struct RunMachine {
     guard !state.status.hasEnded, !isDrivenElsewhere else { return }
     if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
     if state.status == .paused { return }
+    if !state.hasBegun, state.mergedInto != nil || !context.mayBegin { return }
     if state.modelAtWork != nil, state.owner == context.own { return }
     if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
     let waits = state.pendingServerCalls.isEmpty && state.batch.pendingCount > 0

@@ -119,10 +119,15 @@ package struct RunOutcome: Sendable, Equatable {
   package var fault: RunFault?
   package var lastSequence: Int
   package var metadata: CarriedJSON?
+  package var sessionID: ULID?
+  package var mergedInto: ULID?
+  /// A run that has settled without ending, behind which this one is queued.
+  package var blockedBy: ULID?
 
   /// Writes the members without the braces, so that a caller can add its own. `value` says how a stored value stands there.
   package func writeMembers(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON = { $0.wire }) {
     writer.member("runId", runID.text)
+    writer.member("sessionId", ifPresent: sessionID?.text)
     writer.member("status", status.rawValue)
     writer.member("ended", status.hasEnded)
     writer.member("driver", driver.rawValue)
@@ -141,6 +146,8 @@ package struct RunOutcome: Sendable, Equatable {
     }
     writer.member("lastSeq", lastSequence)
     writer.member("metadata", ifPresent: metadata)
+    writer.member("mergedInto", ifPresent: mergedInto?.text)
+    writer.member("blockedBy", ifPresent: blockedBy?.text)
   }
 }
 
@@ -151,6 +158,7 @@ extension RunOutcome {
       runID: row.runID, status: row.status, driver: .none, stopReason: data["stopReason"]?.stringValue,
       answer: data["answer"].map(StoredValue.init(wire:)), structuredAnswer: data["structuredAnswer"].map(StoredValue.init(wire:)),
       pendingCalls: [], usage: data["usage"].map(Usage.init(reading:)) ?? Usage(), fault: RunFault(reading: data["error"]),
-      lastSequence: row.lastSequence, metadata: row.metadata)
+      lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,
+      mergedInto: data["mergedInto"]?.stringValue.flatMap(ULID.init))
   }
 }

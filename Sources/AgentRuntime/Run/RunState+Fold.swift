@@ -34,6 +34,7 @@ extension RunState {
       if status == .paused { pauseRequested = false }
     case .resumed(_, let claim):
       status = .running
+      hasBegun = true
       fault = nil
       owner = claim.owner
       epoch = claim.epoch
@@ -47,6 +48,10 @@ extension RunState {
     case .callParked(let callID): batch.update(callID) { $0.isParked = true }
     case .reconfigured(let limits, let delivery): try reconfigure(limits, delivery)
     case .pauseRequested: pauseRequested = true
+    case .merged(let other): mergedInto = other
+    case .requeued:
+      status = .queued
+      fault = nil
     case .cancelRequested(let reason): cancelRequest = CancelRequest(reason: reason)
     case .answerRejected(let reason):
       answerCorrections += 1
@@ -59,7 +64,8 @@ extension RunState {
     // A claim begins anew; the others may come from any process, whether the driver lives or not.
     case .resumed: drivenUntil = max(drivenUntil, time)
     case .toolCompleted(let callID, _) where call(callID)?.target == .client: break
-    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged: break
+    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged, .merged, .requeued:
+      break
     default:
       if owner != nil { drivenMilliseconds += max(0, time.milliseconds - drivenUntil.milliseconds) }
       drivenUntil = max(drivenUntil, time)
@@ -102,8 +108,20 @@ extension RunState {
     owner = nil
     modelAtWork = nil
     fault = end.fault
-    transcript = []
+    if turn == nil { transcript = [] } else { closeTranscript(end) }
     batch = .empty
+  }
+
+  /// What later turns of the session see of this one. A turn that was withdrawn before it began leaves nothing; one whose input was superseded
+  /// or became part of another leaves its input.
+  private mutating func closeTranscript(_ end: RunEnd) {
+    if transcript.isEmpty {
+      if hasBegun || mergedInto != nil || end.fault?.kind == .runSuperseded { transcript = input.entries }
+      return
+    }
+    for note in unseenNotes { transcript.append(.user([.text(note)])) }
+    unseenNotes = []
+    if let partial = end.partialText, partial != .inline(CarriedJSON(string: "")) { transcript.append(.said([.text(partial)])) }
   }
 
   private mutating func reconfigure(_ limits: CarriedJSON?, _ delivery: Delivery?) throws(RuntimeError) {

@@ -22,6 +22,15 @@ package struct RunState: Sendable {
   /// The W3C trace members of `meta`, which every event carries.
   let trace: CarriedJSON?
 
+  /// Its place in a session.
+  package let turn: TurnPlace?
+  /// The process that made it.
+  package let creator: OwnerID
+  /// False for a run that waits for the turn before it, and has done so from its first day.
+  package internal(set) var hasBegun: Bool
+  /// The run whose turn its input is part of.
+  package internal(set) var mergedInto: ULID?
+
   package internal(set) var status = RunStatus.running
   /// Who drives the run; nil while it waits, is paused or has ended.
   package internal(set) var owner: OwnerID?
@@ -83,14 +92,21 @@ package struct RunState: Sendable {
     input = start.input
     meta = start.meta
     trace = start.meta.flatMap(Self.traceMembers)
-    owner = start.claim.owner
-    epoch = start.claim.epoch
+    turn = start.turn
+    creator = start.claim.owner
+    hasBegun = !start.isQueued
+    status = start.isQueued ? .queued : .running
+    owner = start.isQueued ? nil : start.claim.owner
+    epoch = start.isQueued ? 0 : start.claim.epoch
     position = 1
     sequence = 1
   }
 
   /// A run that has all it waited for but does not go on yet (no place is free, the process died) is running, driven by nobody.
   package var shownStatus: RunStatus { status.isWaiting && batch.pendingCount == 0 ? .running : status }
+
+  /// What later turns of its session see of the run.
+  var sessionEntries: [TranscriptEntry] { !status.hasEnded && mergedInto != nil ? input.entries : transcript }
 
   /// The row that lists and claims read.
   package var summary: RunSummary {
@@ -100,6 +116,7 @@ package struct RunState: Sendable {
     row.owner = owner
     row.epoch = epoch
     row.updatedAt = updatedAt
+    row.sessionID = turn?.sessionID
     row.metadata = params.metadata
     row.idempotencyKey = params.idempotencyKey
     return row
@@ -110,7 +127,8 @@ package struct RunState: Sendable {
     RunOutcome(
       runID: runID, status: shownStatus, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
       structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive), usage: usage,
-      fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata)
+      fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata, sessionID: turn?.sessionID,
+      mergedInto: end?.mergedInto ?? mergedInto)
   }
 
   package func driver(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome.Driver {

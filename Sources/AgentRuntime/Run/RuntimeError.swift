@@ -40,6 +40,8 @@ extension RuntimeError.Kind {
   package static let runInvalidToolResults = Self("run.invalidToolResults")
   package static let runLeaseHeld = Self("run.leaseHeld")
   package static let runLimitExceeded = Self("run.limitExceeded")
+  package static let runSuperseded = Self("run.superseded")
+  package static let runDropped = Self("run.dropped")
   package static let runIdempotencyConflict = Self("run.idempotencyConflict")
   package static let sessionNotFound = Self("session.notFound")
   package static let agentNotFound = Self("agent.notFound")

@@ -55,6 +55,9 @@ package struct ULID: Sendable, Hashable {
 }
 
 extension ULID: Comparable {
+  /// Since 1970, when it was made.
+  package var milliseconds: Int { Int(high >> 16) }
+
   package static func < (a: ULID, b: ULID) -> Bool { (a.high, a.low) < (b.high, b.low) }
 }
 

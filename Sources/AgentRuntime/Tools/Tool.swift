@@ -27,19 +27,21 @@ package struct Tool: Sendable, Codable, Equatable {
   package var onTimeout: DispatchStrategy?
   package var onDisconnect: DispatchStrategy?
   package var maxResultBytes: Int?
+  /// The registered toolkit that the tool belongs to, when it is declared by itself.
+  package var toolkit: String?
   package var command: [String]?
   package var cwd: String?
   package var env: [String: String]?
 
   enum CodingKeys: String, CodingKey {
     case name, title, description, inputSchema, parameters, outputSchema, annotations, requiresApproval, parallel, timeoutMs, maxCallsPerRun
-    case onTimeout, onDisconnect, maxResultBytes, command, cwd, env
+    case onTimeout, onDisconnect, maxResultBytes, toolkit, command, cwd, env
     case declaredTarget = "target"
   }
 
   package static let members = [
     "name", "title", "description", "inputSchema", "parameters", "outputSchema", "target", "annotations", "requiresApproval", "parallel",
-    "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "command", "cwd", "env",
+    "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "toolkit", "command", "cwd", "env",
   ]
   package static let laterMembers = ["toolkit", "agent"]
   package static let annotationMembers = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint", "title"]
@@ -78,7 +80,7 @@ package struct Tool: Sendable, Codable, Equatable {
     }
   }
 
-  private static func isName(_ text: String) -> Bool {
+  static func isName(_ text: String) -> Bool {
     guard let first = text.utf8.first, text.utf8.count <= 64, isLetter(first) else { return false }
     return text.utf8.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
   }

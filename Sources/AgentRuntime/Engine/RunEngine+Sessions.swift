@@ -1,0 +1,130 @@
+package import JSON
+
+/// What a client asks of sessions. All on the engine's thread.
+extension RunEngine {
+  func session(_ sessionID: ULID) throws(RuntimeError) -> Session {
+    guard let document = try read({ () throws(StoreError) in try store.document(Session.kind, sessionID.text) }) else {
+      throw RuntimeError(.sessionNotFound, "there is no such session")
+    }
+    return try Session(document)
+  }
+
+  func branch(_ branchID: ULID, of sessionID: ULID) throws(RuntimeError) -> Branch {
+    let id = Branch.documentID(sessionID, branchID)
+    guard let document = try read({ () throws(StoreError) in try store.document(Branch.kind, id) }) else {
+      throw RuntimeError(.sessionNotFound, "the session has no such branch", pointer: "/branchId")
+    }
+    return try Branch(document)
+  }
+
+  /// Oldest first.
+  package func branches(of sessionID: ULID) throws(RuntimeError) -> [Branch] {
+    var branches: [Branch] = []
+    var query = DocumentQuery(kind: Branch.kind, prefix: sessionID.text + "/", limit: 500)
+    while true {
+      let page = query
+      let documents = try read { () throws(StoreError) in try store.documents(matching: page) }
+      for document in documents { branches.append(try Branch(document)) }
+      guard documents.count == query.limit else { return branches }
+      query.after = documents.last?.id
+    }
+  }
+
+  package func createSession(agentID: String?, metadata: CarriedJSON?) throws(RuntimeError) -> Session {
+    try refuseWhenEnding()
+    let now = host.wallClock()
+    let session = Session(sessionID: makeID(), mainBranch: makeID(), agentID: agentID, metadata: metadata, createdAt: now)
+    let branch = Branch(sessionID: session.sessionID, branchID: session.mainBranch)
+    guard try read({ () throws(StoreError) in try store.write([session.creation, branch.write(at: now)]) }) else {
+      throw RuntimeError(.internalError, "a new session's id was taken")
+    }
+    return session
+  }
+
+  package func findSession(_ sessionID: ULID) throws(RuntimeError) -> Session { try session(sessionID) }
+
+  /// Newest first.
+  package func sessions(before: ULID?, limit: Int) throws(RuntimeError) -> (sessions: [Session], more: ULID?) {
+    let query = DocumentQuery(kind: Session.kind, after: before?.text, isDescending: true, limit: limit + 1)
+    let documents = try read { () throws(StoreError) in try store.documents(matching: query) }
+    var sessions: [Session] = []
+    for document in documents.prefix(limit) { sessions.append(try Session(document)) }
+    return (sessions, documents.count > limit ? sessions.last?.sessionID : nil)
+  }
+
+  /// Puts what was said so far out of sight, in all branches. The runs and their logs stay.
+  package func clearSession(_ sessionID: ULID) throws(RuntimeError) {
+    try refuseWhenEnding()
+    _ = try session(sessionID)
+    while true {
+      let now = host.wallClock()
+      let writes = try branches(of: sessionID).map { branch in
+        var cleared = branch
+        cleared.isCleared = true
+        cleared.clearedTurns = branch.turns
+        return cleared.write(at: now)
+      }
+      // A turn was added meanwhile, or another branch: look again.
+      if try read({ () throws(StoreError) in try store.write(writes) }) { return }
+    }
+  }
+
+  /// A branch that shares what was said up to a message. A message with tool calls brings their results along.
+  package func forkSession(_ sessionID: ULID, at messageID: ULID) throws(RuntimeError) -> Branch {
+    try refuseWhenEnding()
+    _ = try session(sessionID)
+    guard let place = try findMessage(messageID, in: sessionID) else {
+      throw .invalidParams("the session has no such message", at: "/atMessageId")
+    }
+    var fork = Branch(sessionID: sessionID, branchID: makeID())
+    fork.base = place
+    guard try read({ () throws(StoreError) in try store.write([fork.write(at: host.wallClock())]) }) else {
+      throw RuntimeError(.internalError, "a new branch's id was taken")
+    }
+    return fork
+  }
+
+  /// Removes the session with its branches and runs, of which none may be at work or waiting.
+  package func deleteSession(_ sessionID: ULID) throws(RuntimeError) {
+    let session = try session(sessionID)
+    let branches = try branches(of: sessionID)
+    var runs: [ULID] = []
+    for branch in branches { runs += try turnRuns(of: branch.branchID, from: 0, to: branch.turns) }
+    for runID in runs {
+      if let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), !row.status.hasEnded {
+        var error = RuntimeError(.invalidRequest, "a run of the session has not ended: cancel it first")
+        error.details = [("runId", CarriedJSON(string: runID.text))]
+        throw error
+      }
+    }
+    // The session goes first: what a crash leaves of it belongs to nothing that can be named.
+    let now = host.wallClock()
+    guard
+      try read({ () throws(StoreError) in
+        try store.write([
+          DocumentWrite(kind: Session.kind, id: session.sessionID.text, expectedVersion: 1, json: nil, updatedAt: now)
+        ])
+      })
+    else { throw RuntimeError(.sessionNotFound, "there is no such session") }
+    for branch in branches {
+      try remove(TurnDocument.kind, prefix: branch.branchID.text + "/", at: now)
+      histories.removeAll { $0.branchID == branch.branchID }
+    }
+    try remove(Branch.kind, prefix: sessionID.text + "/", at: now)
+    for runID in runs {
+      live[runID] = nil
+      watched[runID] = nil
+      try read { () throws(StoreError) in try store.delete(run: runID) }
+    }
+  }
+
+  private func remove(_ kind: String, prefix: String, at now: Timestamp) throws(RuntimeError) {
+    let query = DocumentQuery(kind: kind, prefix: prefix, limit: 500)
+    while true {
+      let found = try read { () throws(StoreError) in try store.documents(matching: query) }
+      if found.isEmpty { return }
+      let writes = found.map { DocumentWrite(kind: kind, id: $0.id, expectedVersion: $0.version, json: nil, updatedAt: now) }
+      _ = try read { () throws(StoreError) in try store.write(writes) }
+    }
+  }
+}

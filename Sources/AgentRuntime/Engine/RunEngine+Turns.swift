@@ -1,0 +1,164 @@
+import JSON
+
+/// The turns of a session: where a new one goes, when one that waits begins, what follows from the end of one.
+///
+/// A branch is a chain of runs. Its document says which is the last, and two processes that both add a turn are told apart by its version. A turn
+/// begins when none before it in its branch is at work any more; whoever made it looks after that as long as it lives, and whoever ends the turn
+/// before it when not.
+extension RunEngine {
+  // MARK: A new turn
+
+  struct TurnPlan {
+    var place: TurnPlace
+    var writes: [DocumentWrite]
+    var isQueued: Bool
+  }
+
+  /// - Throws: `session.notFound`; `run.dropped` when the branch is busy and the message is not to wait.
+  func planTurn(_ runID: ULID, sessionID: ULID, branchID: ULID?, _ concurrency: MessageConcurrency) throws(RuntimeError) -> TurnPlan {
+    let session = try session(sessionID)
+    let branch = try branch(branchID ?? session.mainBranch, of: sessionID)
+    let next = branch.adding(runID, at: host.wallClock())
+    let isBusy = try firstUnended(before: next.place) != nil
+    if isBusy, concurrency == .drop {
+      throw RuntimeError(.runDropped, "a turn of the branch is not ended, and the agent drops messages that come meanwhile")
+    }
+    return TurnPlan(place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0)
+  }
+
+  /// What a new turn does to those that wait before it, as its agent wants it. Done again whenever it might begin: the process may have died.
+  func settleQueue(before run: LiveRun) throws(RuntimeError) {
+    let concurrency = concurrency(of: run)
+    guard let turn = run.state.turn, concurrency.supersedes || concurrency == .merge else { return }
+    try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in
+      if concurrency.supersedes {
+        input(earlier) { (machine) throws(RuntimeError) in machine.supersede(by: run.runID) }
+      } else {
+        input(earlier) { (machine) throws(RuntimeError) in machine.merge(into: run.runID) }
+      }
+    }
+  }
+
+  /// A new turn is in the log.
+  func takePlace(_ run: LiveRun) {
+    guard run.state.turn != nil else { return }
+    do throws(RuntimeError) { try settleQueue(before: run) } catch {
+      host.log("what waits before run \(run.runID) could not be settled: \(error.message)")
+    }
+    lookAfterQueued(run)
+  }
+
+  private func concurrency(of run: LiveRun) -> MessageConcurrency {
+    // It was checked when the run was made.
+    (try? MessageConcurrency(reading: run.state.agent.messageConcurrency, at: "")) ?? .queue
+  }
+
+  // MARK: What waits
+
+  /// The nearest run before a turn that has neither ended nor became part of a later one.
+  private func firstUnended(before turn: TurnPlace) throws(RuntimeError) -> ULID? {
+    var number = turn.number
+    var previous = turn.previous
+    while let runID = previous {
+      guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
+      // One that has begun did so when all before it had ended.
+      if row.status.hasEnded, row.epoch > 0 { return nil }
+      if !row.status.hasEnded, row.epoch > 0 { return runID }
+      if !row.status.hasEnded, try glance(runID).mergedInto == nil { return runID }
+      number -= 1
+      previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
+    }
+    return nil
+  }
+
+  /// The turns directly before `turn` that have not begun, the nearest first.
+  private func forEachWaiting(before turn: TurnPlace, _ body: (LiveRun) throws(RuntimeError) -> Void) throws(RuntimeError) {
+    var number = turn.number
+    var previous = turn.previous
+    while let runID = previous, let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), row.epoch == 0 {
+      if !row.status.hasEnded {
+        let run = try run(runID)
+        if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
+      }
+      number -= 1
+      previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
+    }
+  }
+
+  /// The run that keeps a queued one from beginning, as far as it goes back.
+  func blocker(of state: RunState) throws(RuntimeError) -> ULID? {
+    guard let turn = state.turn, !state.hasBegun, !state.status.hasEnded else { return nil }
+    if let other = state.mergedInto {
+      let target = try glance(other)
+      return target.status.hasEnded ? nil : try blocker(of: target) ?? other
+    }
+    guard let nearest = try firstUnended(before: turn) else { return nil }
+    return try blocker(of: try glance(nearest)) ?? nearest
+  }
+
+  /// Whether a run that has not begun may do so now.
+  func mayBegin(_ run: LiveRun) -> Bool {
+    guard let turn = run.state.turn, run.state.status == .queued, run.state.mergedInto == nil, run.quietTimer == nil else { return false }
+    do throws(RuntimeError) { return try firstUnended(before: turn) == nil } catch {
+      host.log("whether run \(run.runID) may begin cannot be said: \(error.message)")
+      return false
+    }
+  }
+
+  /// Begins a queued run when it may, and ends one whose input has become part of a turn that has ended.
+  func lookAfterQueued(_ run: LiveRun) {
+    guard !isEnding, !run.state.hasBegun, !run.state.status.hasEnded, !run.isDirty, run.inputs.isEmpty else { return }
+    guard run.state.creator == store.owner || !isAlive(run.state.creator) else { return }
+    do throws(RuntimeError) {
+      if let other = run.state.mergedInto {
+        let target = try glance(other)
+        guard target.status.hasEnded else { return }
+        let outcome = outcome(of: target)
+        return input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome) }
+      }
+      let quiet = concurrency(of: run).quietMilliseconds
+      let left = run.state.createdAt.milliseconds + quiet - host.wallClock().milliseconds
+      if quiet > 0, left > 0 {
+        guard run.quietTimer == nil else { return }
+        run.quietTimer = after(milliseconds: min(left, quiet)) { [unowned self, weak run] in
+          run?.quietTimer = nil
+          if let run { lookAfterQueued(run) }
+        }
+        return
+      }
+      guard mayBegin(run) else { return }
+      try settleQueue(before: run)
+      // What this bridge cannot carry on stays queued, for one that can.
+      try checkDrivable(run.state)
+      input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .resume) }
+    } catch { host.log("run \(run.runID) could not be begun: \(error.message)") }
+  }
+
+  // MARK: The end of a turn
+
+  /// Once, when a run of a session has ended here or was seen to have.
+  func turnEnded(_ run: LiveRun) {
+    guard let turn = run.state.turn, run.state.status.hasEnded, !run.turnIsOver else { return }
+    run.turnIsOver = true
+    rememberHistory(of: run)
+    guard run.state.mergedInto == nil, !isEnding else { return }
+    do throws(RuntimeError) {
+      try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in lookAfterQueued(earlier) }
+      var number = turn.number + 1
+      while let nextID = try turnRun(turn.branchID, number) {
+        number += 1
+        guard let row = try read({ () throws(StoreError) in try store.summary(of: nextID) }), !row.status.hasEnded else { continue }
+        let next = try self.run(nextID)
+        if next.state.mergedInto != nil { continue }
+        // Made elsewhere by a process that lives, it is begun there.
+        return afterChange(next)
+      }
+    } catch { host.log("the turn after run \(run.runID) could not be begun: \(error.message)") }
+  }
+
+  /// The run of a turn.
+  func turnRun(_ branchID: ULID, _ number: Int) throws(RuntimeError) -> ULID? {
+    try read { () throws(StoreError) in try store.document(TurnDocument.kind, TurnDocument.documentID(branchID, number)) }
+      .flatMap(TurnDocument.init)?.runID
+  }
+}

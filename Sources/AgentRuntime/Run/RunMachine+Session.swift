@@ -1,0 +1,30 @@
+import JSON
+
+/// What other turns of a session do to one that waits.
+extension RunMachine {
+  /// A newer message takes its place; its input stays in the transcript.
+  mutating func supersede(by other: ULID) {
+    guard !state.status.hasEnded, !state.hasBegun else { return }
+    var end = RunEnd(.cancelled)
+    end.fault = RunFault(.runSuperseded, "run \(other) came after it and took its place")
+    finish(end, openCallsSay: "The run was superseded.")
+  }
+
+  /// Its input becomes part of another turn.
+  mutating func merge(into other: ULID) {
+    guard !state.status.hasEnded, !state.hasBegun, state.mergedInto != other else { return }
+    append(.merged(into: other))
+  }
+
+  /// The turn that took its input has ended so.
+  mutating func endAsMerged(_ other: RunOutcome) {
+    guard !state.status.hasEnded, state.mergedInto != nil else { return }
+    var end = RunEnd(other.status)
+    end.stopReason = other.stopReason
+    end.answer = other.answer
+    end.structuredAnswer = other.structuredAnswer
+    end.fault = other.fault
+    end.mergedInto = other.runID
+    finish(end, openCallsSay: "The run ended.")
+  }
+}
