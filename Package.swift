@@ -40,6 +40,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
     .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .target(name: "CPOSIX"),
+    // Loads libcurl when it is first needed: Debian's libcurl4-openssl-dev has the headers, libcurl4 the library.
+    .target(name: "CCurl"),
     .target(name: "CSchemas"),
 
     library("JSON", ["CJansson"], extra: optimisedInDebug),
@@ -48,7 +50,7 @@ let package = Package(
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"]),
     library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"]),
-    library("Models", ["AgentRuntime", "JSON", "POSIXSupport"]),
+    library("Models", ["AgentRuntime", "JSON", "POSIXSupport", "CCurl"]),
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
     library("BridgeProtocol", ["JSON"]),
     library("BridgeService", ["BridgeProtocol", "JSONRPC", "AgentRuntime", "JSON"]),

@@ -16,7 +16,7 @@ ARROWS = {
     "JSONRPC": "JSON POSIXSupport",
     "AgentRuntime": "JSON",
     "SQLiteStore": "AgentRuntime JSON POSIXSupport CSQLite",
-    "Models": "AgentRuntime JSON POSIXSupport",
+    "Models": "AgentRuntime JSON POSIXSupport CCurl",
     "ToolHosts": "AgentRuntime JSON JSONRPC POSIXSupport",
     "BridgeProtocol": "JSON",
     "BridgeService": "BridgeProtocol JSONRPC AgentRuntime JSON",

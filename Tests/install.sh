@@ -14,7 +14,7 @@ want() {
 
 has_header() {
   local folder
-  for folder in /usr/include /usr/local/include /opt/homebrew/include; do
+  for folder in /usr/include /usr/include/*-linux-gnu /usr/local/include /opt/homebrew/include; do
     [ -e "$folder/$1" ] && return
   done
   return 1
@@ -33,6 +33,7 @@ want_libraries() {
   want libc6-dev "C's headers" has_header stdio.h
   want libstdc++-12-dev "the libraries of the compiler" has_header c++
   want libjansson-dev "parses JSON" has_header jansson.h
+  want libcurl4-openssl-dev "speaks HTTP" has_header curl/curl.h
   want libsqlite3-dev "keeps the runs" has_header sqlite3.h
   want libpcre2-dev "matches the patterns of JSON Schema" has_header pcre2.h
 }

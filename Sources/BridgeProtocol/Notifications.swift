@@ -11,6 +11,7 @@ package enum WireNotification {
   package static let fromClient = [initialized, cancelled, cancelRequest, progress]
 
   package static let runEvent: StaticString = "run.event"
+  package static let sessionEvent: StaticString = "session.event"
   package static let cancelledByBridge: StaticString = "notifications/cancelled"
 }
 

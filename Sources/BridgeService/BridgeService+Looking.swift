@@ -15,10 +15,8 @@ extension BridgeService {
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
       writer.member("agent", ifPresent: details.shownAgent)
-      writer.member("state", .null)
-      writer.key("context")
-      writer.beginArray()
-      writer.endArray()
+      writer.member("state", details.state ?? .null)
+      writer.member("context", ifPresent: details.context)
       writer.member("rejectedResults", details.rejectedResults)
       writer.endObject()
       return CarriedJSON(trusted: writer.finish())
@@ -183,13 +181,13 @@ extension BridgeService {
   // MARK: Shared
 
   /// Answers with what `body` finds, on the engine's thread.
-  private func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
+  func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
     post(ticket) { service, engine in
       do throws(RuntimeError) { ticket.request.succeed(try service.outbox.fitted(try body(engine), engine)) } catch { ticket.fail(error) }
     }
   }
 
-  private func limit(_ value: Int?, _ pointer: String = "/limit", default usual: Int, most: Int) throws(RuntimeError) -> Int {
+  func limit(_ value: Int?, _ pointer: String = "/limit", default usual: Int, most: Int) throws(RuntimeError) -> Int {
     guard let value else { return usual }
     guard value >= 1 else { throw .invalidParams("must be at least 1", at: pointer) }
     return min(value, most)

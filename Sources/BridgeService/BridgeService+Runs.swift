@@ -6,12 +6,10 @@ import JSONRPC
 /// The methods that begin a run, change it, or wait for it.
 extension BridgeService {
   func start(_ params: RunStart.Params, _ ticket: Ticket) throws(RuntimeError) {
-    if params.sessionId != nil { throw RuntimeError(.sessionNotFound, "this release has no sessions", pointer: "/sessionId") }
+    let sessionID = try params.sessionId.map { text throws(RuntimeError) in try self.sessionID(text) }
+    if params.branchId != nil, sessionID == nil { throw .invalidParams("needs sessionId", at: "/branchId") }
     if params.agentId != nil { throw RuntimeError(.agentNotFound, "this release has no stored agents", pointer: "/agentId") }
     if params.agent == nil { throw .invalidParams("is required", at: "/agent") }
-    for (name, value) in [("toolkits", params.toolkits), ("augmentation", params.augmentation)] where value?.isNull == false {
-      throw RuntimeError(.unsupportedCapability, "this release has no \(name)", pointer: "/" + name)
-    }
     if let meta = params._meta, meta.kind != .object { throw .invalidParams("must be an object", at: "/_meta") }
     try RunAdmission.checkInput(params.input)
     let json = RunStart.lasting(ticket.request.params ?? .emptyObject)
@@ -22,6 +20,9 @@ extension BridgeService {
     request.meta = params._meta
     request.warnings = admission.warnings
     request.idempotencyKey = params.idempotencyKey
+    request.sessionID = sessionID
+    request.branchID = try params.branchId.map { text throws(RuntimeError) in try branchID(text) }
+    request.concurrency = try MessageConcurrency(reading: json["agent"]?["messageConcurrency"], at: "/agent/messageConcurrency")
     let wantsEvents = params.events ?? true
     let begin = request
     host.post { [self] engine in

@@ -40,6 +40,21 @@ enum MethodTable {
     add(RunDelete.self) { (s, p, t) throws(RuntimeError) in try s.delete(p, t) }
     add(BlobRead.self) { (s, p, t) throws(RuntimeError) in try s.readBlob(p, t) }
     add(BlobWrite.self) { (s, p, t) throws(RuntimeError) in try s.writeBlob(p, t) }
+    add(ToolkitRegister.self) { (s, p, t) throws(RuntimeError) in try s.registerToolkits(p, t) }
+    add(ToolkitUnregister.self) { (s, p, t) throws(RuntimeError) in try s.unregisterToolkits(p, t) }
+    add(ToolkitList.self) { (s, p, t) throws(RuntimeError) in try s.listToolkits(p, t) }
+    add(ToolRegister.self) { (s, p, t) throws(RuntimeError) in try s.registerTools(p, t) }
+    add(ToolUnregister.self) { (s, p, t) throws(RuntimeError) in try s.unregisterTools(p, t) }
+    add(SessionCreate.self) { (s, p, t) throws(RuntimeError) in try s.createSession(p, t) }
+    add(SessionGet.self) { (s, p, t) throws(RuntimeError) in try s.getSession(p, t) }
+    add(SessionList.self) { (s, p, t) throws(RuntimeError) in try s.listSessions(p, t) }
+    add(SessionDelete.self) { (s, p, t) throws(RuntimeError) in try s.deleteSession(p, t) }
+    add(SessionClear.self) { (s, p, t) throws(RuntimeError) in try s.clearSession(p, t) }
+    add(SessionMessages.self) { (s, p, t) throws(RuntimeError) in try s.messages(p, t) }
+    add(SessionFork.self) { (s, p, t) throws(RuntimeError) in try s.fork(p, t) }
+    add(SessionAugment.self) { (s, p, t) throws(RuntimeError) in try s.augmentSession(p, t) }
+    add(SessionSubscribe.self) { (s, p, t) throws(RuntimeError) in try s.subscribeSession(p, t) }
+    add(SessionUnsubscribe.self) { (s, p, t) throws(RuntimeError) in try s.unsubscribeSession(p, t) }
     return table
   }()
 }

@@ -51,43 +51,6 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
   }
 }
 
-@Suite struct ToolLevelsTests {
-  private func merge(_ agent: [String], _ run: [String]) throws -> (tools: [Tool], warnings: [String]) {
-    ToolLevels.merge(agent: try agent.map(read), run: try run.map(read))
-  }
-
-  @Test func `tools of both levels stand side by side, the agent's first`() throws {
-    let merged = try merge([clientTool("a"), serverTool("b")], [clientTool("c")])
-    #expect(merged.tools.map(\.name) == ["a", "b", "c"])
-    #expect(merged.warnings == [])
-  }
-
-  @Test func `the run's tool overrides the agent's, in its place, and it is told`() throws {
-    let merged = try merge([serverTool("a"), clientTool("b")], [clientTool("a", #""title":"mine""#)])
-    #expect(merged.tools.map { "\($0.name) \($0.target) \($0.title ?? "")" } == ["a client mine", "b client "])
-    #expect(merged.warnings == ["tool 'a': the run's client tool overrides the agent's server tool"])
-  }
-
-  @Test("within a level a client tool wins over a server tool, whichever comes first", arguments: [true, false])
-  func sameLevel(clientFirst: Bool) throws {
-    let both = clientFirst ? [clientTool("a"), serverTool("a")] : [serverTool("a"), clientTool("a")]
-    for merged in [try merge(both, []), try merge([], both)] {
-      #expect(merged.tools.map(\.target) == [.client])
-      #expect(merged.warnings.count == 1)
-    }
-  }
-
-  @Test func `overriding never removes requiresApproval`() throws {
-    let gated = #""requiresApproval":true"#
-    for (agent, run) in [
-      ([clientTool("a", gated)], [clientTool("a")]), ([serverTool("a", gated)], [clientTool("a", #""requiresApproval":false"#)]),
-      ([], [serverTool("a", gated), clientTool("a")]), ([], [clientTool("a"), serverTool("a", gated)]), ([], [clientTool("a", gated)]),
-    ] {
-      #expect(try merge(agent, run).tools.map(\.requiresApproval) == [true])
-    }
-  }
-}
-
 @Suite struct AdmissionTests {
   @Test func `good params pass, and what nothing reads is named`() throws {
     let admission = try RunAdmission(

@@ -7,6 +7,7 @@ package struct Agent: Sendable, Codable, Equatable {
   package var model: String
   package var instructions: String?
   package var tools: [Tool]?
+  package var toolkits: [Toolkit]?
   package var clientTools: ClientToolPolicy?
   package var limits: Limits?
   package var temperature: Double?
@@ -18,18 +19,19 @@ package struct Agent: Sendable, Codable, Equatable {
 
   /// Members of an agent that this release understands, or carries for its provider.
   package static let members = [
-    "name", "model", "instructions", "tools", "clientTools", "limits", "temperature", "maxOutputTokens", "reasoning", "providerOptions",
+    "name", "model", "instructions", "tools", "toolkits", "clientTools", "limits", "temperature", "maxOutputTokens", "reasoning",
+    "providerOptions",
     "apiKeyEnv", "messageConcurrency",
   ]
 
   /// Members of the protocol that this release does not act on yet: an agent that relies on one is refused, not run without it.
   package static let laterMembers = [
-    "toolkits", "mcpServers", "memory", "askUser", "approvalTimeoutMs", "compaction",
+    "mcpServers", "memory", "askUser", "approvalTimeoutMs", "compaction",
   ]
 
-  package static let carriedPaths: CarriedPaths = [
+  package static let carriedPaths = CarriedPaths([
     "/reasoning", "/providerOptions", "/messageConcurrency", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",
-  ]
+  ]).union(Toolkit.listPaths.nested(under: "/toolkits"))
 }
 
 /// How calls of client tools go: `agent.clientTools`.

@@ -17,8 +17,15 @@ package struct RunAdmission: Sendable {
     if let schema = params.outputSchema, schema.kind != .object, schema.kind != .bool {
       throw .invalidParams("must be a JSON Schema", at: "/outputSchema")
     }
+    var toolbox = Toolbox()
+    try toolbox.register(params)
+    try params.augmentation?.check(at: "/augmentation", isInsideResult: false)
+    note(toolkits: json["agent"]?["toolkits"], at: "/agent/toolkits")
+    note(toolkits: json["toolkits"], at: "/toolkits")
+    if let augmentation = json["augmentation"] {
+      unknownMembers += Augmentation.unknownMembers(of: augmentation, at: "/augmentation")
+    }
     warnings = unknownMembers.map { "\($0): unknown member, ignored" }
-    warnings += ToolLevels.merge(agent: params.agent.tools ?? [], run: params.tools).warnings
   }
 
   /// Tools alone, as `run.submitToolResults` gives them.
@@ -46,6 +53,12 @@ package struct RunAdmission: Sendable {
             .toolInvalidSchema, "tool '\(tool.name)': \(error.message)", pointer: "\(pointer)/\(index)/\(member)\(error.pointer ?? "")")
         }
       }
+    }
+  }
+
+  private mutating func note(toolkits json: CarriedJSON?, at pointer: String) {
+    for (index, toolkit) in (json?.elements ?? []).enumerated() {
+      unknownMembers += Toolkit.unknownMembers(of: toolkit, at: "\(pointer)/\(index)")
     }
   }
 

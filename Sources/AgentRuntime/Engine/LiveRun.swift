@@ -35,6 +35,8 @@ final class LiveRun {
   var modelCache = ModelCache()
   /// The messages of the turns before this one in its session, then its own as far as a model has been shown them.
   var shown: (entries: [TranscriptEntry], own: Int)?
+  /// How many of the connection's registrations it has; nil for a run that this connection did not begin.
+  var connectionChanges: Int?
   /// What follows from its end in its session is done.
   var turnIsOver = false
   /// A new run: changes of the session that are made with its first record.

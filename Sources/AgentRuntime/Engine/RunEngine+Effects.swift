@@ -63,7 +63,7 @@ extension RunEngine {
     let show = streamer(of: runID)
     let request = ModelRequest(
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
-      system: [run.state.agent.instructions].compactMap { $0 }, transcript: transcript, tools: run.state.tools,
+      system: systemPrompt(of: run), transcript: transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
     let call = provider.start(request) { [host, liveText] signal in

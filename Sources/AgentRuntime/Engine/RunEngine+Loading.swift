@@ -89,7 +89,8 @@ extension RunEngine {
       storedResult: { [unowned self] (sequence) throws(StoreError) in try storedResult(of: runID, at: sequence) },
       checkDrivable: { [unowned self] (state) throws(RuntimeError) in try checkDrivable(state) },
       hasPlace: driven.count < limits.maxConcurrentRuns,
-      jitter: Double(host.random().0 >> 40) / Double(1 << 24))
+      checkTools: { [unowned self] (tools) throws(RuntimeError) in try checkTools(tools) },
+      changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24))
   }
 
   /// Whether a claim or an open call of `owner` counts. This process' own no longer do when it is ending.

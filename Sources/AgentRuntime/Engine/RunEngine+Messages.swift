@@ -15,7 +15,7 @@ package struct SessionMessage: Sendable {
     }
   }
 
-  package func write(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON) {
+  package func write(to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("id", id.text)
     writer.member("runId", runID.text)
@@ -31,7 +31,7 @@ package struct SessionMessage: Sendable {
       if message.text != .inline(CarriedJSON(string: "")) {
         writer.beginObject()
         writer.member("type", "text")
-        writer.member("text", value(message.text))
+        writer.member("text", message.text.wire)
         writer.endObject()
       }
       writer.endArray()
@@ -42,7 +42,7 @@ package struct SessionMessage: Sendable {
           writer.beginObject()
           writer.member("callId", call.callID.text)
           writer.member("name", call.name)
-          writer.member("arguments", value(call.arguments))
+          writer.member("arguments", call.arguments.wire)
           writer.endObject()
         }
         writer.endArray()

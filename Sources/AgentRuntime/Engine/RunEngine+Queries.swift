@@ -10,13 +10,16 @@ extension RunEngine {
     /// As it was given.
     package var agent: CarriedJSON?
     package var rejectedResults: Int
+    /// The shared state, and the context items as a list; nil when the run's log was not read.
+    package var state: CarriedJSON?
+    package var context: CarriedJSON?
   }
 
   package func details(of runID: ULID) throws(RuntimeError) -> Details {
     let state = try glance(runID)
     return Details(
       outcome: outcome(of: state), createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.json["agent"],
-      rejectedResults: state.rejectedResults)
+      rejectedResults: state.rejectedResults, state: state.toolbox.state, context: state.toolbox.contextJSON)
   }
 
   package func outcome(of state: RunState) -> RunOutcome {

@@ -56,12 +56,16 @@ extension RunEngine {
     if !isQueued, driven.count >= limits.maxConcurrentRuns {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
     }
+    let branch = try plan.map { plan throws(RuntimeError) in try self.branch(plan.place.branchID, of: plan.place.sessionID) }
+    let first = try firstToolbox(for: try RunParams(reading: request.params), in: branch)
     let machine = try RunMachine(
       runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
-      warnings: request.warnings, turn: plan?.place, isQueued: isQueued,
+      warnings: request.warnings + first.toolbox.overrides, toolbox: first.isPlain ? nil : first.toolbox,
+      sessionChanges: first.sessionChanges, turn: plan?.place, isQueued: isQueued,
       context: context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke))
     try checkDrivable(machine.state)
     let run = LiveRun(machine: machine, committed: 0)
+    run.connectionChanges = connection.changes.count
     live[runID] = run
     if let plan {
       run.firstDocuments = plan.writes
@@ -325,8 +329,16 @@ extension RunEngine {
   /// - Throws: `tool.invalidSchema` for a schema of the run's tools that is none.
   package func checkSchemas(ofParams json: CarriedJSON) throws(RuntimeError) {
     let params = try RunParams(reading: json)
-    try RunAdmission.checkSchemas(of: params.agent.tools ?? [], at: "/agent/tools", with: schemas)
-    try RunAdmission.checkSchemas(of: params.tools, at: "/tools", with: schemas)
+    for (pointer, tools, toolkits) in [
+      ("/agent", params.agent.tools ?? [], params.agent.toolkits ?? []), ("", params.tools, params.toolkits),
+      ("/augmentation/injectToolkits", [], params.augmentation?.injectToolkits ?? []),
+    ] {
+      try RunAdmission.checkSchemas(of: tools, at: pointer + "/tools", with: schemas)
+      for (index, toolkit) in toolkits.enumerated() {
+        let place = pointer.hasSuffix("injectToolkits") ? pointer : pointer + "/toolkits"
+        try RunAdmission.checkSchemas(of: toolkit.tools, at: "\(place)/\(index)/tools", with: schemas)
+      }
+    }
     guard let schema = params.outputSchema else { return }
     do throws(RuntimeError) { _ = try schemas.schema(schema) } catch {
       throw RuntimeError(.invalidParams, error.message, pointer: "/outputSchema" + (error.pointer ?? ""))

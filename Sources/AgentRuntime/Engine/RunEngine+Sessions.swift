@@ -85,7 +85,8 @@ extension RunEngine {
   }
 
   /// Removes the session with its branches and runs, of which none may be at work or waiting.
-  package func deleteSession(_ sessionID: ULID) throws(RuntimeError) {
+  /// - Returns: the runs that are gone.
+  package func deleteSession(_ sessionID: ULID) throws(RuntimeError) -> [ULID] {
     let session = try session(sessionID)
     let branches = try branches(of: sessionID)
     var runs: [ULID] = []
@@ -111,12 +112,21 @@ extension RunEngine {
       histories.removeAll { $0.branchID == branch.branchID }
     }
     try remove(Branch.kind, prefix: sessionID.text + "/", at: now)
+    try remove(SessionChange.kind, prefix: sessionID.text + "/", at: now)
     for runID in runs {
       live[runID] = nil
       watched[runID] = nil
       try read { () throws(StoreError) in try store.delete(run: runID) }
     }
+    return runs
   }
+
+  package func sessionOfRun(_ runID: ULID) throws(RuntimeError) -> ULID? {
+    try read { () throws(StoreError) in try store.summary(of: runID) }?.sessionID
+  }
+
+  /// Whether the run's first events are on their way to be published.
+  package func isBeginning(_ runID: ULID) -> Bool { live[runID]?.loadedAt == 0 && watched[runID] == nil && live[runID]?.isDirty == false }
 
   private func remove(_ kind: String, prefix: String, at now: Timestamp) throws(RuntimeError) {
     let query = DocumentQuery(kind: kind, prefix: prefix, limit: 500)

@@ -130,7 +130,8 @@ extension RunEngine {
       try settleQueue(before: run)
       // What this bridge cannot carry on stays queued, for one that can.
       try checkDrivable(run.state)
-      input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .resume) }
+      let toolbox = try toolboxNow(for: run)
+      input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox) }
     } catch { host.log("run \(run.runID) could not be begun: \(error.message)") }
   }
 

@@ -36,6 +36,8 @@ package final class RunEngine {
   var foreignText: [ULID: [LiveChunk]] = [:]
   /// What was said in the branches of sessions used last.
   var histories: [BranchHistory] = []
+  /// What the client has registered for its runs.
+  var connection = ConnectionRegistrations()
   /// Sessions that the client observes.
   var sessionWatches: [ULID: SessionWatch] = [:]
   /// Runs whose continuation waits for a place.

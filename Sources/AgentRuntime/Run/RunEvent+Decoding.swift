@@ -29,7 +29,8 @@ extension RunEvent {
         RunBeginning(
           input: RunInput(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
-          warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], turn: TurnPlace(reading: hidden["turn"]),
+          warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], toolbox: hidden["toolbox"],
+          sessionChanges: hidden["sessionChanges"]?.intValue ?? 0, turn: TurnPlace(reading: hidden["turn"]),
           isQueued: hidden["isQueued"]?.boolValue ?? false))
     case "model.started":
       guard let messageID = id(data, "messageId") else { return nil }
@@ -73,8 +74,23 @@ extension RunEvent {
       self = .reconfigured(
         limits: hidden["limits"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)))
     case "tools.changed":
-      guard let tools = hidden["tools"] else { return nil }
-      self = .toolsChanged(tools)
+      if let tools = hidden["tools"] {
+        self = .toolsChanged(tools)
+      } else {
+        guard let toolbox = hidden["toolbox"] else { return nil }
+        self = .toolboxChanged(toolbox, sessionChanges: hidden["sessionChanges"]?.intValue ?? 0)
+      }
+    case "toolkit.registered": self = .toolkitsRegistered(data["toolkits"]?.elements.compactMap(\.stringValue) ?? [])
+    case "toolkit.expanded":
+      guard let toolkit = data["toolkit"]?.stringValue else { return nil }
+      self = .toolkitExpanded(toolkit: toolkit, skill: data["skill"]?.stringValue)
+    case "augmentation.applied":
+      guard let callID = id(data, "callId") else {
+        self = .augmentationApplied(callID: nil, nil)
+        return
+      }
+      guard let augmentation = hidden["augmentation"].flatMap({ try? Augmentation(reading: $0, at: "") }) else { return nil }
+      self = .augmentationApplied(callID: callID, augmentation)
     case "run.merged":
       guard let other = id(hidden, "into") else { return nil }
       self = .merged(into: other)

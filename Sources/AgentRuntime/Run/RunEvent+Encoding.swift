@@ -26,7 +26,10 @@ extension RunEvent {
     case .reconfigured: "run.reconfigured"
     case .pauseRequested: "pause.requested"
     case .rejectionCounted: "result.rejected"
-    case .toolsChanged: "tools.changed"
+    case .toolsChanged, .toolboxChanged: "tools.changed"
+    case .toolkitsRegistered: "toolkit.registered"
+    case .toolkitExpanded: "toolkit.expanded"
+    case .augmentationApplied: "augmentation.applied"
     case .cancelRequested: "cancel.requested"
     case .answerRejected: "answer.rejected"
     case .merged: "run.merged"
@@ -125,7 +128,19 @@ extension RunEvent {
       writer.member("limit", limit)
       writer.member("used", used)
       writer.member("max", maximum)
-    case .toolsChanged: writeTools(of: state, to: &writer)
+    case .toolsChanged, .toolboxChanged: writeTools(of: state, to: &writer)
+    case .toolkitsRegistered(let names):
+      writer.key("toolkits")
+      writer.array(of: names)
+      writer.member("totalTools", state.toolbox.totalTools)
+    case .toolkitExpanded(let toolkit, let skill):
+      writer.member("toolkit", toolkit)
+      writer.member("skill", ifPresent: skill)
+      writeTools(of: state, to: &writer)
+    case .augmentationApplied(let callID, _):
+      writer.member("callId", ifPresent: callID?.text)
+      writer.member("state", state.toolbox.state ?? .null)
+      writer.member("context", state.toolbox.contextJSON)
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
@@ -163,6 +178,8 @@ extension RunEvent {
         turn.write(to: &writer)
       }
       if start.isQueued { writer.member("isQueued", true) }
+      writer.member("toolbox", ifPresent: start.toolbox)
+      if start.sessionChanges > 0 { writer.member("sessionChanges", start.sessionChanges) }
     case .modelCompleted(let message):
       let refused = message.calls.filter { $0.refusal != nil }
       if refused.isEmpty, message.providerData == nil { return nil }
@@ -180,6 +197,10 @@ extension RunEvent {
     case .resumed(_, let claim): claim.writeMembers(to: &writer)
     case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)
     case .toolsChanged(let tools): writer.member("tools", tools)
+    case .toolboxChanged(let toolbox, let sessionChanges):
+      writer.member("toolbox", toolbox)
+      writer.member("sessionChanges", sessionChanges)
+    case .augmentationApplied(_, let augmentation?): writer.member("augmentation", augmentation.json)
     case .reconfigured(let limits, let delivery):
       writer.member("limits", ifPresent: limits)
       writer.member("delivery", ifPresent: delivery?.rawValue)
@@ -191,6 +212,14 @@ extension RunEvent {
     }
     writer.endObject()
     return writer.finish()
+  }
+}
+
+extension JSONWriter {
+  fileprivate mutating func array(of texts: [String]) {
+    beginArray()
+    for text in texts { string(text) }
+    endArray()
   }
 }
 

@@ -20,6 +20,14 @@ package enum RunEvent: Sendable, Equatable {
   case limitWarning(limit: String, used: Int, maximum: Int)
   /// Other plain tools of the run, from its next model turn on: a JSON array as it was given.
   case toolsChanged(CarriedJSON)
+  /// Registrations came or went while the run was under way: the whole toolbox as it is now. `sessionChanges` counts those of the session in it.
+  case toolboxChanged(CarriedJSON, sessionChanges: Int)
+  /// Toolkits that are new to the run.
+  case toolkitsRegistered([String])
+  /// A call expanded a toolkit, or activated a skill of it.
+  case toolkitExpanded(toolkit: String, skill: String?)
+  /// By the result of a call; without one, by `run.start`, whose toolbox has it already.
+  case augmentationApplied(callID: ULID?, Augmentation?)
   case ended(RunEnd)
 
   case callDeferred(callID: ULID)
@@ -60,6 +68,10 @@ package struct RunBeginning: Sendable, Equatable {
   package var delivery: Delivery
   package var claim: Claim
   package var warnings: [String]
+  /// What the run may call and its model is told, when that is more than the params say.
+  package var toolbox: CarriedJSON?
+  /// How many changes of the session are in it.
+  package var sessionChanges = 0
   /// Nil for a run outside sessions.
   package var turn: TurnPlace?
   /// It waits for the turn before it; the claim then only says who made it.

@@ -28,7 +28,7 @@ extension RunMachine {
 
   private mutating func settle(_ call: Call, _ result: ToolResult) {
     perform(.closeInvocations(callID: call.callID))
-    complete(call.callID, checked(result, of: call.tool))
+    completeFromClient(call, result)
     advance(cause: .invoke)
   }
 
@@ -136,7 +136,12 @@ extension RunMachine {
   /// Whether a result says the same as a stored one: equal JSON values, a text standing for a list of one text block.
   /// - Throws: when a stored value cannot be read.
   func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) throws(StoreError) -> Bool {
+    // One whose augmentation did not apply was stored as the error that says so.
+    if stored.isError, let wanted = stored.augmentation, !given.isError { return given.augmentation?.isEquivalent(to: wanted) ?? false }
     let given = checked(given, of: state.tool(named: toolName))
+    guard given.augmentation.map({ a in stored.augmentation?.isEquivalent(to: a) ?? false }) ?? (stored.augmentation == nil) else {
+      return false
+    }
     guard given.isError == stored.isError, given.content.count == stored.content.count else { return false }
     for (a, b) in zip(given.content, stored.content) {
       guard a.type == b.type, a.members.count == b.members.count else { return false }

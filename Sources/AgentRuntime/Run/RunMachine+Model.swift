@@ -12,6 +12,7 @@ extension RunMachine {
     if let most = state.limits.deadlineMs, state.drivenMilliseconds >= most {
       return stopAtLimit(limitFault("deadlineMs", most, "milliseconds"), maxIterations: false, cause: .resume)
     }
+    takeChangedToolbox()
     warn("maxIterations", used: state.modelTurns, maximum: state.maxIterations)
     warn("maxTotalTokens", used: state.usage.totalTokens, maximum: state.limits.maxTotalTokens)
     let messageID = context.makeID()
@@ -82,7 +83,7 @@ extension RunMachine {
     warn("maxToolCalls", used: state.usage.toolCalls, maximum: state.limits.maxToolCalls)
     guard !calls.isEmpty else { return answer(with: turn, as: message) }
     for call in calls {
-      if let refusal = call.refusal { complete(call.callID, .failure(refusal)) }
+      if let refusal = call.refusal { complete(call.callID, .failure(refusal)) } else { open(call) }
     }
     advance(cause: .resume)
   }

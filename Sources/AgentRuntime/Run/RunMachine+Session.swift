@@ -2,6 +2,13 @@ import JSON
 
 /// What other turns of a session do to one that waits.
 extension RunMachine {
+  /// Begins a turn that waited, with what the turn before it has left.
+  mutating func begin(with changed: (toolbox: Toolbox, sessionChanges: Int)?) {
+    guard !state.hasBegun, state.mergedInto == nil, context.mayBegin, state.status == .queued else { return }
+    if let changed { append(.toolboxChanged(changed.toolbox.json, sessionChanges: changed.sessionChanges)) }
+    advance(cause: .resume)
+  }
+
   /// A newer message takes its place; its input stays in the transcript.
   mutating func supersede(by other: ULID) {
     guard !state.status.hasEnded, !state.hasBegun else { return }

@@ -154,7 +154,11 @@ extension RunMachine {
     let answered = fitting.filter { !$0.result.deferred }
     let isLast = answered.count == state.batch.pendingCount && state.status != .paused
     if isLast, !isDrivenElsewhere { try context.checkDrivable(state) }
-    if let tools = submission.tools { append(.toolsChanged(tools)) }
+    if let tools = submission.tools {
+      var toolbox = state.toolbox
+      try toolbox.replaceRunTools(try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths))
+      append(.toolsChanged(tools))
+    }
     if isLast, submission.delivery != nil, submission.delivery != state.delivery {
       append(.reconfigured(limits: nil, delivery: submission.delivery))
     }
@@ -167,7 +171,7 @@ extension RunMachine {
       }
       perform(.cancelInvocations(callID: callID, reason: "answered by run.submitToolResults"))
       perform(.closeInvocations(callID: callID))
-      complete(callID, checked(given.result, of: call.tool))
+      completeFromClient(call, given.result)
     }
     if !fitting.isEmpty { advance(cause: .submit) }
   }

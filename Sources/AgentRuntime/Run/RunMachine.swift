@@ -36,6 +36,10 @@ package struct MachineContext {
   package var hasPlace: Bool
   /// A queued run may begin: nothing before it in its branch is at work.
   package var mayBegin = false
+  /// - Throws: `tool.invalidSchema` or `unsupportedCapability` for a tool that this bridge cannot have.
+  package var checkTools: ([Tool]) throws(RuntimeError) -> Void = { _ in }
+  /// The toolbox with what was registered since, and how many changes of the session are in it; nil when nothing was.
+  package var changedToolbox: (RunState) -> (toolbox: Toolbox, sessionChanges: Int)? = { _ in nil }
   /// From 0 to 1.
   package var jitter: Double
 }
@@ -64,18 +68,21 @@ package struct RunMachine {
   /// A new run, whose first record is made here.
   package init(
     runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
-    turn: TurnPlace? = nil, isQueued: Bool = false, context: MachineContext
+    toolbox: Toolbox? = nil, sessionChanges: Int = 0, turn: TurnPlace? = nil, isQueued: Bool = false, context: MachineContext
   )
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
     let start = RunBeginning(
       input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
-      warnings: warnings, turn: turn, isQueued: isQueued)
+      warnings: warnings, toolbox: toolbox?.json, sessionChanges: sessionChanges, turn: turn, isQueued: isQueued)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context
     self.spiller = spiller
     record(.started(start))
+    let toolkits = state.toolbox.toolkitNames
+    if !toolkits.isEmpty { append(.toolkitsRegistered(toolkits)) }
+    if state.params.augmentation != nil { append(.augmentationApplied(callID: nil, nil)) }
     advance(cause: .resume)
   }
 

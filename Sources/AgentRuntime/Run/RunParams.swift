@@ -6,6 +6,9 @@ package struct RunParams: Sendable {
   package let json: CarriedJSON
   package let agent: Agent
   package let tools: [Tool]
+  package let toolkits: [Toolkit]
+  package let augmentation: Augmentation?
+  package let resetsClientState: Bool
   package let limits: Limits?
   package let outputSchema: CarriedJSON?
   package let metadata: CarriedJSON?
@@ -25,6 +28,12 @@ package struct RunParams: Sendable {
       try members["tools"].map { value throws(RuntimeError) in
         try Self.read([Tool].self, value, at: "/tools", carrying: Self.toolPaths)
       } ?? []
+    toolkits =
+      try members["toolkits"].map { value throws(RuntimeError) in
+        try Self.read([Toolkit].self, value, at: "/toolkits", carrying: Toolkit.listPaths)
+      } ?? []
+    augmentation = try members["augmentation"].map { value throws(RuntimeError) in try Augmentation(reading: value, at: "/augmentation") }
+    resetsClientState = members["resetClientState"]?.boolValue ?? false
     limits = try members["limits"].map { value throws(RuntimeError) in try Self.read(Limits.self, value, at: "/limits") }
     outputSchema = members["outputSchema"]
     metadata = members["metadata"]

@@ -25,7 +25,15 @@ extension RunState {
     case .toolRejected, .rejectionCounted: rejectedResults += 1
     case .toolsChanged(let tools):
       let plain = try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths)
-      self.tools = ToolLevels.merge(agent: agent.tools ?? [], run: plain).tools
+      try toolbox.replaceRunTools(plain)
+    case .toolboxChanged(let snapshot, let changes):
+      toolbox = try Toolbox(reading: snapshot)
+      sessionChanges = changes
+    case .toolkitsRegistered: break
+    case .toolkitExpanded(let toolkit, let skill):
+      if let skill { try toolbox.activate(skill: skill) } else { try toolbox.expand(toolkit: toolkit) }
+    case .augmentationApplied(_, let augmentation):
+      if let augmentation { try toolbox.apply(augmentation, isInsideResult: true) }
     case .paused(let status, let fault):
       self.status = status
       self.fault = fault

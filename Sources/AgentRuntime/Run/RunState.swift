@@ -12,8 +12,10 @@ package struct RunState: Sendable {
   package internal(set) var sequence = 0
 
   package internal(set) var agent: Agent
-  /// The agent's tools with those of the run in place of their namesakes.
-  package internal(set) var tools: [Tool]
+  /// What its model may call and is told besides the conversation.
+  package internal(set) var toolbox: Toolbox
+  /// How many changes of its session are in `toolbox`.
+  package internal(set) var sessionChanges: Int
   package internal(set) var limits: Limits
   package internal(set) var delivery: Delivery
   package let params: RunParams
@@ -72,7 +74,17 @@ package struct RunState: Sendable {
   package var pendingClientCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .client && $0.refusal == nil } }
   package var pendingServerCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .server && $0.refusal == nil } }
 
-  package func tool(named name: String) -> Tool? { tools.first { $0.name == name } }
+  /// Exactly what the next model turn is offered.
+  package var tools: [Tool] { toolbox.offered }
+
+  /// What a call by this name is a call of: also a tool in a collapsed toolkit.
+  package func tool(named name: String) -> Tool? {
+    switch toolbox.offer(named: name) {
+    case .plain(let tool), .hiddenChild(let tool, _): tool
+    case .toolkit, .skill: tools.first { $0.name == name }
+    case .unknown: nil
+    }
+  }
 
   package var maxIterations: Int { limits.maxIterations ?? Limits.defaultMaxIterations }
 
@@ -86,7 +98,13 @@ package struct RunState: Sendable {
     drivenUntil = time
     params = try RunParams(reading: start.params)
     agent = params.agent
-    tools = ToolLevels.merge(agent: agent.tools ?? [], run: params.tools).tools
+    if let snapshot = start.toolbox {
+      toolbox = try Toolbox(reading: snapshot)
+    } else {
+      toolbox = Toolbox()
+      try toolbox.register(params)
+    }
+    sessionChanges = start.sessionChanges
     limits = (agent.limits ?? Limits()).overridden(by: params.limits)
     delivery = start.delivery
     input = start.input

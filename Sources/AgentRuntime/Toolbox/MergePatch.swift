@@ -14,29 +14,29 @@ extension CarriedJSON {
 
   private static func merge(_ patch: CarriedJSON, into target: CarriedJSON?, _ merged: inout ByteBuffer) {
     guard patch.kind == .object else { return merged.append(patch.bytes) }
-    let changes = ObjectMembers(patch.bytes)
-    let members = target?.kind == .object ? target.map { ObjectMembers($0.bytes) } : nil
+    let changes = ObjectMembers(patch)
+    let members = ObjectMembers(target, named: changes.last)
     var isFirst = true
-    func put(_ name: Bytes) {
+    func put(_ member: ObjectMembers.Member) {
       merged.append(isFirst ? "{\"" : ",\"" as StaticString)
-      merged.append(name)
+      merged.append(member.spelling)
       merged.append("\":" as StaticString)
       isFirst = false
     }
     var seen: Set<Bytes> = []
-    for member in members?.list ?? [] {
-      guard let change = changes.last[member.name] else {
-        put(member.spelling)
+    for member in members.list {
+      guard let name = member.name, let change = changes.last[name] else {
+        put(member)
         merged.append(member.value.bytes)
         continue
       }
-      guard seen.insert(member.name).inserted, !change.isNull else { continue }
-      put(member.spelling)
-      merge(change, into: members?.last[member.name], &merged)
+      guard seen.insert(name).inserted, !change.isNull else { continue }
+      put(member)
+      merge(change, into: members.last[name], &merged)
     }
-    for member in changes.list where seen.insert(member.name).inserted {
-      guard let change = changes.last[member.name], !change.isNull else { continue }
-      put(member.spelling)
+    for member in changes.list {
+      guard let name = member.name, seen.insert(name).inserted, let change = changes.last[name], !change.isNull else { continue }
+      put(member)
       merge(change, into: nil, &merged)
     }
     if isFirst { merged.append(0x7B) }
@@ -44,24 +44,27 @@ extension CarriedJSON {
   }
 }
 
-/// The members of one object, with their names as they are written.
+/// The members of one object, with their names as they are written; none of another kind.
 private struct ObjectMembers {
   struct Member {
     /// As it stands in the text, without its quotes.
     let spelling: Bytes
-    /// What it says, exactly; equal for two spellings of one name.
-    let name: Bytes
+    /// What that says, exactly; equal for two spellings of one name. Nil for a name that nobody asked for.
+    let name: Bytes?
     let value: CarriedJSON
   }
 
   private(set) var list: [Member] = []
-  /// The value that counts under each name.
+  /// The value that counts under each name that was asked for.
   private(set) var last: [Bytes: CarriedJSON] = [:]
 
-  init(_ object: Bytes) {
-    var walk = JSONWalk(bytes: object, position: 1)
+  /// - Parameter wanted: The names asked for are the keys; nil asks for all.
+  init(_ object: CarriedJSON?, named wanted: [Bytes: CarriedJSON]? = nil) {
+    guard let object, object.kind == .object else { return }
+    let bytes = object.bytes
+    var walk = JSONWalk(bytes: bytes, position: 1)
     walk.skipWhitespace()
-    while object[walk.position] != 0x7D {
+    while bytes[walk.position] != 0x7D {
       let spelling = walk.takeString()
       // The colon.
       walk.skipWhitespace()
@@ -69,13 +72,14 @@ private struct ObjectMembers {
       walk.skipWhitespace()
       let value = CarriedJSON(trusted: walk.takeValue())
       walk.skipWhitespace()
-      if object[walk.position] == 0x2C {
+      if bytes[walk.position] == 0x2C {
         walk.position += 1
         walk.skipWhitespace()
       }
       let name = ExactText.of(spelling)
-      list.append(Member(spelling: spelling, name: name, value: value))
-      last[name] = value
+      let isWanted = wanted.map { $0[name] != nil } ?? true
+      if isWanted { last[name] = value }
+      list.append(Member(spelling: spelling, name: isWanted ? name : nil, value: value))
     }
   }
 }

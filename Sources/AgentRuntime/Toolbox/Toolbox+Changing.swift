@@ -79,7 +79,7 @@ extension Toolbox {
       }
       try box.put(
         Declaration(toolkits: augmentation.injectToolkits, toolkitsPointer: pointer + "/injectToolkits"), at: .augmentation)
-      box.index = ToolboxIndex(box)
+      if !augmentation.removeToolkits.isEmpty || !augmentation.injectToolkits.isEmpty { box.index = ToolboxIndex(box) }
       for (place, name) in augmentation.expandToolkits.enumerated() {
         try box.expand(toolkit: name, pointer: "\(pointer)/expandToolkits/\(place)")
       }

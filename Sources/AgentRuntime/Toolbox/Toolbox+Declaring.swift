@@ -89,6 +89,8 @@ extension Toolbox {
 
   /// A model could not tell two things of one name apart. What was there before is taken as it is.
   private func checkNames(_ declaration: Declaration, _ level: RegistrationLevel) throws(RuntimeError) {
+    // Tools by themselves are told apart already.
+    if self[level].toolkits.isEmpty { return }
     let newToolkits = Dictionary(uniqueKeysWithValues: declaration.toolkits.enumerated().map { ($1.name, $0) })
     let newTools = Dictionary(uniqueKeysWithValues: declaration.tools.enumerated().map { ($1.key, $0) })
     var holders: [String: [Holder]] = [:]

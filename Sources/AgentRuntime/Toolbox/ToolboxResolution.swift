@@ -53,8 +53,10 @@ struct ToolboxResolution {
         }
         // A toolkit is replaced whole: with what joined it at the levels before.
         guard let kit = kitPlaces[toolkit], kits[kit].level <= level else {
-          let why = kitPlaces[toolkit].map { "\(kits[$0].level.possessive) replaces" } ?? "is not there"
-          overrides.append("tool '\(tool.name)': left out with \(level.possessive) toolkit '\(toolkit)', which \(why)")
+          let why =
+            kitPlaces[toolkit].map { "\(kits[$0].level.possessive) toolkit '\(toolkit)' replaces the one it joined" }
+            ?? "its toolkit '\(toolkit)' is not there"
+          overrides.append("tool '\(tool.name)': \(level.possessive) is left out, as \(why)")
           continue
         }
         add(Candidate(tool: tool, level: level, kit: kit), &places)

@@ -13,10 +13,20 @@ package struct ToolResult: Sendable, Equatable {
   /// Of a command that ran to its end.
   package var exitCode: Int?
   package var meta: StoredValue?
+  /// What the client wants changed of the toolbox; an object.
+  package var augmentation: CarriedJSON?
   /// Accepted; the result comes later.
   package var deferred = false
 
   package init() {}
+
+  /// What the runtime itself has to say to a call.
+  static func said(_ text: String) -> ToolResult {
+    var result = ToolResult()
+    result.content = [.text(text)]
+    result.isPlainText = true
+    return result
+  }
 
   /// An error for the model, in words.
   package static func failure(_ text: String) -> ToolResult {
@@ -29,8 +39,7 @@ package struct ToolResult: Sendable, Equatable {
   /// What in a ToolResult is only carried.
   package static let carriedPaths: CarriedPaths = [
     "/structuredContent", "/content/*/value", "/content/*/resource", "/content/*/annotations", "/content/*/_meta", "/_meta",
-    "/augmentation/updateState",
-    "/augmentation/patchState", "/augmentation/addContext/*/value",
+    "/augmentation",
   ]
 
   /// Reads what a parent sent. `callId` is left to the caller.
@@ -52,7 +61,8 @@ package struct ToolResult: Sendable, Equatable {
         guard member.kind == .object else { throw .invalidParams("must be an object", at: place) }
         meta = .inline(member)
       case "augmentation":
-        throw RuntimeError(.unsupportedCapability, "this release does not apply augmentations", pointer: place)
+        guard member.kind == .object else { throw .invalidParams("must be an object", at: place) }
+        augmentation = member
       default: break
       }
     }
@@ -85,6 +95,7 @@ package struct ToolResult: Sendable, Equatable {
       case "stdout": stdout = member.elements.map(StoredValue.init(wire:))
       case "stderr": stderr = member.elements.map(StoredValue.init(wire:))
       case "exitCode": exitCode = member.intValue
+      case "augmentation": augmentation = member
       case "_meta": meta = StoredValue(wire: member)
       default: break
       }
@@ -115,6 +126,7 @@ package struct ToolResult: Sendable, Equatable {
       Self.write(stderr, to: &writer)
     }
     writer.member("exitCode", ifPresent: exitCode)
+    writer.member("augmentation", ifPresent: augmentation)
     writer.member("_meta", ifPresent: meta?.wire)
   }
 

@@ -187,6 +187,19 @@ import Testing
     #expect(box.offeredNames == ["ValidateCart", "CompleteCheckout", "Refund"])
   }
 
+  @Test func `of two skills of one name the later level's counts`() throws {
+    func kit(_ name: String, _ prompt: String) -> Toolkit {
+      toolkit(name, [], #""skills":[{"name":"s","description":"","systemPrompt":"\#(prompt)","references":[]}]"#)
+    }
+    var box = Toolbox()
+    try box.register(toolkits: [kit("old", "before")], at: .agent)
+    try box.register(toolkits: [kit("new", "after")], at: .run)
+    #expect(box.overrides == ["'s': the run's skill takes the name of the agent's skill"])
+    try box.activate(skill: "s")
+    #expect(box.prompts == ["after"])
+    #expect(box.offeredNames == ["old", "s"])
+  }
+
   @Test func `a skill can be hidden, and one that is not there cannot be called`() throws {
     var box = box
     try box.augment(#""expandToolkits":["Checkout"],"hideTools":["Refund"]"#)

@@ -36,7 +36,8 @@ import Testing
     #expect(box.offer(named: "a") == .unknown)
     #expect(
       box.overrides == [
-        "toolkit 'kit': the run's replaces the agent's", "tool 'joined': left out with the agent's toolkit 'kit', which the run's replaces",
+        "toolkit 'kit': the run's replaces the agent's",
+        "tool 'joined': the agent's is left out, as the run's toolkit 'kit' replaces the one it joined",
       ])
   }
 
@@ -129,6 +130,11 @@ import Testing
       try box.register(tools: [client("a", gated + #","toolkit":"kit""#)], toolkits: [toolkit("kit", clients("b"))], at: .run)
       try box.augment(#""removeToolkits":["kit"]"#)
       try box.register(tools: clients("a"), at: .run)
+    case .removedInAnEarlierRun:
+      try box.register(toolkits: [toolkit("kit", [client("a", gated)])], at: .session)
+      try box.augment(#""removeToolkits":["kit"]"#)
+      box = box.keptBySession
+      try box.register(tools: clients("a"), at: .run)
     case .nextRunOfTheSession:
       try box.register(toolkits: [toolkit("kit", [client("a", gated)])], at: .session)
       try box.register(toolkits: [toolkit("kit", clients("a"))], at: .run)
@@ -139,7 +145,7 @@ import Testing
 
   enum Ungating: CaseIterable {
     case sameLevelServer, again, toolkitAgain, laterToolkit, toolkitWithoutIt, otherToolkit, replacedRunTools, removedAndInjected,
-      removedWithJoined, nextRunOfTheSession
+      removedWithJoined, removedInAnEarlierRun, nextRunOfTheSession
   }
 
   @Test func `unregistering takes its own requiresApproval along, and no other`() throws {
@@ -234,6 +240,17 @@ import Testing
     }
   }
 
+  @Test func `a reference does not find what a toolkit of that name had before it was replaced`() throws {
+    var box = Toolbox()
+    try box.register(toolkits: [toolkit("kit", clients("a"))], at: .agent)
+    try box.register(toolkits: [toolkit("kit", clients("b"))], at: .session)
+    let skill = #""skills":[{"name":"s","description":"","references":[{"toolName":"a","toolkitName":"kit"}]}]"#
+    #expect(
+      box.complaint { (box) throws(RuntimeError) in try box.register(toolkits: [toolkit("new", [], skill)], at: .run) }
+        == "tool.notFound /toolkits/0/skills/0/references/0/toolName: skill 's' of toolkit 'new' refers to tool 'a', which toolkit 'kit' does not "
+        + "have")
+  }
+
   @Test func `a reference finds tools of its toolkit, tools by themselves, and tools that joined a toolkit`() throws {
     var box = Toolbox()
     try box.register(tools: [client("plain")], toolkits: [toolkit("base", clients("own"))], at: .agent)
@@ -320,6 +337,13 @@ import Testing
     #expect(box.overrides == ["tool 'a': the run's client tool overrides the agent's client tool"])
   }
 
+  @Test func `a tool joins a toolkit of its own level`() throws {
+    var box = Toolbox()
+    try box.register(tools: [client("b", #""toolkit":"kit""#)], toolkits: [toolkit("kit", clients("a"))], at: .run)
+    #expect(try box.expand(toolkit: "kit") == "kit expanded. Available functions: a, b")
+    #expect(box.offeredNames == ["a", "b"])
+  }
+
   @Test func `unregistering brings back what was overridden`() throws {
     var box = Toolbox()
     try box.register(tools: clients("a"), toolkits: [toolkit("kit", clients("x"))], at: .agent)
@@ -387,5 +411,32 @@ import Testing
     #expect(next.offeredNames == ["of_agent", "agents"])
     #expect(next.shownState == nil)
     #expect(next.keptBySession == Toolbox())
+  }
+
+  @Test func `what a run's toolkit took over is still its own in the next run`() throws {
+    var box = Toolbox()
+    try box.register(tools: clients("new", "plain"), toolkits: [toolkit("old", [server("x"), client("y")])], at: .session)
+    try box.register(toolkits: [toolkit("new", [server("x", #""title":"new""#)])], at: .run)
+    #expect(box.offer(named: "x") == .hiddenChild(server("x", #""title":"new""#), of: "new"))
+    #expect(box.offer(named: "new") == .toolkit("new"))
+    var next = box.keptBySession
+    #expect(next.offer(named: "x") == box.offer(named: "x"))
+    #expect(next.offer(named: "new") == .toolkit("new"))
+    // That they are of one level now keeps nobody from registering.
+    try next.register(tools: clients("more"), at: .session)
+    #expect(next.offeredNames == ["new", "plain", "more", "old"])
+  }
+
+  @Test func `a session's tool waits for the toolkit of the agent that it joined`() throws {
+    var box = Toolbox()
+    try box.register(toolkits: [toolkit("kit", clients("a"))], at: .agent)
+    try box.register(tools: [client("b", #""toolkit":"kit""#)], at: .session)
+    var next = box.keptBySession
+    #expect(next.offered == [])
+    #expect(next.offer(named: "b") == .unknown)
+    #expect(next.overrides == ["tool 'b': the session's is left out, as its toolkit 'kit' is not there"])
+    try next.register(toolkits: [toolkit("kit", clients("a"))], at: .agent)
+    #expect(next == box)
+    #expect(next.offer(named: "b") == box.offer(named: "b"))
   }
 }

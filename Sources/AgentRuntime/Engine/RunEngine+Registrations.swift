@@ -1,0 +1,276 @@
+package import JSON
+
+/// A change of what a connection or a session has registered.
+package enum RegistrationChange: Sendable, Equatable {
+  case register(tools: [Tool], toolkits: [Toolkit])
+  case unregisterToolkits([String])
+  case unregisterTools([String])
+  /// Of a session only.
+  case augment(Augmentation)
+
+  /// - Throws: as the operations of `Toolbox`; the toolbox is as before then.
+  func apply(to toolbox: inout Toolbox, at level: RegistrationLevel) throws(RuntimeError) {
+    switch self {
+    case .register(let tools, let toolkits): try toolbox.register(tools: tools, toolkits: toolkits, at: level)
+    case .unregisterToolkits(let names): try toolbox.unregister(toolkits: names, at: level)
+    case .unregisterTools(let names): try toolbox.unregister(tools: names, at: level)
+    case .augment(let augmentation): try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
+    }
+  }
+
+  var newTools: [Tool] {
+    switch self {
+    case .register(let tools, let toolkits): tools + toolkits.flatMap(\.tools)
+    case .augment(let augmentation): augmentation.injectToolkits.flatMap(\.tools)
+    case .unregisterToolkits, .unregisterTools: []
+    }
+  }
+}
+
+/// What this connection has registered, and every change that led there.
+struct ConnectionRegistrations {
+  private(set) var toolbox = Toolbox()
+  private(set) var changes: [RegistrationChange] = []
+
+  mutating func make(_ change: RegistrationChange) throws(RuntimeError) {
+    try change.apply(to: &toolbox, at: .connection)
+    changes.append(change)
+  }
+}
+
+extension RegistrationChange {
+  /// - Throws: `invalidParams` with a pointer into the params.
+  package static func readToolkits(_ json: CarriedJSON) throws(RuntimeError) -> [Toolkit] {
+    try RunParams.read([Toolkit].self, json, at: "/toolkits", carrying: Toolkit.listPaths)
+  }
+
+  /// - Parameter toolkit: The toolkit that those belong to which name none.
+  package static func readTools(_ json: CarriedJSON, toolkit: String?) throws(RuntimeError) -> [Tool] {
+    try RunParams.read([Tool].self, json, at: "/tools", carrying: RunParams.toolPaths).map { tool in
+      var tool = tool
+      tool.toolkit = tool.toolkit ?? toolkit
+      return tool
+    }
+  }
+}
+
+extension RunEngine {
+  // MARK: The connection
+
+  /// - Throws: what is wrong with the declaration, with a pointer into the params.
+  package func changeConnection(_ change: RegistrationChange) throws(RuntimeError) {
+    try refuseWhenEnding()
+    try checkTools(change.newTools)
+    try connection.make(change)
+  }
+
+  /// What the next run of this connection would be offered besides what it brings itself.
+  package func offeredToolbox(sessionID: ULID?) throws(RuntimeError) -> Toolbox {
+    guard let sessionID else { return connection.toolbox }
+    var toolbox = try currentToolbox(of: try branch(try session(sessionID).mainBranch, of: sessionID))
+    try toolbox.takeLevel(.connection, of: connection.toolbox)
+    return toolbox
+  }
+
+  /// What a branch has now: that of the turn at work, or what the next one begins with.
+  package func currentToolbox(of branch: Branch) throws(RuntimeError) -> Toolbox { try sessionToolbox(of: branch).toolbox }
+
+  /// - Throws: `tool.invalidSchema` that names tool and place; `unsupportedCapability` for a server tool that this bridge does not run.
+  func checkTools(_ tools: [Tool]) throws(RuntimeError) {
+    for tool in tools {
+      for (member, schema) in [("inputSchema", tool.schema), ("outputSchema", tool.outputSchema)] {
+        guard let schema else { continue }
+        do throws(RuntimeError) { _ = try schemas.schema(schema) } catch {
+          throw RuntimeError(.toolInvalidSchema, "tool '\(tool.name)': \(member)\(error.pointer ?? ""): \(error.message)")
+        }
+      }
+      if tool.target == .server { try serverTools.check(tool) }
+    }
+  }
+
+  // MARK: A session
+
+  /// Changes what a session has registered, or its shared state and context; a run under way takes it at its next model turn.
+  package func changeSession(_ sessionID: ULID, _ change: RegistrationChange) throws(RuntimeError) {
+    try refuseWhenEnding()
+    let session = try session(sessionID)
+    try checkTools(change.newTools)
+    while true {
+      let main = try branch(session.mainBranch, of: sessionID)
+      // Judged on what the session has now; what a run under way has made of it is judged again when it takes the change.
+      var (toolbox, count) = try sessionToolbox(of: main)
+      try change.apply(to: &toolbox, at: .session)
+      let document = SessionChange.write(change, sessionID: sessionID, number: count, at: host.wallClock())
+      if try read({ () throws(StoreError) in try store.write([document]) }) { return }
+    }
+  }
+
+  /// What the next turn of a branch begins with, before the agent's, the connection's and its own registrations.
+  package func sessionToolbox(of branch: Branch) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
+    var toolbox = Toolbox()
+    var changes = 0
+    if let state = try lastState(of: branch) {
+      toolbox = state.toolbox.keptBySession
+      changes = state.sessionChanges
+    }
+    for change in try sessionChanges(of: branch.sessionID, after: changes) {
+      changes += 1
+      apply(change, to: &toolbox)
+    }
+    return (toolbox, changes)
+  }
+
+  /// The run whose end the next turn of the branch follows on.
+  private func lastState(of branch: Branch) throws(RuntimeError) -> RunState? {
+    var number = branch.turns - 1
+    while number >= 0 {
+      if let runID = try turnRun(branch.branchID, number), let row = try read({ () throws(StoreError) in try store.summary(of: runID) }),
+        row.epoch > 0
+      {
+        return try glance(runID)
+      }
+      number -= 1
+    }
+    guard let base = branch.base, base.turns > 0 else { return nil }
+    var parent = try self.branch(base.branchID, of: branch.sessionID)
+    parent.turns = base.turns
+    return try lastState(of: parent)
+  }
+
+  func sessionChanges(of sessionID: ULID, after count: Int) throws(RuntimeError) -> [RegistrationChange] {
+    try SessionChange.read(sessionID: sessionID, after: count) { (query) throws(RuntimeError) in
+      try read { () throws(StoreError) in try store.documents(matching: query) }
+    }
+  }
+
+  /// One that does not fit what the toolbox has become is passed over.
+  private func apply(_ change: RegistrationChange, to toolbox: inout Toolbox) {
+    do throws(RuntimeError) { try change.apply(to: &toolbox, at: .session) } catch {
+      host.log("a change of a session's registrations does not apply any more: \(error.message)")
+    }
+  }
+
+  // MARK: A run
+
+  struct FirstToolbox {
+    var toolbox: Toolbox
+    var sessionChanges: Int
+    /// It is what the params say, so the log need not.
+    var isPlain: Bool
+  }
+
+  /// What a new run begins with.
+  func firstToolbox(for params: RunParams, in branch: Branch?) throws(RuntimeError) -> FirstToolbox {
+    var (toolbox, changes) = try branch.map { branch throws(RuntimeError) in try sessionToolbox(of: branch) } ?? (Toolbox(), 0)
+    if params.resetsClientState { toolbox.resetClientState() }
+    try toolbox.takeLevel(.connection, of: connection.toolbox)
+    let isPlain = toolbox == Toolbox() && params.augmentation == nil && changes == 0
+    try toolbox.register(params)
+    if let augmentation = params.augmentation {
+      try checkTools(augmentation.injectToolkits.flatMap(\.tools))
+      try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
+    }
+    return FirstToolbox(toolbox: toolbox, sessionChanges: changes, isPlain: isPlain)
+  }
+
+  /// The toolbox of a turn that waited, as the turn before it has left it.
+  func toolboxNow(for run: LiveRun) throws(RuntimeError) -> (toolbox: Toolbox, sessionChanges: Int)? {
+    guard let turn = run.state.turn else { return nil }
+    var branch = try branch(turn.branchID, of: turn.sessionID)
+    branch.turns = turn.number
+    var (toolbox, changes) = try sessionToolbox(of: branch)
+    if run.state.params.resetsClientState { toolbox.resetClientState() }
+    // Its connection may be gone: what that had registered is in its log.
+    try toolbox.takeLevel(.connection, of: run.state.toolbox)
+    try toolbox.register(run.state.params)
+    if let augmentation = run.state.params.augmentation { try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation") }
+    return toolbox == run.state.toolbox ? nil : (toolbox, changes)
+  }
+
+  /// What came since the run's last model turn: from the connection that began it here, and from its session.
+  func changedToolbox(_ state: RunState) -> (toolbox: Toolbox, sessionChanges: Int)? {
+    guard let run = live[state.runID] else { return nil }
+    var toolbox = state.toolbox
+    var changes = state.sessionChanges
+    if let seen = run.connectionChanges {
+      for change in connection.changes[seen...] {
+        do throws(RuntimeError) { try change.apply(to: &toolbox, at: .connection) } catch {
+          host.log("a change of the connection's registrations does not fit run \(state.runID): \(error.message)")
+        }
+      }
+      run.connectionChanges = connection.changes.count
+    }
+    if let turn = state.turn {
+      do throws(RuntimeError) {
+        for change in try sessionChanges(of: turn.sessionID, after: changes) {
+          changes += 1
+          apply(change, to: &toolbox)
+        }
+      } catch { host.log("the session of run \(state.runID) could not be asked for changes: \(error.message)") }
+    }
+    return toolbox == state.toolbox && changes == state.sessionChanges ? nil : (toolbox, changes)
+  }
+}
+
+/// A change of a session as it is kept: document `sessionChange`, numbered from 0.
+enum SessionChange {
+  static let kind = "sessionChange"
+
+  private static func documentID(_ sessionID: ULID, _ number: Int) -> String {
+    TurnDocument.documentID(sessionID, number)
+  }
+
+  static func write(_ change: RegistrationChange, sessionID: ULID, number: Int, at time: Timestamp) -> DocumentWrite {
+    DocumentWrite(kind: kind, id: documentID(sessionID, number), expectedVersion: 0, json: change.json, updatedAt: time)
+  }
+
+  static func read(
+    sessionID: ULID, after count: Int, _ find: (DocumentQuery) throws(RuntimeError) -> [Document]
+  ) throws(RuntimeError) -> [RegistrationChange] {
+    var query = DocumentQuery(kind: kind, prefix: sessionID.text + "/", limit: 500)
+    query.after = count > 0 ? documentID(sessionID, count - 1) : nil
+    var changes: [RegistrationChange] = []
+    while true {
+      let documents = try find(query)
+      for document in documents { changes.append(try RegistrationChange(reading: document.json)) }
+      guard documents.count == query.limit else { return changes }
+      query.after = documents.last?.id
+    }
+  }
+}
+
+extension RegistrationChange {
+  var json: CarriedJSON {
+    do throws(JSONError) {
+      var writer = JSONWriter()
+      writer.beginObject()
+      switch self {
+      case .register(let tools, let toolkits):
+        writer.member("tools", try JSONCoding.encode(tools))
+        writer.member("toolkits", try JSONCoding.encode(toolkits))
+      case .unregisterToolkits(let names): writer.member("unregisterToolkits", try JSONCoding.encode(names))
+      case .unregisterTools(let names): writer.member("unregisterTools", try JSONCoding.encode(names))
+      case .augment(let augmentation): writer.member("augmentation", augmentation.json)
+      }
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    } catch { preconditionFailure("a registration holds nothing that JSON cannot say: \(error)") }
+  }
+
+  /// - Throws: `store.newer` for a change that this version does not know.
+  init(reading json: CarriedJSON) throws(RuntimeError) {
+    if let augmentation = json["augmentation"] {
+      self = .augment(try Augmentation(reading: augmentation, at: ""))
+    } else if let names = json["unregisterToolkits"] {
+      self = .unregisterToolkits(names.elements.compactMap(\.stringValue))
+    } else if let names = json["unregisterTools"] {
+      self = .unregisterTools(names.elements.compactMap(\.stringValue))
+    } else if let tools = json["tools"], let toolkits = json["toolkits"] {
+      self = .register(
+        tools: try RunParams.read([Tool].self, tools, at: "", carrying: RunParams.toolPaths),
+        toolkits: try RunParams.read([Toolkit].self, toolkits, at: "", carrying: Toolkit.listPaths))
+    } else {
+      throw RuntimeError(.storeNewer, "the session has a change that this version does not know")
+    }
+  }
+}

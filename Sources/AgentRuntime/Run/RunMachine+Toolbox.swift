@@ -1,0 +1,52 @@
+import JSON
+
+/// What changes the toolbox of a run: calls of toolkits and skills, augmentations in results, registrations.
+extension RunMachine {
+  /// Carries out a call of a toolkit or a skill, and expands the toolkit around a call of a hidden tool.
+  mutating func open(_ call: ModelMessage.Call) {
+    var toolbox = state.toolbox
+    do throws(RuntimeError) {
+      switch toolbox.offer(named: call.name) {
+      case .plain, .unknown: break
+      case .hiddenChild(_, let toolkit):
+        try toolbox.expand(toolkit: toolkit)
+        append(.toolkitExpanded(toolkit: toolkit, skill: nil))
+      case .toolkit(let name):
+        let text = try toolbox.expand(toolkit: name)
+        if toolbox != state.toolbox { append(.toolkitExpanded(toolkit: name, skill: nil)) }
+        complete(call.callID, .said(text))
+      case .skill(let name, let toolkit):
+        let text = try toolbox.activate(skill: name)
+        if toolbox != state.toolbox { append(.toolkitExpanded(toolkit: toolkit, skill: name)) }
+        complete(call.callID, .said(text))
+      }
+    } catch { complete(call.callID, .failure("\(call.name) could not be opened: \(error.message)")) }
+  }
+
+  /// Makes what the client sent the call's result, and applies the augmentation in it: both, or an error that says why not.
+  mutating func completeFromClient(_ call: Call, _ given: ToolResult) {
+    var result = checked(given, of: call.tool)
+    guard let wanted = given.augmentation, !result.isError || given.isError else { return complete(call.callID, result) }
+    do throws(RuntimeError) {
+      let augmentation = try Augmentation(reading: wanted, at: "/augmentation")
+      try context.checkTools(augmentation.injectToolkits.flatMap(\.tools))
+      var toolbox = state.toolbox
+      try toolbox.apply(augmentation, isInsideResult: true, pointer: "/augmentation")
+      complete(call.callID, result)
+      append(.augmentationApplied(callID: call.callID, augmentation))
+    } catch {
+      let place = error.pointer.map { " (\($0))" } ?? ""
+      result = .failure("The augmentation in the result could not be applied: \(error.message)\(place).")
+      result.augmentation = wanted
+      complete(call.callID, result)
+    }
+  }
+
+  /// Takes what was registered since the last model turn into the log.
+  mutating func takeChangedToolbox() {
+    guard let changed = context.changedToolbox(state) else { return }
+    let difference = changed.toolbox.difference(from: state.toolbox)
+    append(.toolboxChanged(changed.toolbox.json, sessionChanges: changed.sessionChanges))
+    if !difference.registered.isEmpty { append(.toolkitsRegistered(difference.registered)) }
+  }
+}

@@ -1,0 +1,5 @@
+/// Ends the sight of a session's new runs.
+package enum SessionUnsubscribe: WireMethod {
+  package static let name = "session.unsubscribe"
+  package typealias Params = SessionIDParams
+}

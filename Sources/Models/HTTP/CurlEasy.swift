@@ -1,0 +1,93 @@
+import CCurl
+
+/// The one owner of libcurl's handle for a transfer, and of what it points to.
+@safe struct CurlEasy: ~Copyable {
+  let handle: UnsafeMutableRawPointer
+  private let errorText: UnsafeMutablePointer<CChar>
+  private var headers: UnsafeMutablePointer<curl_slist>?
+
+  init() throws(HTTPFailure) {
+    guard let handle = unsafe ccurl_easy_init() else { throw HTTPFailure(.other, "There is no memory for a request.") }
+    unsafe self.handle = unsafe handle
+    unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
+    unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    _ = unsafe ccurl_easy_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
+  }
+
+  /// The handle must not be in a multi handle.
+  deinit {
+    unsafe ccurl_easy_cleanup(handle)
+    unsafe ccurl_slist_free_all(headers)
+    unsafe errorText.deallocate()
+  }
+
+  // MARK: Options. One that libcurl refuses ends the request, unless it is only asked for (`prefer`).
+
+  func set(_ option: CURLoption, _ value: Int) throws(HTTPFailure) {
+    try check(unsafe ccurl_easy_set_long(handle, option, value))
+  }
+
+  func set(_ option: CURLoption, _ text: String) throws(HTTPFailure) {
+    // libcurl would stop at the zero, and use another URL or proxy than was meant.
+    guard !text.utf8.contains(0) else { throw HTTPFailure(.other, "The URL or a setting of the network has a zero byte in it.") }
+    try check(unsafe text.withCString { unsafe ccurl_easy_set_bytes(handle, option, $0) })
+  }
+
+  func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer) throws(HTTPFailure) {
+    try check(unsafe ccurl_easy_set_pointer(handle, option, pointer))
+  }
+
+  func set(_ option: CURLoption, _ callback: ccurl_bytes_callback) throws(HTTPFailure) {
+    try check(unsafe ccurl_easy_set_bytes_callback(handle, option, callback))
+  }
+
+  func setSeek(_ callback: ccurl_seek_callback) throws(HTTPFailure) {
+    try check(unsafe ccurl_easy_set_seek_callback(handle, callback))
+  }
+
+  func setSize(_ option: CURLoption, _ count: Int) throws(HTTPFailure) {
+    try check(unsafe ccurl_easy_set_offset(handle, option, curl_off_t(count)))
+  }
+
+  /// The body, copied; its size must be set before.
+  func setBody(_ bytes: UnsafeRawBufferPointer) throws(HTTPFailure) {
+    let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+    try check(unsafe ccurl_easy_set_bytes(handle, CURLOPT_COPYPOSTFIELDS, start))
+  }
+
+  func allowHTTPOnly() throws(HTTPFailure) { try check(unsafe ccurl_easy_allow_http_only(handle)) }
+  func leaveLookups() { unsafe ccurl_easy_leave_lookups(handle) }
+  func leaveCertificateFolder() { unsafe ccurl_easy_leave_certificate_folder(handle) }
+
+  /// For what an older or smaller libcurl may lack, and can do without.
+  func prefer(_ option: CURLoption, _ value: Int) { _ = unsafe ccurl_easy_set_long(handle, option, value) }
+  func prefer(_ option: CURLoption, _ text: String) { _ = unsafe text.withCString { unsafe ccurl_easy_set_bytes(handle, option, $0) } }
+
+  mutating func setHeaders(_ lines: [String]) throws(HTTPFailure) {
+    for line in lines {
+      guard let longer = unsafe line.withCString({ unsafe ccurl_slist_append(headers, $0) }) else {
+        throw HTTPFailure(.other, "There is no memory for a request.")
+      }
+      unsafe headers = unsafe longer
+    }
+    try check(unsafe ccurl_easy_set_list(handle, CURLOPT_HTTPHEADER, headers))
+  }
+
+  private func check(_ code: CURLcode) throws(HTTPFailure) {
+    if code != CURLE_OK { throw HTTPFailure(.other, "libcurl cannot make this request: \(Self.text(code)).") }
+  }
+
+  // MARK: What came of it
+
+  func number(_ info: CURLINFO) -> Int {
+    var value = 0
+    _ = unsafe ccurl_easy_get_long(handle, info, &value)
+    return value
+  }
+
+  /// libcurl's own words for what happened. They may quote settings and what the server sent, so not all of them are fit to be shown.
+  var detail: String { unsafe String(cString: errorText) }
+
+  /// libcurl's fixed words for a code.
+  static func text(_ code: CURLcode) -> String { unsafe String(cString: ccurl_easy_strerror(code)) }
+}

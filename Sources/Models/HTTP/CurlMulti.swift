@@ -1,0 +1,66 @@
+import CCurl
+
+/// The one owner of libcurl's multi handle, on which all transfers are made.
+@safe struct CurlMulti: ~Copyable {
+  private let multi: UnsafeMutableRawPointer
+  /// What libcurl waits for. It holds an unowned pointer to this until the handle is gone.
+  private let watch: SocketWatch
+
+  /// Makes the library ready; nil, or what is missing.
+  static let load: @Sendable () -> String? = {
+    guard let trouble = unsafe ccurl_load() else { return nil }
+    return unsafe String(cString: trouble)
+  }
+
+  /// Nil without memory. The library must be loaded.
+  init?(_ watch: SocketWatch) {
+    guard let multi = unsafe ccurl_multi_init() else { return nil }
+    // Runs that wait for their tools keep their connections; without this, libcurl keeps four for each transfer of the moment.
+    // https://curl.se/libcurl/c/CURLMOPT_MAXCONNECTS.html
+    _ = unsafe ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 1024)
+    let context = unsafe Unmanaged.passUnretained(watch).toOpaque()
+    let code = unsafe ccurl_multi_set_callbacks(
+      multi,
+      { _, socket, what, context, _ in
+        unsafe SocketWatch.from(context).want(socket, what)
+        return 0
+      },
+      { _, milliseconds, context in
+        unsafe SocketWatch.from(context).setTimer(milliseconds)
+        return 0
+      }, context)
+    guard code == CURLM_OK else {
+      _ = unsafe ccurl_multi_cleanup(multi)
+      return nil
+    }
+    unsafe self.multi = unsafe multi
+    self.watch = watch
+  }
+
+  /// No transfer may be left.
+  deinit {
+    _ = unsafe ccurl_multi_cleanup(multi)
+    extendLifetime(watch)
+  }
+
+  /// False when libcurl refuses it, which only lack of memory does.
+  func add(_ easy: borrowing CurlEasy) -> Bool { unsafe ccurl_multi_add_handle(multi, easy.handle) == CURLM_OK }
+
+  /// Ends the transfer. Not to be called from a callback of libcurl.
+  func remove(_ easy: borrowing CurlEasy) { _ = unsafe ccurl_multi_remove_handle(multi, easy.handle) }
+
+  // MARK: Moving bytes calls the transfers' callbacks. False when libcurl cannot go on, which only lack of memory makes it.
+
+  func move(_ socket: SocketWatch.Ready) -> Bool { unsafe ccurl_multi_move_socket(multi, socket.descriptor, socket.events) == CURLM_OK }
+  func moveDue() -> Bool { unsafe ccurl_multi_move_due(multi) == CURLM_OK }
+  func moveAll() -> Bool { unsafe ccurl_multi_move_all(multi) == CURLM_OK }
+
+  /// A transfer that is over, each once.
+  func nextDone() -> (RunningTransfer, CURLcode)? {
+    var code = CURLE_OK
+    guard let easy = unsafe ccurl_multi_next_done(multi, &code) else { return nil }
+    var context: UnsafeMutableRawPointer?
+    _ = unsafe ccurl_easy_get_pointer(easy, CURLINFO_PRIVATE, &context)
+    return (unsafe RunningTransfer.from(context), code)
+  }
+}

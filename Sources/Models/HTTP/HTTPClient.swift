@@ -1,0 +1,67 @@
+import POSIXSupport
+
+/// HTTP for all runs: libcurl's multi interface on one thread, which starts with the first use.
+///
+/// Connections stay open for the next request, HTTP/2 is used where a server offers it over TLS, the server's certificate is always verified,
+/// no redirect is followed. All handlers are called on the one thread: they must be short, and never wait.
+package final class HTTPClient: Sendable {
+  private let network: NetworkSettings
+  private let load: @Sendable () -> String?
+  private let mailbox = HTTPMailbox()
+
+  /// - Parameter environment: asked for the names of proxies and of certificates.
+  package convenience init(environment: (String) -> String?) {
+    self.init(NetworkSettings(environment: environment), load: CurlMulti.load)
+  }
+
+  /// - Parameter load: makes the library ready, or says why it cannot.
+  init(_ network: NetworkSettings, load: @escaping @Sendable () -> String?) {
+    self.network = network
+    self.load = load
+  }
+
+  deinit { close() }
+
+  /// Starts the thread and loads libcurl there, so that the first request need not wait for it.
+  package func prepare() {
+    // Without a thread the first request fails, and says why.
+    _ = try? post(nil)
+  }
+
+  /// Sends a request. Events come on the loop's thread, one after the other.
+  ///
+  /// Without a loop, since the client is closed or no thread can be made, `failed` comes on the caller's thread before this returns.
+  @discardableResult
+  func start(_ request: HTTPRequest, _ handler: @escaping @Sendable (HTTPEvent) -> Void) -> HTTPTransfer {
+    let transfer = HTTPTransfer(mailbox)
+    do throws(SystemError) {
+      if try !post(.start(transfer, request, handler)) { handler(.failed(.closed)) }
+    } catch {
+      handler(.failed(HTTPFailure(.other, "The thread for HTTP cannot be started: \(error)")))
+    }
+    return transfer
+  }
+
+  /// Calls `body` once on the loop's thread, after that time; without a loop at once, as `start` fails then.
+  ///
+  /// When the client is closed, what waits is called at once.
+  func schedule(afterMilliseconds delay: Int, _ body: @escaping @Sendable () -> Void) {
+    let isTaken = try? post(.call(atMilliseconds: Clock.monotonicMilliseconds() + delay, body))
+    if isTaken != true { body() }
+  }
+
+  /// Ends the thread; what is open or starts from now on fails with `closed`. Returns at once.
+  package func close() { mailbox.close() }
+
+  private func post(_ order: HTTPOrder?) throws(SystemError) -> Bool {
+    try mailbox.post(order) { [mailbox, network, load] wake throws(SystemError) in
+      try Thread.start(name: "http", stackSize: 1 << 20) {
+        HTTPLoop(mailbox: mailbox, wake: wake, network: network, trouble: load()).run()
+      }
+    }
+  }
+}
+
+extension HTTPFailure {
+  static let closed = HTTPFailure(.closed, "The bridge is ending.")
+}

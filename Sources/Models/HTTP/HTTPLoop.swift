@@ -1,0 +1,188 @@
+import CCurl
+import POSIXSupport
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The thread that makes all transfers. Without libcurl it still answers, and keeps the times.
+///
+/// To let libcurl look at every transfer costs a microsecond for each, which is too much with hundreds. To tell it which sockets are ready costs
+/// nothing, but releases of libcurl have stalled with that, over HTTP/2 above all (https://github.com/curl/curl/issues/10146, 12971), and the
+/// library is the machine's, not ours. So few transfers are all looked at, every time, and of many only those that are ready, and all now and then.
+final class HTTPLoop {
+  /// How many are few.
+  private static let few = 16
+  /// How long a stall of libcurl may last when there are many.
+  private static let sweepMilliseconds = 100
+
+  private let mailbox: HTTPMailbox
+  private let wake: WakeDescriptor
+  private let network: NetworkSettings
+  private let trouble: String?
+  private let watch: SocketWatch
+  private var multi: CurlMulti?
+  private var running: [ObjectIdentifier: RunningTransfer] = [:]
+  /// Not later than the first transfer is due. Deadlines only move away when bytes move, so it is set again only when it has come.
+  private var nextCheck = Int.max
+  /// What is to be called later; the next one is the last.
+  private var calls: [(due: Int, body: @Sendable () -> Void)] = []
+  /// When all transfers were looked at the last time.
+  private var sweptAt = 0
+
+  /// - Parameter trouble: why there is no libcurl.
+  init(mailbox: HTTPMailbox, wake: WakeDescriptor, network: NetworkSettings, trouble: String?) {
+    self.mailbox = mailbox
+    self.wake = wake
+    self.network = network
+    self.trouble = trouble
+    watch = SocketWatch(waking: wake.descriptor)
+    multi = trouble == nil ? CurlMulti(watch) : nil
+  }
+
+  /// Returns when the client is closed.
+  func run() {
+    // TLS libraries write without MSG_NOSIGNAL, and CURLOPT_NOSIGNAL says that libcurl is not to touch signals. Its threads inherit this.
+    Signals.block([SIGPIPE])
+    mailbox.loopStarted()
+    while true {
+      // What is called here may order more, without a signal.
+      var orders = mailbox.take()
+      while !orders.isClosed, !orders.orders.isEmpty {
+        for order in orders.orders { carryOut(order) }
+        moveBytes()
+        orders = mailbox.take()
+      }
+      if orders.isClosed { return end(orders.orders) }
+      if wait() { wake.drain() }
+      moveBytes()
+      let now = Clock.monotonicMilliseconds()
+      failLate(at: now)
+      callDue(at: now)
+    }
+  }
+
+  // MARK: Orders
+
+  private func carryOut(_ order: HTTPOrder) {
+    switch order {
+    case .start(let ticket, let request, let handler):
+      start(ticket, request, handler)
+    case .cancel(let ticket):
+      if let transfer = running.removeValue(forKey: ObjectIdentifier(ticket)) { multi?.remove(transfer.easy) }
+    case .call(let due, let body):
+      // Those that are due together are called in the order in which they came.
+      calls.insert((due, body), at: calls.firstIndex { $0.due <= due } ?? calls.endIndex)
+    }
+  }
+
+  private func start(_ ticket: HTTPTransfer, _ request: HTTPRequest, _ handler: @escaping @Sendable (HTTPEvent) -> Void) {
+    if ticket.isCancelled { return }
+    let now = Clock.monotonicMilliseconds()
+    do throws(HTTPFailure) {
+      guard multi != nil else { throw HTTPFailure(.libraryMissing, "HTTP needs libcurl: \(trouble ?? "there is no memory for it").") }
+      let transfer = try RunningTransfer(ticket, request, network: network, at: now, handler: handler)
+      guard multi?.add(transfer.easy) == true else { throw HTTPFailure(.other, "There is no memory for a request.") }
+      running[ObjectIdentifier(ticket)] = transfer
+      nextCheck = min(nextCheck, earliestChange(of: transfer, from: now))
+    } catch {
+      handler(.failed(error))
+    }
+  }
+
+  // MARK: Bytes
+
+  private func moveBytes() {
+    let now = Clock.monotonicMilliseconds()
+    var goesOn = true
+    if running.count <= Self.few || now >= sweptAt + Self.sweepMilliseconds {
+      sweptAt = now
+      if !running.isEmpty || !watch.ready.isEmpty { goesOn = multi?.moveAll() != false }
+    } else {
+      for socket in watch.ready where watch.isWanted(socket) { goesOn = multi?.move(socket) != false && goesOn }
+    }
+    watch.clearReady()
+    // Also after a look at everything, since only this makes libcurl set its time again.
+    if watch.takeTimer(at: now) { goesOn = multi?.moveDue() != false && goesOn }
+    if !goesOn { fail(HTTPFailure(.other, "There is no memory for HTTP.")) }
+    takeDone()
+  }
+
+  private func takeDone() {
+    while let (transfer, code) = multi?.nextDone() {
+      running[ObjectIdentifier(transfer.ticket)] = nil
+      if let failure = transfer.failure {
+        transfer.deliver(.failed(failure))
+      } else if code == CURLE_OK, transfer.hasHead {
+        transfer.deliver(.finished)
+      } else {
+        transfer.deliver(.failed(.of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, transfer)))
+      }
+      multi?.remove(transfer.easy)
+    }
+  }
+
+  /// Waits for bytes, orders and times; true when an order has come.
+  private func wait() -> Bool {
+    var next = min(nextCheck, watch.timer, calls.last?.due ?? .max)
+    if running.count > Self.few { next = min(next, sweptAt + Self.sweepMilliseconds) }
+    let time = next == .max ? 3_600_000 : min(max(0, next - Clock.monotonicMilliseconds()), 3_600_000)
+    return watch.wait(atMostMilliseconds: time)
+  }
+
+  // MARK: Times
+
+  /// Before then a transfer cannot be late, whichever of its two deadlines holds.
+  private func earliestChange(of transfer: RunningTransfer, from now: Int) -> Int {
+    min(transfer.due, now + transfer.request.deadlines.stallMilliseconds)
+  }
+
+  private func failLate(at now: Int) {
+    if now < nextCheck { return }
+    nextCheck = .max
+    for (key, transfer) in running {
+      if transfer.due <= now {
+        running[key] = nil
+        multi?.remove(transfer.easy)
+        transfer.deliver(.failed(transfer.lateness))
+      } else {
+        nextCheck = min(nextCheck, earliestChange(of: transfer, from: now))
+      }
+    }
+  }
+
+  private func callDue(at now: Int) {
+    while let next = calls.last, next.due <= now {
+      calls.removeLast()
+      next.body()
+    }
+  }
+
+  // MARK: The end
+
+  private func fail(_ failure: HTTPFailure) {
+    let all = running.values
+    running = [:]
+    for transfer in all {
+      multi?.remove(transfer.easy)
+      transfer.deliver(.failed(failure))
+    }
+  }
+
+  /// Tells everybody who waits. What they order now is refused by the mailbox, on this thread.
+  private func end(_ orders: [HTTPOrder]) {
+    fail(.closed)
+    for order in orders {
+      switch order {
+      case .start(let ticket, _, let handler): if !ticket.isCancelled { handler(.failed(.closed)) }
+      case .cancel: break
+      case .call(_, let body): body()
+      }
+    }
+    for call in calls.reversed() { call.body() }
+    calls = []
+    multi = nil
+  }
+}

@@ -1,0 +1,31 @@
+/// What the environment says about the way to the servers.
+///
+/// Only the executable reads the environment, so libcurl is told all of this and never left to look itself.
+struct NetworkSettings: Sendable, Equatable {
+  /// The proxy for each scheme; empty for none. May hold credentials.
+  var httpProxy = ""
+  var httpsProxy = ""
+  /// The hosts to be reached directly, as libcurl reads them: https://curl.se/libcurl/c/CURLOPT_NOPROXY.html
+  var noProxy = ""
+  /// Replace the system's certificates, as OpenSSL and the tool curl have it.
+  var certificateFile: String?
+  var certificateFolder: String?
+
+  init(environment: (String) -> String?) {
+    func first(_ names: String...) -> String? {
+      for name in names { if let value = environment(name), !value.isEmpty { return value } }
+      return nil
+    }
+    let any = first("all_proxy", "ALL_PROXY") ?? ""
+    // HTTP_PROXY is what a web server makes of a header named Proxy: https://httpoxy.org
+    httpProxy = first("http_proxy") ?? any
+    httpsProxy = first("https_proxy", "HTTPS_PROXY") ?? any
+    noProxy = first("no_proxy", "NO_PROXY") ?? ""
+    certificateFile = first("SSL_CERT_FILE")
+    certificateFolder = first("SSL_CERT_DIR")
+  }
+
+  func proxy(for url: String) -> String {
+    url.prefix(8).lowercased() == "https://" ? httpsProxy : httpProxy
+  }
+}
