@@ -11,7 +11,8 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-/// The byte loops of `JSON` are two hundred times slower without the optimiser, so debug builds optimise that target too.
+/// The byte loops of `JSON` are two hundred times slower without the optimiser, so debug builds optimise that target too; the runtime, because its tests play
+/// thousands of runs.
 let optimisedInDebug: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
 /// Swift's runtime, the C++ library under it and the three C libraries go into the program: finding their symbols at the start would double its time.
@@ -48,7 +49,7 @@ let package = Package(
     library("JSONSchema", ["JSON", "CPCRE2"], extra: optimisedInDebug),
     library("POSIXSupport", ["CPOSIX"]),
     library("JSONRPC", ["JSON", "POSIXSupport"]),
-    library("AgentRuntime", ["JSON"]),
+    library("AgentRuntime", ["JSON"], extra: optimisedInDebug),
     library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"]),
     library("Models", ["AgentRuntime", "JSON", "POSIXSupport", "CCurl"]),
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
@@ -74,7 +75,7 @@ let package = Package(
     tests("POSIXSupportTests", ["POSIXSupport", "CPOSIX"]),
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
     tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport"]),
-    tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -3,7 +3,7 @@ import json
 
 from wire import WireValidator, pointer, same_id, shared
 
-SETTLING = {"run.start", "run.submitToolResults", "run.cancel", "run.resume", "run.pause"}
+SETTLING = {"run.start", "run.submitToolResults", "run.submitApprovals", "run.submitInput", "run.cancel", "run.resume", "run.pause"}
 LAST = {"run.completed", "run.error", "run.cancelled"}
 
 
@@ -15,6 +15,8 @@ class Run:
         self.calls = {}  # callId -> how often sent, of calls without tool.completed
         self.arguments = {}
         self.waiting = set()
+        self.asked = {}  # callId -> whether it may be made, of calls that need approval; None until it is decided
+        self.questions = set()
         self.message = None  # the model message that is being made
         self.text = ""  # what was streamed of it
         self.ended = False
@@ -93,6 +95,10 @@ class Conversation:
             self.event(message["params"])
         elif message["method"] == "tool.invoke":
             self.invoke(message)
+        elif message["method"] == "approval.request":
+            self.ask(message["params"], message["params"]["runId"], message["params"]["callId"])
+        elif message["method"] == "elicitation/create":
+            self.ask(message["params"], message["params"]["_meta"]["runId"], message["params"]["_meta"]["callId"])
         if "id" in message and "method" in message:
             self.sent += 1
             assert message["id"] == f"b-{self.sent}", "the bridge counts its requests"
@@ -134,7 +140,19 @@ class Conversation:
             run.message = None
             run.calls = {call["callId"]: 0 for call in data["toolCalls"]}
             run.arguments = {call["callId"]: call["arguments"] for call in data["toolCalls"]}
+        elif kind == "approval.requested":
+            assert data["callId"] in run.calls and data["callId"] not in run.asked, "a call is asked for once"
+            run.asked[data["callId"]] = None
+        elif kind == "approval.decided":
+            assert run.asked.get(data["callId"]) is None, "a call is decided once"
+            run.asked[data["callId"]] = data["decision"] == "approve"
+            run.arguments[data["callId"]] = data.get("arguments", run.arguments[data["callId"]])
+        elif kind == "input.requested":
+            run.questions.add(data["callId"])
+        elif kind == "input.answered":
+            assert data["callId"] in run.questions, "an answer to a question that nobody asked"
         elif kind == "tool.started":
+            assert run.asked.get(data["callId"], True), "a call is dispatched without its approval"
             assert data["attempt"] == run.calls[data["callId"]] + 1, "attempts are counted"
             run.calls[data["callId"]] += 1
         elif kind == "tool.completed":
@@ -149,6 +167,15 @@ class Conversation:
             assert not run.calls, f"the run ends with open calls {sorted(run.calls)}"
             assert data["lastSeq"] == event["seq"] and data["runId"] == event["runId"], "the outcome is of another place"
             run.ended = True
+
+    def ask(self, params, run, call):
+        run = self.runs[run]
+        assert call in run.calls, "a question about a call that no model made"
+        if "arguments" in params:
+            assert run.asked[call] is None, "an approval that nobody needs"
+            assert run.arguments[call] == params["arguments"], "an approval with other arguments"
+        else:
+            assert call in run.questions, "elicitation/create before input.requested"
 
     def invoke(self, message):
         params = message["params"]

@@ -61,6 +61,7 @@ class Check:
             room, name = path[:-5].split("/", 1)
             title = document.get("title", "")
             expected = {"types": title, "notifications": "cancelRequest" if title == "$/cancelRequest" else title.replace("/", ".")}
+            expected["requests"] = expected["notifications"]
             if name != expected.get(room, title):
                 self.fault(path, f"the title {title!r} does not fit the file's name")
             if document.get("$schema") != DIALECT or document.get("$id") != "footbridge:" + path:

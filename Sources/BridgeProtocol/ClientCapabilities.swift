@@ -31,6 +31,10 @@ package struct ClientCapabilities: Decodable, Sendable {
     tools = try isDeclared(.tools)
     approvals = try isDeclared(.approvals)
     elicitation = try isDeclared(.elicitation)
+    // As in MCP, an empty object means forms; one that names only other modes does not.
+    if elicitation, let modes = try members.decodeIfPresent(CarriedJSON.self, forKey: .elicitation), modes.hasMember("url") {
+      elicitation = modes.hasMember("form")
+    }
     sampling = try isDeclared(.sampling)
     if sampling, let tools = try members.decodeIfPresent(CarriedJSON.self, forKey: .sampling)?["tools"], !tools.isNull {
       guard tools.kind == .object || tools.boolValue != nil else { throw decoder.invalid("must be an object", CodingKeys.sampling) }

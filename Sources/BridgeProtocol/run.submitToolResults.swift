@@ -7,15 +7,17 @@ package enum RunSubmitToolResults: WireMethod {
     "/_meta", "/results/*/structuredContent", "/results/*/content/*/value", "/results/*/content/*/resource",
     "/results/*/content/*/annotations",
     "/results/*/content/*/_meta", "/results/*/_meta", "/results/*/augmentation", "/tools/*/inputSchema", "/tools/*/outputSchema",
-    "/tools/*/parameters",
+    "/tools/*/parameters", "/approvals/*/arguments", "/inputs/*/content",
   ]
 
   package struct Params: Decodable, Sendable {
     package let runId: String
     /// `[{callId} + ToolResult]`.
     package let results: [CarriedJSON]?
-    package let approvals: CarriedJSON?
-    package let inputs: CarriedJSON?
+    /// `[{callId, decision, reason?, arguments?, scope?}]`.
+    package let approvals: [CarriedJSON]?
+    /// `[{callId, action, content?}]`.
+    package let inputs: [CarriedJSON]?
     package let tools: CarriedJSON?
     package let partial: Bool?
     package let wait: Bool?

@@ -34,6 +34,16 @@ extension ContentBlock {
   }
 }
 
+extension CarriedJSON {
+  /// The value of the blob that this whole value names, when this connection wrote it or was sent it; itself otherwise.
+  /// - Throws: `store.unavailable` and the like when it cannot be read.
+  func resolvingBlob(_ outbox: Outbox, _ engine: RunEngine, at pointer: String) throws(RuntimeError) -> CarriedJSON {
+    guard StoredValue.inline(self).namesBlob else { return self }
+    let value = try StoredValue.inline(self).resolved(outbox, engine, wantsString: false, at: pointer)
+    do throws(StoreError) { return try engine.load(value) } catch { throw RuntimeError(error) }
+  }
+}
+
 extension StoredValue {
   var namesBlob: Bool {
     guard case .inline(let value) = self else { return false }

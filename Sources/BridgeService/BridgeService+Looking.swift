@@ -15,6 +15,7 @@ extension BridgeService {
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
       writer.member("agent", ifPresent: details.shownAgent)
+      writer.member("agentVersion", ifPresent: details.agentVersion)
       writer.member("state", details.state ?? .null)
       writer.member("context", ifPresent: details.context)
       writer.member("rejectedResults", details.rejectedResults)

@@ -141,7 +141,7 @@ enum ToolboxJSON {
 extension Tool {
   fileprivate var shown: Tool {
     var tool = self
-    tool.env = env?.mapValues { _ in "(hidden)" }
+    tool.env = env?.mapValues { _ in EnvironmentValues.placeholder }
     return tool
   }
 }

@@ -8,17 +8,22 @@ extension BridgeService {
   func start(_ params: RunStart.Params, _ ticket: Ticket) throws(RuntimeError) {
     let sessionID = try params.sessionId.map { text throws(RuntimeError) in try self.sessionID(text) }
     if params.branchId != nil, sessionID == nil { throw .invalidParams("needs sessionId", at: "/branchId") }
-    if params.agentId != nil { throw RuntimeError(.agentNotFound, "this release has no stored agents", pointer: "/agentId") }
-    if params.agent == nil { throw .invalidParams("is required", at: "/agent") }
+    if params.agent == nil, params.agentId == nil, sessionID == nil { throw .invalidParams("is required", at: "/agent") }
+    if params.agent != nil, params.agentId != nil { throw .invalidParams("cannot be given together with agent", at: "/agentId") }
     if let meta = params._meta, meta.kind != .object { throw .invalidParams("must be an object", at: "/_meta") }
     try RunAdmission.checkInput(params.input)
     let json = RunStart.lasting(ticket.request.params ?? .emptyObject)
-    let admission = try RunAdmission(params: json)
-    if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
     var request = StartRequest(
       input: params.input, params: json, delivery: try delivery(params.delivery), canInvoke: answersInvocations, wait: params.wait ?? true)
     request.meta = params._meta
-    request.warnings = admission.warnings
+    request.agentID = params.agentId
+    request.isStrict = settings.isStrict
+    let isInline = params.agent != nil
+    if isInline {
+      let admission = try RunAdmission(params: json)
+      if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
+      request.warnings = admission.warnings
+    }
     request.idempotencyKey = params.idempotencyKey
     request.sessionID = sessionID
     request.branchID = try params.branchId.map { text throws(RuntimeError) in try branchID(text) }
@@ -30,7 +35,10 @@ extension BridgeService {
         _ = ticket.request.fail(ErrorMapping.cancelled())
         return
       }
-      do throws(RuntimeError) { try engine.checkSchemas(ofParams: begin.params) } catch { return ticket.fail(error) }
+      do throws(RuntimeError) {
+        // A stored agent is judged when it is read.
+        if isInline { try engine.checkSchemas(ofParams: begin.params) }
+      } catch { return ticket.fail(error) }
       engine.start(begin) { [self] runID, isNew in
         if isNew { ticket.begunRun = runID }
         if begin.wait, wantsEvents { accept(ticket, runID) }
@@ -44,7 +52,7 @@ extension BridgeService {
   }
 
   /// The delivery that is asked for, or the one that fits the client.
-  private func delivery(_ asked: DeliveryMode?) throws(RuntimeError) -> Delivery {
+  func delivery(_ asked: DeliveryMode?) throws(RuntimeError) -> Delivery {
     if asked == .invoke, !connection.capabilities.tools {
       throw RuntimeError(.unsupportedCapability, "delivery invoke needs the client capability tools", pointer: "/delivery")
     }
@@ -68,53 +76,12 @@ extension BridgeService {
   }
 
   /// The client sees the run from `sequence` on; nil: from what is there now on.
-  private func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
+  func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
     guard !outbox.isSubscribed(runID) else { return }
     // A run that was begun in this turn has published nothing yet, whatever the store holds.
     guard let last = sequence ?? (try? engine.standing(of: runID))?.lastSequence else { return }
     outbox.subscribe(runID, after: last, last: last, on: engine)
     outbox.trim(engine)
-  }
-
-  func submit(_ params: RunSubmitToolResults.Params, _ ticket: Ticket) throws(RuntimeError) {
-    if params.approvals?.isNull == false {
-      throw RuntimeError(.unsupportedCapability, "this release has no approvals", pointer: "/approvals")
-    }
-    if params.inputs?.isNull == false { throw RuntimeError(.unsupportedCapability, "this release asks no questions", pointer: "/inputs") }
-    guard let list = params.results else { throw .invalidParams("is required", at: "/results") }
-    let runID = try runID(params.runId)
-    var results: [SubmittedResult] = []
-    for (index, value) in list.enumerated() {
-      let place = "/results/\(index)"
-      guard value.kind == .object else { throw .invalidParams("must be an object", at: place) }
-      guard let callID = value["callId"] else { throw .invalidParams("is required", at: place + "/callId") }
-      guard let text = callID.stringValue else { throw .invalidParams("must be a string", at: place + "/callId") }
-      results.append(SubmittedResult(callID: text, result: try ToolResult(reading: value, at: place), bytes: value.bytes.count))
-    }
-    if let tools = params.tools {
-      let admission = try RunAdmission(tools: tools, at: "/tools")
-      if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
-    }
-    let door = try delivery(params.delivery)
-    let canInvoke = answersInvocations
-    let submission = Submission(
-      results: results, isPartial: params.partial ?? false, tools: params.tools, delivery: door, canInvoke: canInvoke && door == .invoke)
-    host.post { [self] engine in
-      if ticket.request.isCancelled { return }
-      var submission = submission
-      do throws(RuntimeError) {
-        if let tools = submission.tools { try engine.checkSchemas(ofTools: tools, at: "/tools") }
-        for index in submission.results.indices where submission.results[index].result.namesBlobs {
-          submission.results[index].result = try submission.results[index].result.resolvingBlobs(outbox, engine, at: "/results/\(index)")
-        }
-      } catch { return ticket.fail(error) }
-      subscribe(runID, after: nil, engine)
-      engine.submit(runID, submission, wait: params.wait ?? true) {
-        ticket.wait = $0
-      } reply: { [self] in
-        answer(ticket, $0, engine)
-      }
-    }
   }
 
   func wait(_ params: RunWait.Params, _ ticket: Ticket) throws(RuntimeError) {

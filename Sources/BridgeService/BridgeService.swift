@@ -204,19 +204,8 @@ extension BridgeService: Parent {
     }
   }
 
+  package var name: String? { connection.clientName }
   package var abilities: ParentAbilities { connection.abilities }
-
-  package func ask(
-    _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
-  ) -> any ParentExchange {
-    let outbox = outbox
-    let questions = questions
-    let question = Question(request, questions)
-    outbox.after(request.afterSequence, of: request.runID) {
-      outbox.whenRoom { questions.send(request, question, progress: progress, reply: reply) }
-    }
-    return question
-  }
 
   package func cancelInvocation(_ callID: ULID, reason: String) { invocations.cancel(callID, reason: reason) }
   package func closeInvocations(of callID: ULID) { invocations.close(callID) }

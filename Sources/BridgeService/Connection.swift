@@ -10,12 +10,15 @@ final class Connection: Sendable {
     var isInitialized = false
     var sawRequest = false
     var capabilities = ClientCapabilities()
+    var clientName: String?
     var isGone = false
   }
 
   private let state = Mutex(State())
 
   var capabilities: ClientCapabilities { state.withLock { $0.capabilities } }
+  /// The name that the client gave itself; a long one is cut.
+  var clientName: String? { state.withLock { $0.clientName } }
   var isInitialized: Bool { state.withLock { $0.isInitialized } }
 
   /// The client sends nothing more and answers nothing more.
@@ -42,12 +45,13 @@ final class Connection: Sendable {
   func noteRequest() { state.withLock { $0.sawRequest = true } }
 
   /// - Returns: why `initialize` is not possible now; nil when it is done.
-  func initialize(_ capabilities: ClientCapabilities) -> String? {
+  func initialize(_ capabilities: ClientCapabilities, name: String) -> String? {
     state.withLock { state in
       if state.isInitialized { return "initialize was already done" }
       if state.sawRequest { return "initialize must be the first request" }
       state.isInitialized = true
       state.capabilities = capabilities
+      state.clientName = String(name.prefix(128))
       return nil
     }
   }

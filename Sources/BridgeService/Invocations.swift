@@ -53,6 +53,7 @@ final class Invocations: Sendable {
     var writer = JSONWriter(capacity: 384 + arguments.bytes.count)
     writer.beginObject()
     writer.member("runId", invocation.runID.text)
+    writer.member("sessionId", ifPresent: invocation.sessionID?.text)
     writer.member("callId", invocation.callID.text)
     writer.member("name", invocation.name)
     writer.member("arguments", arguments)

@@ -28,6 +28,8 @@ enum MethodTable {
     add(RunStart.self) { (s, p, t) throws(RuntimeError) in try s.start(p, t) }
     add(RunWait.self) { (s, p, t) throws(RuntimeError) in try s.wait(p, t) }
     add(RunSubmitToolResults.self) { (s, p, t) throws(RuntimeError) in try s.submit(p, t) }
+    add(RunSubmitApprovals.self) { (s, p, t) throws(RuntimeError) in try s.submit(p, t) }
+    add(RunSubmitInput.self) { (s, p, t) throws(RuntimeError) in try s.submit(p, t) }
     add(RunCancel.self) { (s, p, t) throws(RuntimeError) in try s.cancelRun(p, t) }
     add(RunResume.self) { (s, p, t) throws(RuntimeError) in try s.resume(p, t) }
     add(RunPause.self) { (s, p, t) throws(RuntimeError) in try s.pause(p, t) }
@@ -38,6 +40,13 @@ enum MethodTable {
     add(RunSubscribe.self) { (s, p, t) throws(RuntimeError) in try s.subscribe(p, t) }
     add(RunUnsubscribe.self) { (s, p, t) throws(RuntimeError) in try s.unsubscribe(p, t) }
     add(RunDelete.self) { (s, p, t) throws(RuntimeError) in try s.delete(p, t) }
+    add(AgentCreate.self) { (s, p, t) throws(RuntimeError) in try s.createAgent(p, t) }
+    add(AgentGet.self) { (s, p, t) throws(RuntimeError) in try s.getAgent(p, t) }
+    add(AgentList.self) { (s, p, t) throws(RuntimeError) in try s.listAgents(p, t) }
+    add(AgentUpdate.self) { (s, p, t) throws(RuntimeError) in try s.updateAgent(p, t) }
+    add(AgentDelete.self) { (s, p, t) throws(RuntimeError) in try s.deleteAgent(p, t) }
+    add(MemoryGet.self) { (s, p, t) throws(RuntimeError) in try s.getMemory(p, t) }
+    add(MemorySet.self) { (s, p, t) throws(RuntimeError) in try s.setMemory(p, t) }
     add(BlobRead.self) { (s, p, t) throws(RuntimeError) in try s.readBlob(p, t) }
     add(BlobWrite.self) { (s, p, t) throws(RuntimeError) in try s.writeBlob(p, t) }
     add(ToolkitRegister.self) { (s, p, t) throws(RuntimeError) in try s.registerToolkits(p, t) }

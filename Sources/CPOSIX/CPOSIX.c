@@ -11,10 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -26,7 +31,6 @@
 #else
 #include <stdlib.h>
 #include <sys/event.h>
-#include <time.h>
 #endif
 
 int cposix_pipe(int ends[2]) {
@@ -130,6 +134,19 @@ void cposix_error_text(int number, char *text, unsigned long room) {
   if (found != text) snprintf(text, room, "%s", found);
 #else
   if (strerror_r(number, text, room) != 0) snprintf(text, room, "error %d", number);
+#endif
+}
+
+int cposix_forbid_core_dumps(void) {
+  struct rlimit none = {0, 0};
+  if (getrlimit(RLIMIT_CORE, &none) != 0) return -1;
+  none.rlim_cur = 0;
+  if (setrlimit(RLIMIT_CORE, &none) != 0) return -1;
+#ifdef __linux__
+  /* A core pattern that is a pipe does not heed the limit. */
+  return prctl(PR_SET_DUMPABLE, 0);
+#else
+  return 0;
 #endif
 }
 
@@ -253,7 +270,87 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct cposix_spa
   return error;
 }
 
+/* ThreadSanitizer turns vfork into fork, and then the child cannot tell what went wrong. */
+#if defined(__linux__) && defined(__has_feature)
+#if !__has_feature(thread_sanitizer)
+#define CHILD_ANNOUNCES_ITSELF 1
+#endif
+#elif defined(__linux__)
+#define CHILD_ANNOUNCES_ITSELF 1
+#endif
+
+/* Async-signal-safe. What is wrong with the other side of the pipe is not this one's business. */
+static void announce(int descriptor, char sign, pid_t process) {
+  char text[24];
+  int at = sizeof text;
+  text[--at] = '\n';
+  do text[--at] = (char)('0' + process % 10);
+  while ((process /= 10) > 0);
+  text[--at] = ' ';
+  text[--at] = sign;
+  while (write(descriptor, text + at, sizeof text - (size_t)at) < 0 && errno == EINTR) {}
+}
+
+#ifdef CHILD_ANNOUNCES_ITSELF
+static void close_from(unsigned first) {
+  if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+  struct rlimit limit;
+  rlim_t end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? limit.rlim_cur : 65536;
+  for (rlim_t at = first; at < end; at++) close((int)at);
+}
+
+/* The child of vfork: shares the memory of the parent, whose thread waits. Only system calls from here on. */
+static _Noreturn void become(const struct cposix_spawn *request, volatile int *error) {
+  /* What the kernel takes as the default action; the C library's own call leaves out the signals that it uses itself. */
+  static const unsigned long standard[8];
+  sigset_t none;
+  /* All signals are blocked, so the announcement cannot be cut short, not even by SIGPIPE. */
+  if (request->new_process_group && setpgid(0, 0) != 0) goto failed;
+  announce(request->announce_descriptor, '+', getpid());
+  for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, standard, NULL, NSIG / 8);
+  if (request->working_folder && chdir(request->working_folder) != 0) goto failed;
+  for (int i = 0; i < 3; i++) {
+    int given = request->descriptors[i];
+    if (given == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(given, i) < 0) goto failed;
+  }
+  close_from(3);
+  sigemptyset(&none);
+  /* A SIGPIPE of the announcement would be delivered now. */
+  struct timespec now = {0, 0};
+  sigset_t pipe_only;
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  sigtimedwait(&pipe_only, NULL, &now);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execve(request->program, request->arguments, request->environment);
+failed:
+  *error = errno;
+  _exit(127);
+}
+
+/* posix_spawn has no step that writes, so this is its own: vfork as the C library does it, with all signals blocked meanwhile. */
+static int spawn_announced(const struct cposix_spawn *request, int *process) {
+  volatile int error = 0;
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &old);
+  pid_t made = vfork();
+  if (made == 0) become(request, &error);
+  if (made < 0) error = errno;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (made > 0 && error) {
+    announce(request->announce_descriptor, '-', made);
+    while (waitpid(made, NULL, 0) < 0 && errno == EINTR) {}
+  }
+  if (!error) *process = (int)made;
+  return error;
+}
+#endif
+
 int cposix_spawn_process(const struct cposix_spawn *request, int *process) {
+#ifdef CHILD_ANNOUNCES_ITSELF
+  if (request->announce_descriptor >= 0) return spawn_announced(request, process);
+#endif
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   int error = posix_spawn_file_actions_init(&actions);
@@ -265,6 +362,7 @@ int cposix_spawn_process(const struct cposix_spawn *request, int *process) {
     if (!error) error = set_attributes(&attributes, request);
     if (!error) error = posix_spawn(&made, request->program, &actions, &attributes, request->arguments, request->environment);
     if (!error) *process = (int)made;
+    if (!error && request->announce_descriptor >= 0) announce(request->announce_descriptor, '+', made);
     posix_spawnattr_destroy(&attributes);
   }
   posix_spawn_file_actions_destroy(&actions);

@@ -18,6 +18,8 @@ enum Main {
   }
 
   private static func run() throws(StartupError) -> Int32 {
+    // Its memory may hold a provider's key.
+    CoreDumps.forbid()
     Signals.ignorePipe()
     let environment = Environment.ofOptions
     let words = Array(CommandLine.arguments.dropFirst())
@@ -61,6 +63,11 @@ enum Environment {
       if let value = unsafe getenv(name) { variables[name] = unsafe String(cString: value) }
     }
     return variables
+  }
+
+  /// One variable, as it is now.
+  static func value(_ name: String) -> String? {
+    unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 
   /// The process' environment; of a name that is there twice the first counts.

@@ -23,6 +23,10 @@ struct Options: Sendable {
   var protocolVersion: String?
   var maxMessageBytes = 256 << 20
   var maxConcurrentRuns = 1024
+  /// The folder of agents in files.
+  var agents: String?
+  /// Where the turns of real models are written down.
+  var record: String?
   var logLevel = Log.Level.info
   var logFormat = Log.Format.text
 
@@ -81,6 +85,16 @@ struct Options: Sendable {
     },
     Known("max-concurrent-runs", "FOOTBRIDGE_MAX_CONCURRENT_RUNS", "N", "runs driven at once") { (o, v) throws(OptionError) in
       o.maxConcurrentRuns = try number(v, atLeast: 1)
+    },
+    Known("agents", "FOOTBRIDGE_AGENTS", "FOLDER", "agents in files: NAME.json is the agent with the id NAME") {
+      (o, v) throws(OptionError) in
+      guard !v.isEmpty else { throw OptionError("needs a folder") }
+      o.agents = v
+    },
+    Known("record", "FOOTBRIDGE_RECORD", "FILE", "write the turns of models to a script that script:FILE replays") {
+      (o, v) throws(OptionError) in
+      guard !v.isEmpty else { throw OptionError("needs a file") }
+      o.record = v
     },
     Known("log-level", "FOOTBRIDGE_LOG_LEVEL", "debug | info | warning | error", "what is logged to stderr") { (o, v) throws(OptionError) in
       o.logLevel = try word(v)

@@ -11,6 +11,7 @@ final class Runtime: Sendable {
   let log: Log
   private let store: SQLiteStore
   private let commands: CommandTools
+  private let models: any ModelCatalog
   private let options: Options
 
   /// Opens the store.
@@ -20,6 +21,7 @@ final class Runtime: Sendable {
     self.log = log
     self.thread = thread
     store = try Self.openStore(options)
+    models = try Self.models(options, log)
     commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands, log: { log.write(.warning, $0) })
   }
 
@@ -28,13 +30,39 @@ final class Runtime: Sendable {
     var limits = RunEngine.Limits()
     limits.maxConcurrentRuns = options.maxConcurrentRuns
     let engineLimits = limits
-    try thread.start { [store, thread, commands, options] in
+    try thread.start { [store, thread, commands, models, options] in
       let engine = RunEngine(
-        store: store, host: thread, models: ModelProviders(allowsScripts: options.allowsCommands), serverTools: commands,
+        store: store, host: thread, models: models, serverTools: commands,
         schemas: SchemaAdapter(), limits: engineLimits)
       engine.parent = parent
-      if options.adopts { engine.adoptOrphans() }
+      engine.agentFiles = options.agents.map { AgentFolder(path: $0) }
       return engine
+    }
+  }
+
+  /// Takes up what dead processes left, if that is wanted.
+  func adopt() {
+    if options.adopts { thread.post { $0.adoptOrphans() } }
+  }
+
+  /// Reads all agents of `--agents`.
+  /// - Throws: status 78 with the file and the place of what is wrong.
+  func checkAgents() throws(StartupError) {
+    if options.agents == nil { return }
+    let isStrict = options.isStrict
+    let result = thread.perform { engine in Result { () throws(RuntimeError) in try engine.checkAgentFiles(isStrict: isStrict) } }
+    do throws(RuntimeError) { try result.get() } catch {
+      let status = ExitStatus(error.kind)
+      throw StartupError(status: status == .store ? status : .configuration, message: "--agents: \(error.message)")
+    }
+  }
+
+  private static func models(_ options: Options, _ log: Log) throws(StartupError) -> any ModelCatalog {
+    let models = ModelProviders(
+      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text)
+    guard let file = options.record else { return models }
+    do throws(SystemError) { return try RecordingModels(models, file: file) { log.write(.warning, $0) } } catch {
+      throw StartupError(status: .configuration, message: "--record \(file): \(error)")
     }
   }
 

@@ -41,10 +41,15 @@ final class Serve {
     } catch { throw StartupError(status: .internalError, message: "\(error)") }
     service.attach(to: peer)
     runtime = try Runtime(options, thread: thread, log: log)
-    do throws(SystemError) {
-      try runtime.start(parent: service)
-      try peer.start()
-    } catch { throw StartupError(status: .internalError, message: "\(error)") }
+    do throws(SystemError) { try runtime.start(parent: service) } catch {
+      throw StartupError(status: .internalError, message: "\(error)")
+    }
+    do throws(StartupError) { try runtime.checkAgents() } catch {
+      runtime.close()
+      throw error
+    }
+    runtime.adopt()
+    do throws(SystemError) { try peer.start() } catch { throw StartupError(status: .internalError, message: "\(error)") }
   }
 
   /// Works until the client or a signal ends it.

@@ -146,6 +146,7 @@ struct MessageRouter {
   }
 
   private func respond(_ id: RequestID?, _ error: RPCError, batch: Batch?) {
+    guard id != nil || peer.answersUnreadable else { return handler.peer(peer, ignored: "something that is no message: \(error.message)") }
     batch?.expectOne()
     peer.respond(.response(id, .failure(error)), to: batch)
   }

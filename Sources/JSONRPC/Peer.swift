@@ -14,14 +14,18 @@ package final class Peer: Sendable {
   let exchange = Exchange()
   let gate = ReaderGate()
   let framing: Framing
+  /// Whether a message that cannot be used, and whose id cannot be read, is answered (with the id null).
+  let answersUnreadable: Bool
   private let wake: WakeDescriptor
   /// Until `start`; the threads hold it afterwards, so that the peer and its owner do not keep each other for ever.
   private let handler: Monitor<(any PeerHandler)?>
 
   /// Takes the descriptors over. Their `O_NONBLOCK` is not set, and must not be.
+  ///
+  /// - Parameter answersUnreadable: False for another side that may print what is no message, and to which an answer would be one more of those.
   package init(
     input: consuming FileDescriptor, output: consuming FileDescriptor, framing: Framing = .auto, limits: PeerLimits = PeerLimits(),
-    errors: PeerErrors, handler: any PeerHandler
+    answersUnreadable: Bool = true, errors: PeerErrors, handler: any PeerHandler
   ) throws(SystemError) {
     let wake = try WakeDescriptor()
     self.wake = wake
@@ -29,6 +33,7 @@ package final class Peer: Sendable {
     self.input = input
     self.output = OutputQueue(output, framing: framing, limits: limits) { wake.signal() }
     self.framing = framing
+    self.answersUnreadable = answersUnreadable
     self.limits = limits
     self.errors = errors
     self.handler = Monitor(handler)

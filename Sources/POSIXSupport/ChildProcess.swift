@@ -35,9 +35,10 @@ package final class ChildProcess: Sendable {
   ///   - arguments: The first is the program. Without a slash it is looked for in the PATH of `environment`, in absolute folders only.
   ///   - environment: All of it: `NAME=value`.
   ///   - newProcessGroup: So that `kill` reaches its children too.
+  ///   - announceTo: A pipe that is told of the process before the program begins: see `ChildGuard`.
   package static func spawn(
     _ arguments: [String], environment: [String], workingFolder: String? = nil,
-    stdin: Stream = .null, stdout: Stream = .null, stderr: Stream = .null, newProcessGroup: Bool = true
+    stdin: Stream = .null, stdout: Stream = .null, stderr: Stream = .null, newProcessGroup: Bool = true, announceTo: Int32? = nil
   ) throws(SystemError) -> ChildProcess {
     guard let name = arguments.first, !name.isEmpty else {
       throw SystemError(call: "posix_spawn", errno: EINVAL, subject: "an empty command")
@@ -54,7 +55,7 @@ package final class ChildProcess: Sendable {
           unsafe program.withCString { path in
             var request = unsafe cposix_spawn(
               program: path, arguments: argv, environment: envp, working_folder: folder, descriptors: streams.numbers,
-              new_process_group: newProcessGroup ? 1 : 0)
+              new_process_group: newProcessGroup ? 1 : 0, announce_descriptor: announceTo ?? -1)
             return unsafe cposix_spawn_process(&request, &process)
           }
         }
@@ -116,6 +117,11 @@ package final class ChildProcess: Sendable {
         return Darwin.kill(ownsGroup ? -processID : processID, signal) == 0
       #endif
     }
+  }
+
+  /// Whether it has ended, reaped or not.
+  package var hasExited: Bool {
+    !PollSet.look(handle.rawValue, for: .readable).isEmpty || end.withLock { $0 != nil }
   }
 
   /// How it ended, or nil while it runs.

@@ -70,7 +70,7 @@ extension SQLiteStore {
     try connection.run(
       appends.create, .id(run.runID), .text(run.status.rawValue), .int(run.status.hasEnded ? 1 : 0), .int(run.lastPosition),
       .int(run.lastSequence), .optional(run.owner?.number), .int(run.epoch), .int(run.updatedAt.milliseconds),
-      .int(run.createdAt.milliseconds), .optional(run.parentRunID), .optional(run.sessionID), .optional(run.agentID),
+      .int(run.createdAt.milliseconds), .optional(run.parentRunID), .optional(run.sessionID), .optional(run.agentID.map { Bytes($0) }),
       .optional(run.idempotencyKey.map { Bytes($0) }), .optional(run.metadata?.bytes))
     let number = connection.lastInsertedRow
     guard number <= LogKey.lastRun else { throw StoreError(.full, "\(path) has \(LogKey.lastRun) runs, the most a store can have") }

@@ -70,7 +70,7 @@ extension SQLiteStore {
     summary.updatedAt = Timestamp(milliseconds: rows.int(6))
     summary.parentRunID = rows.ulid(8)
     summary.sessionID = rows.ulid(9)
-    summary.agentID = rows.ulid(10)
+    summary.agentID = rows.bytes(10)?.string
     summary.idempotencyKey = rows.bytes(11)?.string
     summary.metadata = rows.bytes(12).map { CarriedJSON(trusted: $0) }
     return summary

@@ -65,6 +65,17 @@ package final class Transcript: @unchecked Sendable {
       for call in data["pendingToolCalls"]?.elements ?? [] { add(pending(call)) }
       add(data["error"]?["kind"]?.stringValue)
     case "run.resumed": add(text("cause"))
+    case "approval.requested": add(call())
+    case "approval.decided":
+      add(call())
+      for name in ["decision", "by", "reason", "arguments"] { add(text(name)) }
+      if text("scope") == "session" { add("session") }
+    case "input.requested":
+      add(call())
+      add("'\(text("message") ?? "")'")
+    case "input.answered":
+      add(call())
+      for name in ["action", "by", "content"] { add(text(name)) }
     case "note.added": add("'\(text("text") ?? "")'")
     case "limit.warning": add("\(text("limit") ?? "") \(data["used"]?.intValue ?? 0)/\(data["max"]?.intValue ?? 0)")
     case "tools.changed": add((data["tools"]?.elements ?? []).compactMap { $0["name"]?.stringValue }.joined(separator: ","))
@@ -89,7 +100,8 @@ package final class Transcript: @unchecked Sendable {
   private func pending(_ call: CarriedJSON) -> String {
     let id = call["callId"]?.stringValue.flatMap(ULID.init)
     let called = id.map { name(of: $0, tool: call["name"]?.stringValue ?? "?") } ?? "?"
-    return "\(called)#\(call["attempt"]?.intValue ?? 0)-\(call["state"]?.stringValue ?? "")"
+    let need = call["needs"]?.stringValue ?? ""
+    return "\(called)\(need == "result" ? "#\(call["attempt"]?.intValue ?? 0)" : " \(need)")-\(call["state"]?.stringValue ?? "")"
   }
 
   private static func content(_ data: CarriedJSON) -> String {

@@ -40,18 +40,29 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
     package let request: ParentRequest
     package let progress: @Sendable (CarriedJSON) -> Void
     package private(set) var cancelReason: String?
-    private var isAnswered = false
+    package private(set) var isAnswered = false
+    private let note: (String) -> Void
     private let reply: @Sendable (ParentReply) -> Void
 
     fileprivate init(
-      _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
+      _ request: ParentRequest, note: @escaping (String) -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
+      reply: @escaping @Sendable (ParentReply) -> Void
     ) {
       self.request = request
+      self.note = note
       self.progress = progress
       self.reply = reply
     }
 
-    package func cancel(reason: String) { if !isAnswered, cancelReason == nil { cancelReason = reason } }
+    package func cancel(reason: String) {
+      if isAnswered || cancelReason != nil { return }
+      cancelReason = reason
+      note(reason)
+    }
+
+    /// Its answer is still wanted.
+    package var isOpen: Bool { !isAnswered && cancelReason == nil }
+    package var callID: ULID? { (request.params["callId"] ?? request.params["_meta"]?["callId"])?.stringValue.flatMap(ULID.init) }
 
     package func answer(_ answer: ParentReply) {
       if isAnswered || cancelReason != nil { return }
@@ -62,6 +73,11 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
 
   package let transcript: Transcript
   package var abilities = ParentAbilities()
+  package var name: String?
+  /// What it answers to a question at once; nil leaves the answer to the test.
+  package var answerQuestion: ((ParentRequest) -> ParentReply?)?
+  /// Called with every question before it is taken down.
+  package var onAsk: ((ParentRequest) -> Void)?
   package private(set) var questions: [Question] = []
   package var answersInvocations = true
   /// The requests stay in line: `sent` is left to the test.
@@ -125,10 +141,20 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   package func ask(
     _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
   ) -> any ParentExchange {
-    let question = Question(request, progress: progress, reply: reply)
+    var name = "\(request.method)"
+    let question = Question(
+      request, note: { [unowned self] in if !isDeaf { transcript.note("withdraw \(name): \($0)") } }, progress: progress, reply: reply)
     if isDeaf { return question }
+    onAsk?(request)
     questions.append(question)
-    transcript.note("ask \(request.method) \(request.params.bytes.string)")
+    if let callID = question.callID {
+      let asked = request.params["arguments"] ?? request.params["message"] ?? request.params
+      name = transcript.name(of: callID, tool: request.params["name"]?.stringValue ?? "ask_user")
+      transcript.note("ask \(request.method) \(name) \(Transcript.short(asked))")
+    } else {
+      transcript.note("ask \(request.method) \(request.params.bytes.string)")
+    }
+    if let answer = answerQuestion?(request) { question.answer(answer) }
     return question
   }
 
@@ -154,6 +180,14 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
   /// The last invocation of the tool.
   package func invocation(of tool: String) -> Invocation? { invocations.last { $0.request.name == tool } }
 
+  /// The last question about a call of the tool.
+  package func question(of tool: String) -> Question? {
+    questions.last { question in question.callID.map { transcript.name(of: $0) == tool } ?? false }
+  }
+
+  /// Questions whose answer is still wanted.
+  package var openQuestions: [Question] { questions.filter(\.isOpen) }
+
   /// Those whose answer is still wanted.
   package var openInvocations: [Invocation] { invocations.filter { !$0.isCancelled && !$0.isClosed && !$0.isAnswered } }
 }
@@ -162,6 +196,11 @@ package final class ScriptedParent: Parent, @unchecked Sendable {
 package struct Missing: Error, CustomStringConvertible {
   package let description: String
   package init(description: String) { self.description = description }
+}
+
+extension ParentReply {
+  /// The result, as JSON.
+  package static func json(_ text: String) throws(JSONError) -> ParentReply { .result(try CarriedJSON(validating: Bytes(text))) }
 }
 
 extension InvocationReply {

@@ -8,7 +8,7 @@ extension StoreContract {
     [
       StoreCheck("an append creates a run, whose row and records come back as given") { trial in
         var summary = T.summary(1, status: .queued)
-        (summary.parentRunID, summary.sessionID, summary.agentID) = (T.id(101), T.id(102), T.id(103))
+        (summary.parentRunID, summary.sessionID, summary.agentID) = (T.id(101), T.id(102), "an agent ü")
         (summary.owner, summary.epoch, summary.idempotencyKey) = (trial.store.owner, 3, "a key\u{0}ü")
         summary.updatedAt = Timestamp(milliseconds: 1_700_000_009_999)
         summary.metadata = CarriedJSON(trusted: Bytes("{\"b\": \"1\",\"a\":\"\\u0000\"}"))

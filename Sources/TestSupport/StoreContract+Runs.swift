@@ -75,7 +75,7 @@ extension StoreContract {
       },
       StoreCheck("a listed run is its whole row") { trial in
         var summary = try trial.create(1) {
-          ($0.parentRunID, $0.sessionID, $0.agentID, $0.idempotencyKey) = (T.id(2), T.id(3), T.id(4), "k")
+          ($0.parentRunID, $0.sessionID, $0.agentID, $0.idempotencyKey) = (T.id(2), T.id(3), "clerk", "k")
           $0.metadata = CarriedJSON(trusted: Bytes("{\"a\":\"b\"}"))
         }
         (summary.owner, summary.epoch) = (trial.store.owner, 2)

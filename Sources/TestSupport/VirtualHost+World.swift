@@ -131,20 +131,27 @@ extension VirtualProcess {
 
   /// - Parameter params: those of `run.start` that last.
   package func start(
-    _ input: String, _ params: CarriedJSON, delivery: Delivery = .invoke, wait: Bool = true, watched: Bool = true, meta: CarriedJSON? = nil
+    _ input: String, _ params: CarriedJSON, delivery: Delivery = .invoke, wait: Bool = true, watched: Bool = true, meta: CarriedJSON? = nil,
+    session: ULID? = nil, branch: ULID? = nil, concurrency: MessageConcurrency = .queue
   ) -> Answer {
-    start(CarriedJSON(string: input), params, delivery: delivery, wait: wait, watched: watched, meta: meta)
+    start(
+      CarriedJSON(string: input), params, delivery: delivery, wait: wait, watched: watched, meta: meta, session: session, branch: branch,
+      concurrency: concurrency)
   }
 
   package func start(
     _ input: CarriedJSON, _ params: CarriedJSON, delivery: Delivery = .invoke, wait: Bool = true, watched: Bool = true,
-    meta: CarriedJSON? = nil
+    meta: CarriedJSON? = nil, session: ULID? = nil, branch: ULID? = nil, concurrency: MessageConcurrency = .queue
   ) -> Answer {
     request("start") { engine, answer, reply in
       var request = StartRequest(
         input: input, params: params, delivery: delivery, canInvoke: parent.answersInvocations && delivery == .invoke, wait: wait)
       request.idempotencyKey = params["idempotencyKey"]?.stringValue
+      request.agentID = params["agentId"]?.stringValue
       request.meta = meta
+      request.sessionID = session
+      request.branchID = branch
+      request.concurrency = concurrency
       engine.start(
         request,
         durable: { runID, isNew in
@@ -163,6 +170,33 @@ extension VirtualProcess {
       let given = results.map { SubmittedResult(callID: $0.0, result: $0.1, bytes: $0.1.byteCount) }
       let submission = Submission(
         results: given, isPartial: partial, tools: tools, delivery: delivery, canInvoke: parent.answersInvocations && delivery == .invoke)
+      engine.submit(run, submission, wait: wait, waiting: { answer.token = $0 }, reply: reply)
+    }
+  }
+
+  package func approve(
+    _ run: ULID, _ approvals: [(String, ApprovalAnswer)], partial: Bool = false, wait: Bool = true, delivery: Delivery? = .invoke
+  ) -> Answer {
+    submit(run, approvals: approvals, partial: partial, wait: wait, delivery: delivery)
+  }
+
+  package func input(_ run: ULID, _ inputs: [(String, InputAnswer)], partial: Bool = false, wait: Bool = true) -> Answer {
+    submit(run, inputs: inputs, partial: partial, wait: wait)
+  }
+
+  /// A submit of several kinds; those that are nil are not given.
+  package func submit(
+    _ run: ULID, results: [(String, ToolResult)]? = nil, approvals: [(String, ApprovalAnswer)]? = nil,
+    inputs: [(String, InputAnswer)]? = nil,
+    partial: Bool = false, wait: Bool = true, delivery: Delivery? = .invoke, insists: Bool = false
+  ) -> Answer {
+    request("submit") { engine, answer, reply in
+      var submission = Submission(
+        results: results?.map { SubmittedResult(callID: $0.0, result: $0.1, bytes: $0.1.byteCount) },
+        approvals: approvals?.map { SubmittedApproval(callID: $0.0, answer: $0.1, bytes: 10) },
+        inputs: inputs?.map { SubmittedInput(callID: $0.0, answer: $0.1, bytes: 10) }, isPartial: partial, delivery: delivery,
+        canInvoke: parent.answersInvocations && delivery == .invoke)
+      submission.insistsOnDelivery = insists
       engine.submit(run, submission, wait: wait, waiting: { answer.token = $0 }, reply: reply)
     }
   }

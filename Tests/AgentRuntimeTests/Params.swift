@@ -28,6 +28,21 @@ private func tool(_ name: String, _ more: String) -> String {
   "{\"name\":\"\(name)\",\"description\":\"\",\"inputSchema\":{\"type\":\"object\"}\(more.isEmpty ? "" : "," + more)}"
 }
 
+/// What makes a tool ask before each call.
+let gatedCalls = #""requiresApproval":true"#
+
+let approved = ParentReply.result(json(#"{"decision":"approve"}"#))
+let accepted = ParentReply.result(json(#"{"action":"accept","content":{"answer":"x"}}"#))
+
+extension ParentAbilities {
+  static var people: ParentAbilities {
+    var abilities = ParentAbilities()
+    abilities.approvals = true
+    abilities.elicitation = true
+    return abilities
+  }
+}
+
 let idempotent = "\"annotations\":{\"idempotentHint\":true}"
 
 extension ToolResult {

@@ -6,7 +6,7 @@ import Testing
 
 /// What another process does to a run just before one of its driver's appends.
 enum Intrusion: String, CaseIterable, Sendable {
-  case note, pause, cancel, submit, partialSubmit, resume
+  case note, pause, cancel, submit, partialSubmit, resume, approve, deny, answer
 
   /// What it came to; nil when there was nothing to do.
   func carryOut(_ run: ULID, in process: VirtualProcess) -> Answer? {
@@ -15,6 +15,14 @@ enum Intrusion: String, CaseIterable, Sendable {
     case .pause: return process.pause(run)
     case .cancel: return process.cancel(run, reason: "from outside")
     case .resume: return process.resume(run, wait: false)
+    case .approve, .deny, .answer:
+      guard let calls = try? process.engine.glance(run).awaitedCalls else { return nil }
+      let decision = self == .deny ? ApprovalAnswer(.deny, reason: "from outside") : ApprovalAnswer(.approve, scope: .session)
+      let approvals = calls.filter { $0.need == .approval }.map { ($0.callID.text, decision) }
+      let content = json(#"{"answer":"from outside"}"#)
+      let inputs = calls.filter { $0.need == .input }.map { ($0.callID.text, InputAnswer(.accept, content: content)) }
+      if self == .answer { return inputs.isEmpty ? nil : process.input(run, inputs, wait: false) }
+      return approvals.isEmpty ? nil : process.approve(run, approvals, wait: false)
     case .submit, .partialSubmit:
       // Also calls that are not listed while a server tool runs.
       guard let state = try? process.engine.glance(run) else { return nil }
@@ -81,9 +89,9 @@ enum Intrusion: String, CaseIterable, Sendable {
     for (call, verdict) in answer?.verdicts?.list ?? [] where verdict == .accepted {
       let stored = story.events.contains { event in
         if case .toolCompleted(let callID, let result) = event {
-          callID.text == call && (result.content == [.text("from outside")] || result.isError)
+          callID.text == call && (result.content == [.text("from outside")] || result.isError || intrusion == .answer)
         } else {
-          false
+          if case .approvalDecided(let callID, let decision) = event { callID.text == call && decision.by == .submit } else { false }
         }
       }
       #expect(stored, "\(place): an accepted result was lost")

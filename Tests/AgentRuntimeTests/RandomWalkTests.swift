@@ -30,9 +30,34 @@ import Testing
       return life > 50 || hash == 0 ? .text("\(invocation.name) done") : hash == 1 ? .result(.later, bytes: 1) : nil
     }, raisedLimits: #"{"maxIterations":100,"deadlineMs":10000000}"#, ends: [.success, .cancelled])
 
+  private static let asking = Scenario(
+    name: "a walk that asks",
+    params: startParams(
+      agent: #""askUser":true,"approvalTimeoutMs":700,"clientTools":{"invokeTimeoutMs":400,"maxParallelInvocations":2}"#,
+      tools: [
+        clientTool("a", gatedCalls), clientTool("b"), serverTool("s", "\(gatedCalls),\(idempotent)"), serverTool("t", gatedCalls),
+        clientTool("c", #""parallel":false,\#(gatedCalls)"#),
+      ], limits: #"{"maxIterations":6,"onLimit":"pause"}"#),
+    model: { request, _ in
+      switch request.turn {
+      case 0: .call(("a", "{}"), ("s", "{}"), ("ask_user", #"{"question":"1"}"#), ("b", "{}"), ("a", #"{"second":true}"#))
+      case 1: .call(("t", "{}"), ("c", "{}"), ("a", "{}"), ("ask_user", "{}"))
+      case 2: .call(("ask_user", #"{"question":"2"}"#), ("t", "{}"))
+      default: request.turn % 2 == 1 ? .held : .say("ok")
+      }
+    },
+    tools: { call, _ in call.attempt == 1 && call.tool.name == "s" ? nil : .text("\(call.tool.name) ran") },
+    client: { invocation, life in life > 50 || invocation.callID.low % 2 == 0 ? .text("\(invocation.name) done") : nil },
+    abilities: .people, person: { _, _ in nil }, raisedLimits: #"{"maxIterations":100}"#, ends: [.success, .cancelled])
+
   @Test("what must hold of every run holds of one to which anything happens", arguments: 0..<300)
-  func walk(seed: UInt64) throws {
-    let stage = Stage(Self.scenario)
+  func walk(seed: UInt64) throws { try walk(Self.scenario, seed) }
+
+  @Test("what must hold of every run holds of one that asks people", arguments: 1000..<1400)
+  func askingWalk(seed: UInt64) throws { try walk(Self.asking, seed) }
+
+  private func walk(_ scenario: Scenario, _ seed: UInt64) throws {
+    let stage = Stage(scenario)
     stage.play()
     var chance = Chance(seed)
     var living = [stage.first]
@@ -55,10 +80,12 @@ import Testing
     let last = stage.world.launch(
       model: ScriptedModel { _ in .say("ok") }, tools: { .text("\($0.tool.name) ran") })
     last.parent.answer = { .text("\($0.name) done") }
+    last.parent.abilities = scenario.abilities
+    last.parent.answerQuestion = { $0.method == .approval ? approved : accepted }
     stage.join(last)
     stage.finish(in: last)
     let outcome = try #require(last.look(stage.run))
-    #expect(Self.scenario.ends.contains(outcome.status), "\(outcome.status) after \(path)")
+    #expect(scenario.ends.contains(outcome.status), "\(outcome.status) after \(path)")
     try Story(stage).check(hasEnded: true)
     #expect(last.engine.live.isEmpty && last.engine.driven.isEmpty, "\(path)")
   }
@@ -67,6 +94,7 @@ import Testing
     case advanceLittle, advanceMuch, answer, answerWithError, progress, finishModel, finishTool, submitAll, submitOne, submitOther,
       cancelSeldom, pause
     case resume, note, wait, kill, storeFails, storeLosesAnswer, hangUpSeldom, raceNote, raceSubmit
+    case reply, replyBadly, decideOne, decideAll, tell, raceDecide, drainSeldom
 
     func carryOut(_ stage: Stage, _ process: VirtualProcess, _ chance: inout Chance) {
       let run = stage.run
@@ -97,6 +125,27 @@ import Testing
         guard chance.below(6) == 0 else { return }
         process.act { $0.end(.hangUp) }
         process.kill()
+      case .drainSeldom:
+        guard chance.below(6) == 0 else { return }
+        process.act { $0.drain() }
+      case .reply: process.parent.questions.randomElement(using: &chance)?.answer(Self.word(&chance))
+      case .replyBadly: process.parent.openQuestions.randomElement(using: &chance)?.answer(.error(code: 1, message: "no"))
+      case .decideOne:
+        let gated = stage.pending(process).filter { $0.needs == .approval }
+        decide(process, run, Array(gated.prefix(1)), partial: true, &chance)
+      case .decideAll: decide(process, run, stage.pending(process).filter { $0.needs == .approval }, &chance)
+      case .tell:
+        let calls = stage.pending(process).filter { $0.needs == .input }
+        let words: [InputAnswer] = [.init(.accept, content: json(#"{"answer":"z"}"#)), .init(.decline), .init(.cancel), .init(.accept)]
+        let word = words[chance.below(4)]
+        _ = process.input(run, calls.map { ($0.callID.text, word) }, partial: chance.below(2) == 0, wait: false)
+      case .raceDecide:
+        guard let other = stage.processes.last, other !== process, !other.isKilled else { return }
+        var luck = chance
+        process.store.beforeSubmit = { [unowned process, unowned other] _ in
+          process.store.beforeSubmit = nil
+          decide(other, run, stage.pending(other).filter { $0.needs == .approval }, &luck)
+        }
       case .raceNote, .raceSubmit:
         guard let other = stage.processes.last, other !== process, !other.isKilled else { return }
         let isNote = self == .raceNote
@@ -106,6 +155,25 @@ import Testing
         }
       }
       stage.world.settle()
+    }
+
+    private static func word(_ chance: inout Chance) -> ParentReply {
+      let words = [
+        #"{"decision":"approve"}"#, #"{"decision":"deny","reason":"no"}"#, #"{"decision":"approve","arguments":{"x":1}}"#,
+        #"{"decision":"approve","scope":"session"}"#, #"{"action":"accept","content":{"answer":"y"}}"#, #"{"action":"decline"}"#,
+        #"{"action":"cancel"}"#, #"{"decision":"approve","arguments":[]}"#,
+      ]
+      return .result(json(words[chance.below(words.count)]))
+    }
+
+    private func decide(_ process: VirtualProcess, _ run: ULID, _ calls: [PendingCall], partial: Bool = false, _ chance: inout Chance) {
+      let answers: [ApprovalAnswer] = [
+        .init(.approve), .init(.deny, reason: "no"), .init(.approve, arguments: json(#"{"x":2}"#)), .init(.approve, scope: .session),
+        .init(.approve, arguments: json("[]")),
+      ]
+      let answer = answers[chance.below(answers.count)]
+      _ = process.approve(
+        run, calls.map { ($0.callID.text, answer) }, partial: partial, wait: false, delivery: chance.below(3) == 0 ? .pause : .invoke)
     }
 
     private func submit(_ process: VirtualProcess, _ run: ULID, _ calls: [PendingCall], partial: Bool = false) {

@@ -18,6 +18,12 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   var client: @Sendable (_ invocation: ToolInvocation, _ life: Int) -> InvocationReply? = { invocation, _ in
     .text("\(invocation.name) done")
   }
+  /// What the parent can be asked besides.
+  var abilities = ParentAbilities()
+  /// What a person answers at once.
+  var person: @Sendable (_ request: ParentRequest, _ life: Int) -> ParentReply? = { request, _ in
+    request.method == .approval ? approved : accepted
+  }
   /// What else happens in the first process; it is at rest before and after.
   var steps: Steps = { _ in }
   /// The limits that somebody gives who finds the run paused.
@@ -58,10 +64,15 @@ final class Stage {
   private static func launch(_ scenario: Scenario, _ world: VirtualWorld, life: Int) -> VirtualProcess {
     let process = world.launch(model: ScriptedModel { scenario.model($0, life) }, tools: { scenario.tools($0, life) })
     process.parent.answer = { scenario.client($0, life) }
+    process.parent.abilities = scenario.abilities
+    process.parent.answerQuestion = { scenario.person($0, life) }
     let disk = world.disk
     process.parent.onInvoke = { invocation in
       #expect(
         (disk.summary(of: invocation.runID)?.lastSequence ?? 0) >= invocation.afterSequence, "a request that is not in the log was sent")
+    }
+    process.parent.onAsk = { request in
+      #expect((disk.summary(of: request.runID)?.lastSequence ?? 0) >= request.afterSequence, "a question that is not in the log was put")
     }
     return process
   }
@@ -105,6 +116,12 @@ final class Stage {
     world.settle()
   }
 
+  /// Answers what is asked about the call, if it is.
+  func reply(_ name: String, _ reply: ParentReply) {
+    first.parent.question(of: name)?.answer(reply)
+    world.settle()
+  }
+
   /// Ends the turn that the model is held at.
   func finishModel(_ turn: ModelTurn) {
     first.model.calls.last?.finish(turn)
@@ -119,7 +136,7 @@ final class Stage {
   func finish(in process: VirtualProcess) {
     // A process that has ended closes its store.
     if first.engine.isEnding { first.kill() }
-    for _ in 0..<30 {
+    for round in 0..<30 {
       world.settle()
       guard let outcome = process.look(run), !outcome.status.hasEnded else { return }
       switch outcome.status {
@@ -128,10 +145,23 @@ final class Stage {
         let results = outcome.pendingCalls.map { ($0.callID.text, ToolResult.text("\($0.name) done")) }
         _ = process.submit(run, results, wait: false, delivery: scenario.delivery)
       case .waitingClientTool where outcome.pendingCalls.contains { $0.state == .open }: world.advance(milliseconds: 10_000)
+      case .waitingApproval, .waitingHumanInput:
+        // The person is asked again, or somebody else says what is needed.
+        if round % 2 == 1 {
+          give(outcome.pendingCalls, in: process)
+        } else {
+          _ = process.resume(run, delivery: scenario.delivery, wait: false)
+        }
       case .running where outcome.driver != .none: letGo()
       default: _ = process.resume(run, delivery: scenario.delivery, wait: false)
       }
     }
+  }
+
+  private func give(_ calls: [PendingCall], in process: VirtualProcess) {
+    let approvals = calls.filter { $0.needs == .approval }.map { ($0.callID.text, ApprovalAnswer(.approve)) }
+    let inputs = calls.filter { $0.needs == .input }.map { ($0.callID.text, InputAnswer(.accept, content: json(#"{"answer":"later"}"#))) }
+    _ = process.submit(run, approvals: approvals, inputs: inputs, partial: true, wait: false, delivery: scenario.delivery)
   }
 
   /// Ends what the first process still holds.

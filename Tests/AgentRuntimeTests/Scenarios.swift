@@ -5,6 +5,8 @@ import TestSupport
 /// Every scenario that is played whole, cut off and disturbed.
 let allScenarios =
   Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.control + Scenario.limits + Scenario.hangUps
+  + Scenario.approvals
+  + Scenario.questions
 
 extension Scenario {
   static let answers = [
@@ -166,7 +168,7 @@ extension Scenario {
 }
 
 extension String {
-  fileprivate func replacing(_ part: String, with other: String) -> String {
+  func replacing(_ part: String, with other: String) -> String {
     guard let range = firstRange(of: part) else { return self }
     return String(self[..<range.lowerBound]) + other + String(self[range.upperBound...])
   }

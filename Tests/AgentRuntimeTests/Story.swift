@@ -24,6 +24,8 @@ struct Story {
     attempts()
     continuations()
     outside()
+    try decisions()
+    questions(hasEnded: hasEnded)
     try summary()
   }
 
@@ -99,6 +101,40 @@ struct Story {
     #expect(Set(once).count == once.count, "a server tool that is not idempotent ran twice")
   }
 
+  /// Nothing that needs approval is dispatched before its decision is in the log, and no call is decided twice.
+  private func decisions() throws {
+    var state: RunState?
+    var decided: Set<ULID> = []
+    for (index, event) in events.enumerated() {
+      switch event {
+      case .toolStarted(let callID, _, _):
+        #expect(state?.call(callID)?.needsApproval == false, "a call was dispatched without approval")
+        let isGated = state?.call(callID)?.tool?.requiresApproval == true
+        #expect(!isGated || decided.contains(callID), "a gated call was dispatched without a decision in the log")
+      case .approvalDecided(let callID, _): #expect(decided.insert(callID).inserted, "a call was decided twice")
+      case .approvalRequested(let callID, _, _), .inputRequested(let callID, _, _, _):
+        #expect(state?.call(callID)?.isAsked == false, "a call was asked for twice in the log")
+      default: break
+      }
+      try fold(records[index], into: &state)
+    }
+  }
+
+  /// What is asked of people is in the log first, and is answered or taken back unless its process died.
+  private func questions(hasEnded: Bool) {
+    let asked = Set(
+      events.compactMap { event -> ULID? in
+        switch event {
+        case .approvalRequested(let callID, _, _), .inputRequested(let callID, _, _, _): callID
+        default: nil
+        }
+      })
+    for process in stage.processes {
+      for question in process.parent.questions { #expect(question.callID.map(asked.contains) == true, "a question that is not in the log") }
+      if hasEnded, !process.isKilled { #expect(process.parent.openQuestions.isEmpty, "a question is left open") }
+    }
+  }
+
   /// The row of the run says what its log says.
   private func summary() throws {
     let state = try fold(records)
@@ -109,16 +145,20 @@ struct Story {
 /// The state that a log folds into.
 func fold(_ records: [LogRecord]) throws(RuntimeError) -> RunState {
   var state: RunState?
-  for record in records {
-    let (event, time) = try RunEvent.decode(record)
-    if var next = state {
-      try next.apply(event, at: time ?? next.updatedAt)
-      state = next
-    } else if case .started(let beginning) = event, let time {
-      let id = record.event.flatMap { CarriedJSON(trusted: $0)["runId"]?.stringValue }.flatMap(ULID.init)
-      state = try RunState(runID: id ?? ULID(high: 0, low: 0), start: beginning, at: time)
-    }
-  }
+  for record in records { try fold(record, into: &state) }
   guard let state else { throw RuntimeError(.storeUnavailable, "the log is empty") }
   return state
+}
+
+/// The state with one more record.
+func fold(_ record: LogRecord, into state: inout RunState?) throws(RuntimeError) {
+  let (event, time) = try RunEvent.decode(record)
+  if var next = state {
+    state = nil
+    try next.apply(event, at: time ?? next.updatedAt)
+    state = next
+  } else if case .started(let beginning) = event, let time {
+    let id = record.event.flatMap { CarriedJSON(trusted: $0)["runId"]?.stringValue }.flatMap(ULID.init)
+    state = try RunState(runID: id ?? ULID(high: 0, low: 0), start: beginning, at: time)
+  }
 }

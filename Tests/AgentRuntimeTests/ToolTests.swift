@@ -83,14 +83,14 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
       (#"{"agent":{"model":"x"},"metadata":[]}"#, "invalidParams /metadata"),
       (#"{"agent":{"model":"x"},"outputSchema":[]}"#, "invalidParams /outputSchema"),
       (#"{"agent":{"model":"x","model":"y"}}"#, "invalidParams /agent/model"),
-      (#"{"agent":{"model":"x","memory":[{}]}}"#, "unsupportedCapability /agent/memory"),
+      (#"{"agent":{"model":"x","memory":[{}]}}"#, "invalidParams /agent/memory/0/label"),
+      (#"{"agent":{"model":"x","memory":[{"label":"a","value":""}]}}"#, "invalidParams /agent/memory"),
+      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("memory_insert"))]}"#, "tool.invalid /tools/0/name"),
       (#"{"agent":{"model":"x","mcpServers":{"a":{}}}}"#, "unsupportedCapability /agent/mcpServers"),
-      (#"{"agent":{"model":"x","askUser":true}}"#, "unsupportedCapability /agent/askUser"),
-      (
-        #"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""requiresApproval":true"#))]}"#,
-        "unsupportedCapability /tools/0/requiresApproval"
-      ),
-      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""toolkit":"t""#))]}"#, "unsupportedCapability /tools/0/toolkit"),
+      (#"{"agent":{"model":"x","approvalTimeoutMs":0}}"#, "invalidParams /agent/approvalTimeoutMs"),
+      (#"{"agent":{"model":"x","askUser":1}}"#, "invalidParams /agent/askUser"),
+      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("ask_user"))]}"#, "tool.invalid /tools/0/name"),
+      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""toolkit":"t""#))]}"#, "toolkit.notFound /tools/0/toolkit"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a")),\#(clientTool("a"))]}"#, "tool.invalid /tools/1/name"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a b"))]}"#, "tool.invalid /tools/0/name"),
     ])

@@ -35,12 +35,17 @@ import Testing
   @Test func `every notification and reverse request has its schema`() {
     let notifications = Set(Tree.names(in: "Schemas/notifications", ending: ".json"))
     let named =
-      WireNotification.fromClient.map { $0 == WireNotification.cancelRequest ? "cancelRequest" : $0.replacingSlash } + ["run.event"]
+      WireNotification.fromClient.map { $0 == WireNotification.cancelRequest ? "cancelRequest" : $0.replacingSlash } + [
+        "run.event", "session.event",
+      ]
     for name in notifications.union(named).sorted() {
       #expect(notifications.contains(name), "Schemas/notifications/\(name).json is missing")
       #expect(named.contains(name), "BridgeProtocol/Notifications.swift has no \(name)")
     }
-    #expect(Tree.names(in: "Schemas/requests", ending: ".json") == ["\(ReverseRequest.toolInvoke)"])
+    let asked = [ReverseRequest.toolInvoke, ReverseRequest.approval, ReverseRequest.elicitation, ReverseRequest.createMessage].map {
+      "\($0)".replacingSlash
+    }
+    #expect(Tree.names(in: "Schemas/requests", ending: ".json") == asked.sorted())
   }
 
   @Test func `every member of a method's params that is read is in its schema`() throws {

@@ -15,6 +15,7 @@ from harness import BINARY, REPO, TIMEOUT, make_validator
 EXAMPLES = REPO / "Examples"
 README = (REPO / "README.md").read_text()
 PARENTS = {"parent.py": [sys.executable], "parent.mjs": ["node"], "pipe.sh": ["bash"]}
+EXAMPLE = {**PARENTS, "two_windows.py": [sys.executable]}
 CALL = "[0-9A-HJKMNP-TV-Z]{26}"
 END = ["answer: January and February come to 4536.50.",
        "log: [0-9]+ events without a gap, one result for each of the two calls: nothing lost, nothing doubled"]
@@ -61,15 +62,22 @@ def test_an_example_kills_its_bridge_and_a_second_one_finishes_the_run(name, tmp
     assert re.fullmatch("\n".join(OUTPUT[name]) + "\n", done.stdout), done.stdout
 
 
-@pytest.mark.parametrize("name", PARENTS)
+def test_two_windows_see_the_same(tmp_path):
+    done = run([sys.executable, EXAMPLES / "two_windows.py"], tmp_path, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["user: Who is there?", "assistant: A bridge with two windows.", "user: Do I see that too?",
+                                        "assistant: As soon as it is said.", "both windows have seen the same events of both turns, without a gap"]
+
+
+@pytest.mark.parametrize("name", EXAMPLE)
 def test_an_example_finds_the_program_beside_it(name, checkout, tmp_path):
-    done = run([*PARENTS[name], Path("Examples") / name], tmp_path, cwd=checkout, env={})
+    done = run([*EXAMPLE[name], Path("Examples") / name], tmp_path, cwd=checkout, env={})
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", PARENTS)
+@pytest.mark.parametrize("name", EXAMPLE)
 def test_an_example_takes_a_relative_footbridge(name, checkout, tmp_path):
-    done = run([*PARENTS[name], checkout / "Examples" / name], tmp_path, cwd=checkout / ".build", env={"FOOTBRIDGE": "release/footbridge"})
+    done = run([*EXAMPLE[name], checkout / "Examples" / name], tmp_path, cwd=checkout / ".build", env={"FOOTBRIDGE": "release/footbridge"})
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -84,7 +92,7 @@ def test_an_example_fails_when_the_model_sees_something_else(name, file, old, ne
     assert b"nothing lost" not in done.stdout
 
 
-@pytest.mark.parametrize("name", PARENTS)
+@pytest.mark.parametrize("name", EXAMPLE)
 def test_an_example_is_under_60_lines(name):
     lines = (EXAMPLES / name).read_text().splitlines()
     assert len(lines) < 60
@@ -93,11 +101,12 @@ def test_an_example_is_under_60_lines(name):
 
 def test_the_examples_need_only_the_standard_library():
     imports = set()
-    for node in ast.walk(ast.parse((EXAMPLES / "parent.py").read_text())):
-        if isinstance(node, ast.Import):
-            imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imports.add(node.module)
+    for file in ("parent.py", "two_windows.py"):
+        for node in ast.walk(ast.parse((EXAMPLES / file).read_text())):
+            if isinstance(node, ast.Import):
+                imports |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imports.add(node.module)
     assert imports and {name.split(".")[0] for name in imports} <= set(sys.stdlib_module_names)
     modules = re.findall(r"\bfrom '([^']*)'|\bimport\(?\s*'([^']*)'|require\(", (EXAMPLES / "parent.mjs").read_text())
     assert modules and all((a or b).startswith("node:") for a, b in modules)

@@ -152,7 +152,7 @@ import Testing
 }
 
 /// A file of a test's own, removed at the end.
-private final class TemporaryFile: Sendable {
+final class TemporaryFile: Sendable {
   let path: String
 
   init() throws {

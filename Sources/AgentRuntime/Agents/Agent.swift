@@ -8,7 +8,13 @@ package struct Agent: Sendable, Codable, Equatable {
   package var instructions: String?
   package var tools: [Tool]?
   package var toolkits: [Toolkit]?
+  /// Of a stored agent: what its blocks begin with.
+  package var memory: [MemoryBlock]?
+  /// The model may ask the user, by the built-in tool `ask_user`.
+  package var askUser: Bool?
   package var clientTools: ClientToolPolicy?
+  /// How long an approval is waited for; for ever when nil.
+  package var approvalTimeoutMs: Int?
   package var limits: Limits?
   package var temperature: Double?
   package var maxOutputTokens: Int?
@@ -16,17 +22,17 @@ package struct Agent: Sendable, Codable, Equatable {
   package var providerOptions: CarriedJSON?
   package var apiKeyEnv: String?
   package var messageConcurrency: CarriedJSON?
+  package var compaction: CompactionStrategy?
 
   /// Members of an agent that this release understands, or carries for its provider.
   package static let members = [
-    "name", "model", "instructions", "tools", "toolkits", "clientTools", "limits", "temperature", "maxOutputTokens", "reasoning",
-    "providerOptions",
-    "apiKeyEnv", "messageConcurrency",
+    "name", "model", "instructions", "tools", "toolkits", "memory", "askUser", "clientTools", "approvalTimeoutMs", "limits", "temperature",
+    "maxOutputTokens", "reasoning", "providerOptions", "apiKeyEnv", "messageConcurrency", "compaction",
   ]
 
   /// Members of the protocol that this release does not act on yet: an agent that relies on one is refused, not run without it.
   package static let laterMembers = [
-    "mcpServers", "memory", "askUser", "approvalTimeoutMs", "compaction",
+    "mcpServers"
   ]
 
   package static let carriedPaths = CarriedPaths([

@@ -5,11 +5,21 @@ package struct RunAdmission: Sendable {
   /// The pointers of members that nothing reads, in words; and what overrides what.
   package private(set) var warnings: [String] = []
   package private(set) var unknownMembers: [String] = []
+  /// Those of `unknownMembers` that are places in a stored agent.
+  package private(set) var unknownMembersOfAgent: [String] = []
 
+  /// - Parameter stored: The agent that `agentId` names; nil when the params have an agent of their own.
   /// - Throws: `invalidParams`, `tool.invalid`, `unsupportedCapability` with the pointer of the member.
-  package init(params json: CarriedJSON) throws(RuntimeError) {
-    let params = try RunParams(reading: json)
-    try check(params.agent, json["agent"] ?? .emptyObject)
+  package init(params json: CarriedJSON, agent stored: CarriedJSON? = nil) throws(RuntimeError) {
+    let params = try RunParams(reading: json, agent: stored)
+    if let stored {
+      try checkStored(params.agent, stored)
+    } else {
+      if params.agent.memory?.isEmpty == false {
+        throw .invalidParams("is for stored agents: make one with agent.create and give its agentId", at: "/agent/memory")
+      }
+      try check(params.agent, json["agent"] ?? .emptyObject, at: "/agent")
+    }
     try check(params.tools, json["tools"], at: "/tools")
     try params.limits?.check(at: "/limits")
     note(json["limits"], Limits.members, at: "/limits")
@@ -20,12 +30,20 @@ package struct RunAdmission: Sendable {
     var toolbox = Toolbox()
     try toolbox.register(params)
     try params.augmentation?.check(at: "/augmentation", isInsideResult: false)
-    note(toolkits: json["agent"]?["toolkits"], at: "/agent/toolkits")
     note(toolkits: json["toolkits"], at: "/toolkits")
     if let augmentation = json["augmentation"] {
       unknownMembers += Augmentation.unknownMembers(of: augmentation, at: "/augmentation")
     }
     warnings = unknownMembers.map { "\($0): unknown member, ignored" }
+  }
+
+  /// An agent alone, which is to be stored.
+  package init(agent json: CarriedJSON, at pointer: String) throws(RuntimeError) {
+    let agent = try RunParams.read(Agent.self, json, at: pointer, carrying: Agent.carriedPaths)
+    try check(agent, json, at: pointer)
+    var toolbox = Toolbox()
+    try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: pointer)
+    warnings = unknownMembers.map { "\($0): unknown member, ignored" } + toolbox.overrides
   }
 
   /// Tools alone, as `run.submitToolResults` gives them.
@@ -70,27 +88,41 @@ package struct RunAdmission: Sendable {
     }
   }
 
-  private mutating func check(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
+  /// A stored agent was good when it was stored; what this version finds wrong with it is no fault of the params.
+  private mutating func checkStored(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
+    do throws(RuntimeError) { try check(agent, json, at: "") } catch {
+      let place = error.pointer.map { $0 + ": " } ?? ""
+      throw RuntimeError(error.kind, "the stored agent cannot be used: \(place)\(error.message)", pointer: "/agentId")
+    }
+    unknownMembersOfAgent = unknownMembers
+  }
+
+  private mutating func check(_ agent: Agent, _ json: CarriedJSON, at pointer: String) throws(RuntimeError) {
     for name in Agent.laterMembers {
       guard let value = json[name], !value.isNull, value.boolValue != false, !value.isEmptyContainer else { continue }
-      // This changes nothing without approvals.
-      if name == "approvalTimeoutMs" || value.stringValue == "none" { continue }
-      throw RuntimeError(.unsupportedCapability, "this release has no agents with \(name)", pointer: "/agent/\(name)")
+      if value.stringValue == "none" { continue }
+      throw RuntimeError(.unsupportedCapability, "this release has no agents with \(name)", pointer: "\(pointer)/\(name)")
     }
-    note(json, Agent.members + Agent.laterMembers, at: "/agent")
-    note(json["clientTools"], ClientToolPolicy.members, at: "/agent/clientTools")
-    note(json["limits"], Limits.members, at: "/agent/limits")
-    try agent.limits?.check(at: "/agent/limits")
-    _ = try MessageConcurrency(reading: agent.messageConcurrency, at: "/agent/messageConcurrency")
+    note(json, Agent.members + Agent.laterMembers, at: pointer)
+    note(json["clientTools"], ClientToolPolicy.members, at: pointer + "/clientTools")
+    note(json["limits"], Limits.members, at: pointer + "/limits")
+    note(toolkits: json["toolkits"], at: pointer + "/toolkits")
+    for (index, block) in (json["memory"]?.elements ?? []).enumerated() {
+      note(block, MemoryBlock.members, at: "\(pointer)/memory/\(index)")
+    }
+    try MemoryBlock.check(agent.memory ?? [], at: pointer + "/memory")
+    try agent.limits?.check(at: pointer + "/limits")
+    _ = try MessageConcurrency(reading: agent.messageConcurrency, at: pointer + "/messageConcurrency")
+    if let timeout = agent.approvalTimeoutMs, timeout < 1 { throw .invalidParams("must be at least 1", at: pointer + "/approvalTimeoutMs") }
     if let policy = agent.clientTools {
       for (name, value, least) in [
         ("invokeTimeoutMs", policy.invokeTimeoutMs, 1), ("maxRetries", policy.maxRetries, 0),
         ("maxParallelInvocations", policy.maxParallelInvocations, 1),
       ] {
-        if let value, value < least { throw .invalidParams("must be at least \(least)", at: "/agent/clientTools/\(name)") }
+        if let value, value < least { throw .invalidParams("must be at least \(least)", at: "\(pointer)/clientTools/\(name)") }
       }
     }
-    try check(agent.tools ?? [], json["tools"], at: "/agent/tools")
+    try check(agent.tools ?? [], json["tools"], at: pointer + "/tools")
   }
 
   private mutating func check(_ tools: [Tool], _ json: CarriedJSON?, at pointer: String) throws(RuntimeError) {
@@ -101,11 +133,6 @@ package struct RunAdmission: Sendable {
       try tool.check(at: place)
       guard names.insert("\(tool.target.rawValue) \(tool.name)").inserted else {
         throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place + "/name")
-      }
-      if tool.requiresApproval == true {
-        throw RuntimeError(
-          .unsupportedCapability, "this release has no approvals: tool '\(tool.name)' cannot be gated", pointer: place + "/requiresApproval"
-        )
       }
       let value = values[index]
       for name in Tool.laterMembers where value.hasMember(name) {

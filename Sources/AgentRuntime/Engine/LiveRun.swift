@@ -34,7 +34,7 @@ final class LiveRun {
   /// What the provider has made of the transcript so far.
   var modelCache = ModelCache()
   /// The messages of the turns before this one in its session, then its own as far as a model has been shown them.
-  var shown: (entries: [TranscriptEntry], own: Int)?
+  var shown: (entries: [TranscriptEntry], own: Int, compactions: Int)?
   /// How many of the connection's registrations it has; nil for a run that this connection did not begin.
   var connectionChanges: Int?
   /// What follows from its end in its session is done.
@@ -49,6 +49,11 @@ final class LiveRun {
   var runningTools: [ULID: any RunningTool] = [:]
   /// Calls whose request is with the parent or on its way there.
   var outCalls: Set<ULID> = []
+  /// What the parent is asked about calls: approvals and questions that are with it, or on their way there.
+  var questions: [ULID: (number: Int, exchange: any ParentExchange)] = [:]
+  var lastQuestion = 0
+  /// When the next approval comes too late.
+  var expiryTimer: Timers.Token?
   /// Timers of calls that are out or wait for another attempt.
   var callTimers: [ULID: Timers.Token] = [:]
   var deadlineTimer: Timers.Token?
@@ -68,9 +73,9 @@ final class LiveRun {
 
   /// Whether anything in this process still needs the run in memory.
   func isNeeded(by owner: OwnerID) -> Bool {
-    isDirty || !inputs.isEmpty || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || waitsForPlace
-      || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
-      || (!state.status.hasEnded && state.pendingClientCalls.contains { $0.sender == owner && !$0.isParked })
+    isDirty || !inputs.isEmpty || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty
+      || waitsForPlace || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
+      || (!state.status.hasEnded && state.awaitedCalls.contains { $0.sender == owner && !$0.isParked })
   }
 }
 

@@ -36,9 +36,14 @@ extension RunEngine {
         run.callTimers[callID] = nil
         input(run) { (machine) throws(RuntimeError) in machine.retryDue(callID) }
       }
+    case .ask(let callID): ask(callID, run)
+    case .withdraw(let callID, let reason): run.questions.removeValue(forKey: callID)?.exchange.cancel(reason: reason)
+    case .log(let message): host.log(message)
+    case .summarize(let messageID, let plan): summarize(messageID, plan, run)
     case .waitForPlace:
       if !run.waitsForPlace { placeQueue.append(run.runID) }
       run.waitsForPlace = true
+    case .continueCalls: input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .resume) }
     }
   }
 
@@ -52,8 +57,10 @@ extension RunEngine {
     let runID = run.runID
     let provider: any ModelProvider
     let transcript: [TranscriptEntry]
+    let system: [String]
     do throws(RuntimeError) {
       transcript = try shownTranscript(run)
+      system = try read { () throws(StoreError) in try systemPrompt(of: run.state) }
       provider = try models.provider(for: run.state.agent, hasTools: !run.state.tools.isEmpty, parent: parent?.abilities)
     } catch {
       let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
@@ -63,7 +70,7 @@ extension RunEngine {
     let show = streamer(of: runID)
     let request = ModelRequest(
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
-      system: systemPrompt(of: run), transcript: transcript, tools: run.state.tools,
+      system: system, transcript: transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
     let call = provider.start(request) { [host, liveText] signal in
@@ -97,7 +104,7 @@ extension RunEngine {
     }
   }
 
-  private func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
+  func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
     guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
     run.modelCall = nil
     flushLiveText()
@@ -154,7 +161,8 @@ extension RunEngine {
     }
     let timeout = call.tool?.timeoutMs ?? run.state.agent.clientTools?.invokeTimeoutMs ?? 30000
     let invocation = ToolInvocation(
-      runID: runID, callID: callID, name: call.name, arguments: arguments, attempt: attempt, timeoutMilliseconds: timeout,
+      runID: runID, sessionID: run.state.turn?.sessionID, callID: callID, name: call.name, arguments: arguments, attempt: attempt,
+      timeoutMilliseconds: timeout,
       meta: run.state.meta, afterSequence: run.state.sequence)
     run.outCalls.insert(callID)
     parent.invoke(
@@ -202,6 +210,7 @@ extension RunEngine {
   private func runOfLateAnswer(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     let run = try run(runID)
     run.machine.context.invokesHere = run.state.delivery == .invoke && parent?.answersInvocations == true
+    run.machine.context.asksHere = true
     return run
   }
 
@@ -254,12 +263,13 @@ extension RunEngine {
       parent?.cancelInvocation(callID, reason: "answered elsewhere")
       parent?.closeInvocations(of: callID)
     }
+    withdrawForeign(run)
     if let owner = state.owner, owner != store.owner, watched[run.runID] != nil, !observing.contains(run.runID) { observe(run.runID, true) }
     if state.cancelRequest != nil, state.owner == nil || state.owner == store.owner, !state.status.hasEnded {
       let partial = run.modelCall?.partial.current
       input(run) { (machine) throws(RuntimeError) in machine.cancel(reason: machine.state.cancelRequest?.reason, partialText: partial) }
-    } else if state.status.isWaiting, run.machine.context.invokesHere, state.pendingClientCalls.contains(where: { $0.attempt == 0 }) {
-      // Another process has answered a call that others had to wait for.
+    } else if canGoOnHere(run) {
+      // Another process has answered or approved a call that others had to wait for.
       input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }
     }
   }

@@ -19,18 +19,28 @@ extension RunEngine {
 
   /// The messages that a model is shown: those of the session before the run, and the run's own.
   func shownTranscript(_ run: LiveRun) throws(RuntimeError) -> [TranscriptEntry] {
-    guard let turn = run.state.turn else { return run.state.transcript }
+    if run.state.turn == nil, run.state.compactions.isEmpty { return run.state.transcript }
     if run.shown == nil {
-      let history = try history(before: turn)
-      run.shown = (history.entries, 0)
-      run.modelCache = history.cache
+      if let turn = run.state.turn {
+        let history = try history(before: turn)
+        run.shown = (history.entries, 0, 0)
+        run.modelCache = history.cache
+      } else {
+        run.shown = ([], 0, 0)
+      }
     }
-    let own = run.state.transcript
-    if let shown = run.shown, shown.own < own.count {
-      run.shown?.entries += own[shown.own...]
-      run.shown?.own = own.count
+    guard var shown = run.shown else { return run.state.transcript }
+    run.shown = nil
+    shown.entries += run.state.transcript.dropFirst(shown.own)
+    shown.own = run.state.transcript.count
+    for compaction in run.state.compactions.dropFirst(shown.compactions) {
+      compaction.apply(to: &shown.entries)
+      // What the provider has made of the messages is of others now.
+      run.modelCache = ModelCache()
     }
-    return run.shown?.entries ?? own
+    shown.compactions = run.state.compactions.count
+    run.shown = shown
+    return shown.entries
   }
 
   private func history(before turn: TurnPlace) throws(RuntimeError) -> BranchHistory {
@@ -46,7 +56,11 @@ extension RunEngine {
         isCleared: branch.isCleared, entries: [], cache: ModelCache())
       if !branch.isCleared, let base = branch.base { history.entries = try entries(of: base, in: branch.sessionID) }
     }
-    for runID in try turnRuns(of: turn.branchID, from: history.turns, to: turn.number) { history.entries += try sessionEntries(of: runID) }
+    for runID in try turnRuns(of: turn.branchID, from: history.turns, to: turn.number) {
+      guard let state = try sessionState(of: runID) else { continue }
+      history.entries += state.sessionEntries
+      for compaction in state.compactions { compaction.apply(to: &history.entries) }
+    }
     history.turns = max(history.turns, turn.number)
     remember(history)
     return history
@@ -91,19 +105,24 @@ extension RunEngine {
   }
 
   /// Nothing for a run that was deleted.
-  func sessionEntries(of runID: ULID) throws(RuntimeError) -> [TranscriptEntry] {
-    if let run = live[runID] { return run.state.sessionEntries }
-    return try load(runID)?.state.sessionEntries ?? []
+  func sessionEntries(of runID: ULID) throws(RuntimeError) -> [TranscriptEntry] { try sessionState(of: runID)?.sessionEntries ?? [] }
+
+  private func sessionState(of runID: ULID) throws(RuntimeError) -> RunState? {
+    if let run = live[runID] { return run.state }
+    return try load(runID)?.state
   }
 
   /// Takes the messages of a turn that has ended.
   func rememberHistory(of run: LiveRun) {
     guard let turn = run.state.turn, var history = histories.first(where: { $0.branchID == turn.branchID }), history.turns == turn.number
     else { return }
-    if let shown = run.shown, !run.state.transcript.isEmpty, run.modelCache === history.cache {
+    if let shown = run.shown, shown.compactions == run.state.compactions.count, !run.state.transcript.isEmpty {
       history.entries = shown.entries + run.state.transcript.dropFirst(shown.own)
+      history.cache = run.modelCache
     } else {
       history.entries += run.state.sessionEntries
+      for compaction in run.state.compactions { compaction.apply(to: &history.entries) }
+      if !run.state.compactions.isEmpty { history.cache = ModelCache() }
     }
     run.shown = nil
     history.turns += 1

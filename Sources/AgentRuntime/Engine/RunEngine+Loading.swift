@@ -87,10 +87,13 @@ extension RunEngine {
       load: { [unowned self] (value) throws(StoreError) in try load(value) },
       failures: { [unowned self] in schemas.failures($0, $1) },
       storedResult: { [unowned self] (sequence) throws(StoreError) in try storedResult(of: runID, at: sequence) },
+      storedData: { [unowned self] (sequence) throws(StoreError) in try storedData(of: runID, at: sequence) },
       checkDrivable: { [unowned self] (state) throws(RuntimeError) in try checkDrivable(state) },
       hasPlace: driven.count < limits.maxConcurrentRuns,
+      compactionPlan: { [unowned self] in compactionPlan(of: $0) },
       checkTools: { [unowned self] (tools) throws(RuntimeError) in try checkTools(tools) },
-      changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24))
+      changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24),
+      document: { [unowned self] (kind, id) throws(StoreError) in try store.document(kind, id) })
   }
 
   /// Whether a claim or an open call of `owner` counts. This process' own no longer do when it is ending.
@@ -101,27 +104,37 @@ extension RunEngine {
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
     _ = try models.provider(for: state.agent, hasTools: !state.tools.isEmpty, parent: parent?.abilities)
-    for tool in state.tools where tool.target == .server { try serverTools.check(tool) }
+    for tool in state.tools where tool.target == .server && !tool.isBuiltIn { try serverTools.check(tool) }
   }
 
   /// A stored value, whole.
   package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON { try store.load(value) }
 
   private func storedResult(of runID: ULID, at sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)? {
-    guard let found = try store.events(of: runID, after: sequence - 1, limit: 1, maxBytes: 1 << 20).first, found.sequence == sequence,
-      let data = CarriedJSON(trusted: found.event)["data"]
-    else { return nil }
+    guard let data = try storedData(of: runID, at: sequence) else { return nil }
     return (data["name"]?.stringValue ?? "", ToolResult(logged: data))
+  }
+
+  private func storedData(of runID: ULID, at sequence: Int) throws(StoreError) -> CarriedJSON? {
+    guard let found = try store.events(of: runID, after: sequence - 1, limit: 1, maxBytes: 1 << 20).first, found.sequence == sequence else {
+      return nil
+    }
+    return CarriedJSON(trusted: found.event)["data"]
   }
 
   /// After anything that may have settled the run or made it superfluous here.
   func afterChange(_ run: LiveRun) {
     countDriven(run)
+    if run.state.status.hasEnded || run.state.hasBegun, let timer = run.quietTimer {
+      timers.cancel(timer)
+      run.quietTimer = nil
+    }
     if run.committed > 0 { turnEnded(run) }
     if !run.state.hasBegun, run.committed > 0 { lookAfterQueued(run) }
     answerWaiters(run)
     if run.state.status.hasEnded { touched.remove(run.runID) }
     armDeadline(run)
+    armExpiry(run)
     if !run.isNeeded(by: store.owner), live[run.runID] === run {
       live[run.runID] = nil
       stopWork(run)

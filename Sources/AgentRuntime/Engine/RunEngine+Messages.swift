@@ -107,7 +107,7 @@ extension RunEngine {
       while low < high {
         let middle = (low + high) / 2
         guard let runID = try turnRun(branch.branchID, middle) else { return nil }
-        if runID <= messageID { low = middle + 1 } else { high = middle }
+        if runID.milliseconds <= messageID.milliseconds { low = middle + 1 } else { high = middle }
       }
       for number in stride(from: low - 1, through: first, by: -1) {
         guard let runID = try turnRun(branch.branchID, number) else { continue }

@@ -9,6 +9,8 @@ extension RunEngine {
     package var updatedAt: Timestamp
     /// As it was given.
     package var agent: CarriedJSON?
+    /// Of the stored agent that it was started with.
+    package var agentVersion: Int?
     package var rejectedResults: Int
     /// The shared state, and the context items as a list; nil when the run's log was not read.
     package var state: CarriedJSON?
@@ -18,8 +20,9 @@ extension RunEngine {
   package func details(of runID: ULID) throws(RuntimeError) -> Details {
     let state = try glance(runID)
     return Details(
-      outcome: outcome(of: state), createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.json["agent"],
-      rejectedResults: state.rejectedResults, state: state.toolbox.state, context: state.toolbox.contextJSON)
+      outcome: outcome(of: state), createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.agentJSON,
+      agentVersion: state.storedAgent?.version, rejectedResults: state.rejectedResults, state: state.toolbox.state,
+      context: state.toolbox.contextJSON)
   }
 
   package func outcome(of state: RunState) -> RunOutcome {
@@ -69,7 +72,8 @@ extension RunEngine {
       let driver: RunOutcome.Driver = row.owner.map { isAlive($0) ? ($0 == store.owner ? .own : .other) : .none } ?? .none
       let outcome = RunOutcome(
         runID: row.runID, status: row.status, driver: driver, stopReason: nil, answer: nil, structuredAnswer: nil, pendingCalls: [],
-        usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID)
+        usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,
+        agentID: row.agentID)
       return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
     }
   }

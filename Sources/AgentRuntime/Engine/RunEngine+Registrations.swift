@@ -107,17 +107,22 @@ extension RunEngine {
 
   /// What the next turn of a branch begins with, before the agent's, the connection's and its own registrations.
   package func sessionToolbox(of branch: Branch) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
+    try sessionToolbox(of: branch, after: try lastState(of: branch))
+  }
+
+  private func sessionToolbox(of branch: Branch, after last: RunState?) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
     var toolbox = Toolbox()
     var changes = 0
-    if let state = try lastState(of: branch) {
-      toolbox = state.toolbox.keptBySession
-      changes = state.sessionChanges
+    if let last {
+      toolbox = last.toolbox.keptBySession
+      changes = last.sessionChanges
     }
     for change in try sessionChanges(of: branch.sessionID, after: changes) {
       changes += 1
       apply(change, to: &toolbox)
     }
-    return (toolbox, changes)
+    // What an augmentation of the session injected is the session's, as that of a run is afterwards.
+    return (toolbox.keptBySession, changes)
   }
 
   /// The run whose end the next turn of the branch follows on.
@@ -155,13 +160,16 @@ extension RunEngine {
   struct FirstToolbox {
     var toolbox: Toolbox
     var sessionChanges: Int
+    /// What earlier turns decided for all calls of a tool.
+    var decisions: [StandingDecision]
     /// It is what the params say, so the log need not.
     var isPlain: Bool
   }
 
   /// What a new run begins with.
   func firstToolbox(for params: RunParams, in branch: Branch?) throws(RuntimeError) -> FirstToolbox {
-    var (toolbox, changes) = try branch.map { branch throws(RuntimeError) in try sessionToolbox(of: branch) } ?? (Toolbox(), 0)
+    let last = try branch.flatMap { branch throws(RuntimeError) in try lastState(of: branch) }
+    var (toolbox, changes) = try branch.map { branch throws(RuntimeError) in try sessionToolbox(of: branch, after: last) } ?? (Toolbox(), 0)
     if params.resetsClientState { toolbox.resetClientState() }
     try toolbox.takeLevel(.connection, of: connection.toolbox)
     let isPlain = toolbox == Toolbox() && params.augmentation == nil && changes == 0
@@ -170,7 +178,15 @@ extension RunEngine {
       try checkTools(augmentation.injectToolkits.flatMap(\.tools))
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
     }
-    return FirstToolbox(toolbox: toolbox, sessionChanges: changes, isPlain: isPlain)
+    return FirstToolbox(toolbox: toolbox, sessionChanges: changes, decisions: last?.standingDecisions ?? [], isPlain: isPlain)
+  }
+
+  /// What the turns before a turn that waited decided for all calls of a tool.
+  func decisionsNow(for run: LiveRun) throws(RuntimeError) -> [StandingDecision] {
+    guard let turn = run.state.turn else { return [] }
+    var branch = try branch(turn.branchID, of: turn.sessionID)
+    branch.turns = turn.number
+    return try lastState(of: branch)?.standingDecisions ?? []
   }
 
   /// The toolbox of a turn that waited, as the turn before it has left it.

@@ -15,6 +15,12 @@ package struct StartRequest: Sendable {
   /// The session's main branch when there is none.
   package var branchID: ULID?
   package var concurrency = MessageConcurrency.queue
+  /// A stored agent, instead of `agent` in the params: judged when the run begins.
+  package var agentID: String?
+  /// Unknown members of a stored agent are refused.
+  package var isStrict = false
+  /// What `agentID` names.
+  var storedAgent: AgentUse?
 
   package init(input: CarriedJSON, params: CarriedJSON, delivery: Delivery, canInvoke: Bool, wait: Bool) {
     self.input = input
@@ -39,7 +45,7 @@ extension RunEngine {
       if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
         return join(known, request, durable: durable, waiting: waiting, reply: reply)
       }
-      try begin(request, durable: durable, waiting: waiting, reply: reply)
+      try begin(try admit(request), durable: durable, waiting: waiting, reply: reply)
     } catch { reply(.failure(error)) }
   }
 
@@ -57,12 +63,14 @@ extension RunEngine {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
     }
     let branch = try plan.map { plan throws(RuntimeError) in try self.branch(plan.place.branchID, of: plan.place.sessionID) }
-    let first = try firstToolbox(for: try RunParams(reading: request.params), in: branch)
+    let first = try firstToolbox(for: try RunParams(reading: request.params, agent: request.storedAgent?.json), in: branch)
+    var context = context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke)
+    context.asksHere = true
     let machine = try RunMachine(
       runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
       warnings: request.warnings + first.toolbox.overrides, toolbox: first.isPlain ? nil : first.toolbox,
-      sessionChanges: first.sessionChanges, turn: plan?.place, isQueued: isQueued,
-      context: context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke))
+      sessionChanges: first.sessionChanges, turn: plan?.place, isQueued: isQueued, decisions: first.decisions,
+      storedAgent: request.storedAgent, context: context)
     try checkDrivable(machine.state)
     let run = LiveRun(machine: machine, committed: 0)
     run.connectionChanges = connection.changes.count
@@ -125,6 +133,8 @@ extension RunEngine {
       let run = try run(runID)
       let token = nextWaitToken()
       waiting(token)
+      // To wait for a run is to have it go on where nobody else does.
+      if !run.state.expiredCalls(at: host.wallClock()).isEmpty { input(run) { (machine) throws(RuntimeError) in machine.approvalsDue() } }
       wait(run, token, .settled, nil, reply)
       guard let timeoutMilliseconds, let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
       run.waiters[place].timer = after(milliseconds: timeoutMilliseconds) { [unowned self, weak run] in
@@ -293,7 +303,7 @@ extension RunEngine {
       // Nothing is before it: whoever made it begins it, or could not.
       return state.creator == store.owner || !isAlive(state.creator)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      return !state.pendingClientCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
+      return !state.awaitedCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
     }
   }
 
@@ -326,9 +336,10 @@ extension RuntimeError {
 }
 
 extension RunEngine {
+  /// - Parameter stored: The agent that `agentId` names.
   /// - Throws: `tool.invalidSchema` for a schema of the run's tools that is none.
-  package func checkSchemas(ofParams json: CarriedJSON) throws(RuntimeError) {
-    let params = try RunParams(reading: json)
+  package func checkSchemas(ofParams json: CarriedJSON, agent stored: CarriedJSON? = nil) throws(RuntimeError) {
+    let params = try RunParams(reading: json, agent: stored)
     for (pointer, tools, toolkits) in [
       ("/agent", params.agent.tools ?? [], params.agent.toolkits ?? []), ("", params.tools, params.toolkits),
       ("/augmentation/injectToolkits", [], params.augmentation?.injectToolkits ?? []),

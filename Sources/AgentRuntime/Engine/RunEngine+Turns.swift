@@ -60,23 +60,29 @@ extension RunEngine {
     var number = turn.number
     var previous = turn.previous
     while let runID = previous {
-      guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
+      guard let found = try progress(of: runID) else { return nil }
       // One that has begun did so when all before it had ended.
-      if row.status.hasEnded, row.epoch > 0 { return nil }
-      if !row.status.hasEnded, row.epoch > 0 { return runID }
-      if !row.status.hasEnded, try glance(runID).mergedInto == nil { return runID }
+      if found.hasBegun { return found.hasEnded ? nil : runID }
+      if !found.hasEnded, try glance(runID).mergedInto == nil { return runID }
       number -= 1
       previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
     }
     return nil
   }
 
+  /// How far a turn is, by its row or by what was decided here and is on its way to the log; nil for a run that was deleted.
+  private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
+    guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
+    let state = live[runID]?.state
+    return (row.epoch > 0 || state?.hasBegun == true, row.status.hasEnded || state?.status.hasEnded == true)
+  }
+
   /// The turns directly before `turn` that have not begun, the nearest first.
   private func forEachWaiting(before turn: TurnPlace, _ body: (LiveRun) throws(RuntimeError) -> Void) throws(RuntimeError) {
     var number = turn.number
     var previous = turn.previous
-    while let runID = previous, let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), row.epoch == 0 {
-      if !row.status.hasEnded {
+    while let runID = previous, let found = try progress(of: runID), !found.hasBegun {
+      if !found.hasEnded {
         let run = try run(runID)
         if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
       }
@@ -131,7 +137,8 @@ extension RunEngine {
       // What this bridge cannot carry on stays queued, for one that can.
       try checkDrivable(run.state)
       let toolbox = try toolboxNow(for: run)
-      input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox) }
+      let decisions = try decisionsNow(for: run)
+      input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox, decisions: decisions) }
     } catch { host.log("run \(run.runID) could not be begun: \(error.message)") }
   }
 

@@ -20,6 +20,8 @@ package final class RunEngine {
   let limits: Limits
   /// Set once, before the first input.
   package weak var parent: (any Parent)?
+  /// Agents in files. Set once, before the first input.
+  package var agentFiles: (any AgentFiles)?
   /// Called at the end of a turn after which no run is at work.
   package var whenIdle: (() -> Void)?
 
@@ -104,6 +106,8 @@ package final class RunEngine {
     run.machine.context.now = host.wallClock()
     run.machine.context.hasPlace = driven.count < limits.maxConcurrentRuns
     if !run.state.hasBegun { run.machine.context.mayBegin = mayBegin(run) }
+    run.machine.context.abilities = parent?.abilities ?? ParentAbilities()
+    run.machine.context.parentName = parent?.name
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }
     countDriven(run)
@@ -133,7 +137,7 @@ package final class RunEngine {
         appending.append((run, output.effects, output.records))
         guard !output.records.isEmpty else { continue }
         var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
-        append.documents = run.committed == 0 ? run.firstDocuments : []
+        append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
         appends.append(append)
       }
       let results = submit(appends)
@@ -243,6 +247,10 @@ package final class RunEngine {
     run.callTimers = [:]
     for callID in run.outCalls { parent?.closeInvocations(of: callID) }
     run.outCalls = []
+    for question in run.questions.values { question.exchange.cancel(reason: "the bridge is no longer at work on the run") }
+    run.questions = [:]
+    if let timer = run.expiryTimer { timers.cancel(timer) }
+    run.expiryTimer = nil
     if let timer = run.deadlineTimer { timers.cancel(timer) }
     run.deadlineTimer = nil
   }

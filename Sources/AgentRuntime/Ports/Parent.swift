@@ -10,6 +10,7 @@ package struct PublishedEvent: Sendable, Equatable {
 /// A `tool.invoke` that is to go out.
 package struct ToolInvocation: Sendable {
   package var runID: ULID
+  package var sessionID: ULID?
   package var callID: ULID
   package var name: String
   package var arguments: CarriedJSON
@@ -103,6 +104,9 @@ package protocol Parent: AnyObject, Sendable {
   /// Forgets the requests of a call: later answers are nobody's.
   func closeInvocations(of callID: ULID)
 
+  /// The name that it gave itself.
+  var name: String? { get }
+
   /// What it can be asked besides; nothing when it is gone.
   var abilities: ParentAbilities { get }
 
@@ -110,4 +114,8 @@ package protocol Parent: AnyObject, Sendable {
   func ask(
     _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
   ) -> any ParentExchange
+}
+
+extension Parent {
+  package var name: String? { nil }
 }

@@ -29,7 +29,8 @@ package struct RunSummary: Sendable, Equatable {
   package var runID: ULID
   package var parentRunID: ULID?
   package var sessionID: ULID?
-  package var agentID: ULID?
+  /// A stored agent, or a file of `--agents`.
+  package var agentID: String?
   package var status: RunStatus
   package var lastPosition: Int
   package var lastSequence: Int

@@ -4,15 +4,24 @@ import JSON
 package struct Call: Sendable, Equatable {
   package let callID: ULID
   package let name: String
-  package let arguments: StoredValue
+  /// The model's, or those that it was approved with.
+  package internal(set) var arguments: StoredValue
   /// The tool as it stood when the model called it; nil when there is none of that name.
   package let tool: Tool?
   /// Why it is not dispatched.
   package let refusal: String?
   /// How often it was sent.
   package internal(set) var attempt = 0
-  /// The process that sent it last.
+  /// The process that sent it last, or whose parent is asked about it.
   package internal(set) var sender: OwnerID?
+  /// It may not be dispatched yet.
+  package internal(set) var needsApproval: Bool
+  /// Its approval, or the answer to its question, was asked for in the log.
+  package internal(set) var isAsked = false
+  /// When an approval that has not come counts as denied.
+  package internal(set) var expiresAt: Timestamp?
+  /// It was approved with other arguments than the model's.
+  package internal(set) var isEdited = false
   package internal(set) var isDeferred = false
   package internal(set) var isParked = false
   /// When it was first sent, or else when the model made it.
@@ -21,6 +30,19 @@ package struct Call: Sendable, Equatable {
 
   package var target: Tool.Target { tool?.target ?? .client }
   package var isPending: Bool { result == nil }
+  /// A question for the user.
+  package var asksUser: Bool { tool?.name == Question.toolName }
+
+  /// What somebody outside has to give.
+  package enum Need: String, Sendable { case result, approval, input }
+
+  /// Nil for what is done, and for what the bridge runs.
+  package var need: Need? {
+    guard isPending, refusal == nil else { return nil }
+    if needsApproval { return .approval }
+    if asksUser { return .input }
+    return target == .client ? .result : nil
+  }
 
   init(_ call: ModelMessage.Call, tool: Tool?, at time: Timestamp) {
     callID = call.callID
@@ -29,6 +51,7 @@ package struct Call: Sendable, Equatable {
     self.tool = tool
     refusal = call.refusal
     since = time
+    needsApproval = tool?.requiresApproval == true && call.refusal == nil
   }
 }
 

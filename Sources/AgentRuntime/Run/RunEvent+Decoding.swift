@@ -31,7 +31,7 @@ extension RunEvent {
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
           warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], toolbox: hidden["toolbox"],
           sessionChanges: hidden["sessionChanges"]?.intValue ?? 0, turn: TurnPlace(reading: hidden["turn"]),
-          isQueued: hidden["isQueued"]?.boolValue ?? false))
+          isQueued: hidden["isQueued"]?.boolValue ?? false, storedAgent: AgentUse(reading: hidden["storedAgent"])))
     case "model.started":
       guard let messageID = id(data, "messageId") else { return nil }
       self = .modelStarted(messageID: messageID, continuation: data["continuation"]?.boolValue ?? false)
@@ -60,6 +60,21 @@ extension RunEvent {
         return nil
       }
       self = .resumed(cause: cause, claim: claim)
+    case "approval.requested":
+      guard let callID = id(data, "callId") else { return nil }
+      self = .approvalRequested(
+        callID: callID, expiresAt: data["expiresAt"]?.stringValue.flatMap(Timestamp.init(text:)), asker: OwnerID(asker: hidden))
+    case "approval.decided":
+      guard let callID = id(data, "callId"), let decision = ApprovalDecision(logged: data, hidden: hidden) else { return nil }
+      self = .approvalDecided(callID: callID, decision)
+    case "input.requested":
+      guard let callID = id(data, "callId") else { return nil }
+      self = .inputRequested(
+        callID: callID, message: StoredValue(wire: data["message"] ?? CarriedJSON(string: "")),
+        schema: StoredValue(wire: data["requestedSchema"] ?? .emptyObject), asker: OwnerID(asker: hidden))
+    case "input.answered":
+      guard let callID = id(data, "callId"), let given = InputGiven(logged: data) else { return nil }
+      self = .inputAnswered(callID: callID, given)
     case "note.added": self = .noteAdded(text: StoredValue(wire: data["text"] ?? CarriedJSON(string: "")))
     case "limit.warning":
       self = .limitWarning(
@@ -70,6 +85,15 @@ extension RunEvent {
     case "call.deferred", "call.parked":
       guard let callID = id(hidden, "callId") else { return nil }
       self = type == "call.parked" ? .callParked(callID: callID) : .callDeferred(callID: callID)
+    case "call.asked":
+      guard let callID = id(hidden, "callId"), let asker = OwnerID(asker: hidden) else { return nil }
+      self = .callAsked(callID: callID, asker: asker)
+    case "call.unanswered":
+      guard let callID = id(hidden, "callId") else { return nil }
+      self = .callUnanswered(callID: callID, reason: hidden["reason"]?.stringValue ?? "")
+    case "approvals.taken":
+      guard let decisions = hidden["decisions"].flatMap(StandingDecision.list) else { return nil }
+      self = .decisionsTaken(decisions)
     case "run.reconfigured":
       self = .reconfigured(
         limits: hidden["limits"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)))
@@ -95,6 +119,11 @@ extension RunEvent {
       guard let other = id(hidden, "into") else { return nil }
       self = .merged(into: other)
     case "run.requeued": self = .requeued
+    case "transcript.compacted":
+      guard let first = hidden["first"]?.intValue, let count = hidden["count"]?.intValue else { return nil }
+      self = .compacted(
+        Compaction(first: first, count: count, summary: hidden["summary"].map(StoredValue.init(wire:))),
+        usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)

@@ -13,6 +13,10 @@ extension RunEvent {
     case .toolRejected: "tool.resultRejected"
     case .paused: "run.paused"
     case .resumed: "run.resumed"
+    case .approvalRequested: "approval.requested"
+    case .approvalDecided: "approval.decided"
+    case .inputRequested: "input.requested"
+    case .inputAnswered: "input.answered"
     case .noteAdded: "note.added"
     case .limitWarning: "limit.warning"
     case .ended(let end):
@@ -23,6 +27,9 @@ extension RunEvent {
       }
     case .callDeferred: "call.deferred"
     case .callParked: "call.parked"
+    case .callAsked: "call.asked"
+    case .callUnanswered: "call.unanswered"
+    case .decisionsTaken: "approvals.taken"
     case .reconfigured: "run.reconfigured"
     case .pauseRequested: "pause.requested"
     case .rejectionCounted: "result.rejected"
@@ -34,13 +41,14 @@ extension RunEvent {
     case .answerRejected: "answer.rejected"
     case .merged: "run.merged"
     case .requeued: "run.requeued"
+    case .compacted: "transcript.compacted"
     }
   }
 
   package var isOnTheWire: Bool {
     switch self {
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted, .merged,
-      .requeued:
+    case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
       false
     default: true
     }
@@ -123,6 +131,10 @@ extension RunEvent {
         fault.write(to: &writer)
       }
     case .resumed(let cause, _): writer.member("cause", cause.rawValue)
+    case .approvalRequested(let callID, _, _), .approvalDecided(let callID, _), .inputRequested(let callID, _, _, _),
+      .inputAnswered(let callID, _):
+      writer.member("callId", callID.text)
+      if let call = state.call(callID) { writeQuestion(of: call, to: &writer) }
     case .noteAdded(let text): writer.member("text", text.wire)
     case .limitWarning(let limit, let used, let maximum):
       writer.member("limit", limit)
@@ -145,8 +157,8 @@ extension RunEvent {
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
-    case .callDeferred, .callParked, .reconfigured, .pauseRequested, .cancelRequested, .answerRejected, .rejectionCounted, .merged,
-      .requeued:
+    case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
       break
     }
   }
@@ -178,6 +190,10 @@ extension RunEvent {
         turn.write(to: &writer)
       }
       if start.isQueued { writer.member("isQueued", true) }
+      if let agent = start.storedAgent {
+        writer.key("storedAgent")
+        agent.write(to: &writer)
+      }
       writer.member("toolbox", ifPresent: start.toolbox)
       if start.sessionChanges > 0 { writer.member("sessionChanges", start.sessionChanges) }
     case .modelCompleted(let message):
@@ -196,6 +212,17 @@ extension RunEvent {
     case .toolStarted(_, _, let sender): writer.member("sender", sender.number)
     case .resumed(_, let claim): claim.writeMembers(to: &writer)
     case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)
+    case .approvalRequested(_, _, let asker?), .inputRequested(_, _, _, let asker?): writer.member("asker", asker.number)
+    case .approvalDecided(_, let decision):
+      guard decision.keepsArguments else { return nil }
+      writer.member("keepsArguments", true)
+    case .callAsked(let callID, let asker):
+      writer.member("callId", callID.text)
+      writer.member("asker", asker.number)
+    case .callUnanswered(let callID, let reason):
+      writer.member("callId", callID.text)
+      writer.member("reason", reason)
+    case .decisionsTaken(let decisions): writer.member("decisions", StandingDecision.json(decisions))
     case .toolsChanged(let tools): writer.member("tools", tools)
     case .toolboxChanged(let toolbox, let sessionChanges):
       writer.member("toolbox", toolbox)
@@ -207,6 +234,12 @@ extension RunEvent {
     case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
     case .answerRejected(let reason): writer.member("reason", reason)
     case .merged(let other): writer.member("into", other.text)
+    case .compacted(let compaction, let usage):
+      writer.member("first", compaction.first)
+      writer.member("count", compaction.count)
+      writer.member("summary", ifPresent: compaction.summary?.wire)
+      writer.key("usage")
+      usage.write(to: &writer)
     case .pauseRequested, .rejectionCounted, .requeued: break
     default: return nil
     }

@@ -16,6 +16,13 @@ package enum RunEvent: Sendable, Equatable {
   case paused(status: RunStatus, fault: RunFault?)
   /// Work goes on, driven by `claim.owner`.
   case resumed(cause: ResumeCause, claim: Claim)
+  /// A call may not be dispatched before somebody approves it. `asker` is the process whose parent is asked; nil when nobody can be.
+  case approvalRequested(callID: ULID, expiresAt: Timestamp?, asker: OwnerID?)
+  case approvalDecided(callID: ULID, ApprovalDecision)
+  /// `message` is a JSON string, `schema` the form of the answer.
+  case inputRequested(callID: ULID, message: StoredValue, schema: StoredValue, asker: OwnerID?)
+  /// After `cancel` the question is still open.
+  case inputAnswered(callID: ULID, InputGiven)
   case noteAdded(text: StoredValue)
   case limitWarning(limit: String, used: Int, maximum: Int)
   /// Other plain tools of the run, from its next model turn on: a JSON array as it was given.
@@ -32,6 +39,12 @@ package enum RunEvent: Sendable, Equatable {
 
   case callDeferred(callID: ULID)
   case callParked(callID: ULID)
+  /// An approval or an answer is asked for again, of this process' parent.
+  case callAsked(callID: ULID, asker: OwnerID)
+  /// What earlier turns of the session decided for all calls of a tool.
+  case decisionsTaken([StandingDecision])
+  /// The parent had no usable answer to what it was asked: somebody else has to give it.
+  case callUnanswered(callID: ULID, reason: String)
   /// From here on: other limits, another door for client calls.
   case reconfigured(limits: CarriedJSON?, delivery: Delivery?)
   case pauseRequested
@@ -44,6 +57,8 @@ package enum RunEvent: Sendable, Equatable {
   case merged(into: ULID)
   /// A turn that was paused before it began waits again.
   case requeued
+  /// Older messages are not shown any more. `usage`: what their summary cost.
+  case compacted(Compaction, usage: Usage)
 }
 
 package enum Delivery: String, Sendable, Codable { case invoke, pause }
@@ -76,6 +91,17 @@ package struct RunBeginning: Sendable, Equatable {
   package var turn: TurnPlace?
   /// It waits for the turn before it; the claim then only says who made it.
   package var isQueued = false
+  /// The agent, when it was named by an id.
+  package var storedAgent: AgentUse?
+}
+
+/// An answer to a question, as the log has it.
+package struct InputGiven: Sendable, Equatable {
+  package var action: InputAnswer.Action
+  package var by: ApprovalDecision.Door
+  /// The name that the answering client gave itself.
+  package var client: String?
+  package var content: StoredValue?
 }
 
 /// A finished turn of the model.

@@ -91,6 +91,7 @@ extension RunMachine {
         perform(.closeInvocations(callID: call.callID))
       }
     }
+    parkQuestions(because: parkAll ? "the bridge is about to end" : "the client hung up")
   }
 
   private func fallback(for call: Call) -> ToolResult {

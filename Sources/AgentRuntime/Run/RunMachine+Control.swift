@@ -28,8 +28,10 @@ extension RunMachine {
   }
 
   package mutating func addNote(_ text: CarriedJSON) throws(RuntimeError) {
+    let mustGoOn = denyExpired()
     if state.status.hasEnded { throw RuntimeError(.runAlreadyTerminal, "the run has ended") }
     append(.noteAdded(text: store(.inline(text))))
+    if mustGoOn { goOnAfterExpiry() }
   }
 
   package struct Resumption: Sendable {
@@ -47,6 +49,7 @@ extension RunMachine {
   /// Takes up an undriven or paused run, or sends the parked calls of a waiting one again.
   /// - Throws: `run.leaseHeld` when another process drives it; what keeps this bridge from going on with it.
   package mutating func resume(_ resumption: Resumption) throws(RuntimeError) {
+    _ = denyExpired()
     if state.status.hasEnded { return }
     if isDrivenElsewhere {
       throw RuntimeError(.runLeaseHeld, "another process drives the run", retryAfterMilliseconds: 1000)
@@ -62,10 +65,12 @@ extension RunMachine {
       append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
     }
     context.invokesHere = resumption.canInvoke && state.delivery == .invoke
+    context.asksHere = resumption.cause == .resume
     if !state.hasBegun {
       if state.status == .paused { append(.requeued) }
       return advance(cause: .resume)
     }
+    for call in state.awaitedCalls where canAsk(call.need) && (call.sender != context.own || call.isParked) { toResend.insert(call.callID) }
     switch state.status {
     case .paused: drive(cause: .resume)
     case .running: drive(cause: resumption.cause == .resume ? .resume : .recovery)

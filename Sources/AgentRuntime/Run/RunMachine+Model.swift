@@ -58,6 +58,12 @@ extension RunMachine {
   package mutating func modelFailed(_ messageID: ULID, _ fault: RunFault) {
     guard state.modelAtWork == messageID, state.owner == context.own else { return }
     if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    if fault.kind == .modelContextOverflow {
+      if makeRoom(for: messageID) { return }
+      if (state.agent.compaction ?? CompactionStrategy.none) == CompactionStrategy.none {
+        return fail(RunFault(fault.kind, "\(fault.message) (agent.compaction is none: truncate or summarize would make room)"))
+      }
+    }
     if fault.kind == .modelUnavailable, state.limits.onModelUnavailable != .error {
       return append(.paused(status: .paused, fault: fault))
     }
@@ -139,6 +145,9 @@ extension RunMachine {
     if let schema = tool.schema {
       let failures = context.failures(schema, arguments)
       if !failures.isEmpty { return (arguments, "The arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; ")).") }
+    }
+    if tool.name == Question.toolName {
+      do throws(Question.Unaskable) { _ = try Question(arguments) } catch { return (arguments, error.words) }
     }
     if let most = tool.maxCallsPerRun, counts[call.name, default: 0] > most {
       return (arguments, "The tool \"\(call.name)\" may be called at most \(most) times in a run.")

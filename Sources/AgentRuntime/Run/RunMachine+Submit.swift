@@ -1,112 +1,42 @@
-package import JSON
+import JSON
 
-/// One result of a `run.submitToolResults`.
-package struct SubmittedResult: Sendable {
-  package var callID: String
-  package var result: ToolResult
-  package var bytes: Int
-
-  package init(callID: String, result: ToolResult, bytes: Int) {
-    self.callID = callID
-    self.result = result
-    self.bytes = bytes
-  }
-}
-
-package struct Submission: Sendable {
-  package var results: [SubmittedResult]
-  package var isPartial: Bool
-  /// Replaces the run's plain tools: a JSON array.
-  package var tools: CarriedJSON?
-  package var delivery: Delivery?
-  package var canInvoke: Bool
-
-  package init(results: [SubmittedResult], isPartial: Bool, tools: CarriedJSON? = nil, delivery: Delivery? = nil, canInvoke: Bool = false) {
-    self.results = results
-    self.isPartial = isPartial
-    self.tools = tools
-    self.delivery = delivery
-    self.canInvoke = canInvoke
-  }
-}
-
-package struct Verdicts: Sendable, Equatable {
-  package private(set) var list: [(callID: String, verdict: Verdict)] = []
-  package init() {}
-
-  mutating func set(_ callID: String, _ verdict: Verdict) {
-    if let place = list.firstIndex(where: { $0.callID == callID }) { list[place].verdict = verdict } else { list.append((callID, verdict)) }
-  }
-
-  package var json: CarriedJSON {
-    var writer = JSONWriter()
-    writer.beginObject()
-    for (callID, verdict) in list {
-      writer.key(escaping: callID)
-      writer.string(verdict.rawValue)
-    }
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
-  }
-
-  package static func == (a: Verdicts, b: Verdicts) -> Bool {
-    a.list.map(\.callID) == b.list.map(\.callID) && a.list.map(\.verdict) == b.list.map(\.verdict)
-  }
-}
-
-/// `run.submitToolResults`: judged in the order of the protocol page, claimed all at once or not at all.
+/// `run.submitToolResults` and its relatives: judged in the order of the protocol page, claimed all at once or not at all.
 extension RunMachine {
   /// - Returns: the verdicts, when the set (or with `isPartial` what fits of it) is taken or was given before.
-  /// - Throws: `run.alreadyTerminal`, `run.alreadyClaimed`, `run.notWaiting`, `run.invalidToolResults`; nothing is claimed then.
+  /// - Throws: `run.alreadyTerminal`, `run.alreadyClaimed`, `run.notWaiting`, `run.invalidToolResults`, and `invalidParams` for what does not fit
+  ///   its call; nothing is claimed then.
   package mutating func submit(_ submission: Submission) throws(RuntimeError) -> Verdicts {
-    var verdicts = Verdicts()
-    var fitting: [SubmittedResult] = []
-    var seen: [String: ToolResult] = [:]
-    var doubles: [String] = []
-    for given in submission.results {
-      if let earlier = seen[given.callID] {
-        doubles.append(given.callID)
-        if submission.isPartial, try !isSameHere(given.result, earlier) { reject(given.callID, .conflict, bytes: given.bytes) }
-        continue
-      }
-      seen[given.callID] = given.result
-      let verdict = try judge(given)
-      verdicts.set(given.callID, verdict)
-      if verdict == .accepted { fitting.append(given) }
+    let mustGoOn = denyExpired()
+    do throws(RuntimeError) {
+      let verdicts = try accept(submission)
+      if mustGoOn { goOnAfterExpiry() }
+      return verdicts
+    } catch {
+      if mustGoOn { goOnAfterExpiry() }
+      throw error
     }
-    let judged = verdicts.list.map(\.verdict)
-    if !judged.isEmpty, doubles.isEmpty, judged.allSatisfy({ $0 == .duplicate }) { return verdicts }
-    if state.status.hasEnded || state.cancelRequest != nil { throw refuseEnded(submission, verdicts) }
+  }
+
+  private mutating func accept(_ submission: Submission) throws(RuntimeError) -> Verdicts {
+    let judged = try judge(submission)
+    if judged.saysNothingNew { return judged.verdicts }
+    if state.status.hasEnded || state.cancelRequest != nil { throw refuseEnded(submission, judged.verdicts) }
     if submission.isPartial {
-      keepEvidence(submission, verdicts)
+      keepEvidence(submission, judged.verdicts)
     } else {
-      if judged.contains(.conflict) {
-        keepEvidence(submission, verdicts, only: .conflict)
-        throw refusal(.runAlreadyClaimed, "another result of this call is stored already", verdicts)
+      if judged.has(.conflict) {
+        keepEvidence(submission, judged.verdicts, only: .conflict)
+        throw refusal(.runAlreadyClaimed, "what is stored for this call says something else", judged.verdicts)
       }
-      if state.pendingClientCalls.isEmpty { throw refusal(.runNotWaiting, "the run has no pending call", verdicts) }
-      try checkExact(fitting: fitting, verdicts: verdicts, doubles: doubles)
+      if state.awaitedCalls.isEmpty { throw refusal(.runNotWaiting, "the run has no pending call", judged.verdicts) }
+      try checkExact(submission, judged)
+      if let problem = judged.problem { throw refusal(.invalidParams, problem.words, judged.verdicts, at: problem.pointer) }
     }
-    try take(fitting, submission)
-    return verdicts
+    try take(judged, submission)
+    return judged.verdicts
   }
 
-  private func judge(_ given: SubmittedResult) throws(RuntimeError) -> Verdict {
-    guard let callID = ULID(given.callID) else { return .unknown }
-    if let sequence = state.resultSequences[callID] {
-      do throws(StoreError) {
-        guard let stored = try context.storedResult(sequence) else { return .conflict }
-        return try isSame(given.result, stored.result, toolName: stored.name) ? .duplicate : .conflict
-      } catch { throw RuntimeError(error) }
-    }
-    guard let call = state.call(callID), call.isPending, call.target == .client else { return .unknown }
-    return .accepted
-  }
-
-  /// Of two results in one set; nothing of them is in the store.
-  private func isSameHere(_ a: ToolResult, _ b: ToolResult) throws(RuntimeError) -> Bool {
-    do throws(StoreError) { return try isSame(a, b, toolName: "") } catch { throw RuntimeError(error) }
-  }
+  // MARK: Refusing
 
   private mutating func refuseEnded(_ submission: Submission, _ verdicts: Verdicts) -> RuntimeError {
     var ended = verdicts
@@ -117,27 +47,39 @@ extension RunMachine {
 
   private mutating func keepEvidence(_ submission: Submission, _ verdicts: Verdicts, only: Verdict? = nil) {
     for (callID, verdict) in verdicts.list where verdict == .conflict || verdict == .unknown || verdict == .terminal {
-      guard only == nil || only == verdict, let given = submission.results.first(where: { $0.callID == callID }) else { continue }
-      reject(callID, verdict, bytes: given.bytes)
+      guard only == nil || only == verdict else { continue }
+      if let bytes = submission.bytes(of: callID) { reject(callID, verdict, bytes: bytes) }
     }
   }
 
-  private func checkExact(fitting: [SubmittedResult], verdicts: Verdicts, doubles: [String]) throws(RuntimeError) {
-    let given = Set(fitting.map(\.callID))
-    let missing = state.pendingClientCalls.map(\.callID.text).filter { !given.contains($0) }
-    let unknown = verdicts.list.filter { $0.verdict == .unknown }.map(\.callID)
-    if missing.isEmpty, unknown.isEmpty, doubles.isEmpty { return }
-    var refused = Verdicts()
-    for (callID, verdict) in verdicts.list where verdict != .accepted { refused.set(callID, verdict) }
-    var error = refusal(.runInvalidToolResults, "the results do not cover exactly the pending calls", refused)
-    error.details += [("missing", Self.list(missing)), ("unknown", Self.list(unknown)), ("duplicate", Self.list(doubles))]
+  /// Each kind that is given covers the calls that need it, and nothing else is given. A result may also stand for an approval.
+  private func checkExact(_ submission: Submission, _ judged: JudgedSubmission) throws(RuntimeError) {
+    let answered = Set(judged.results.map(\.callID))
+    // One that cannot be used covers its call all the same: it is told so by itself.
+    let invalid = Set(judged.verdicts.list.filter { $0.verdict == .invalid }.map(\.callID))
+    let decided = Set(judged.approvals.map(\.given.callID)).union(answered).union(invalid)
+    let told = Set(judged.inputs.map(\.callID)).union(invalid)
+    var missing: [String] = []
+    for call in state.awaitedCalls {
+      let callID = call.callID.text
+      switch call.need {
+      case .result: if submission.results != nil, !answered.contains(callID) { missing.append(callID) }
+      case .approval: if submission.approvals != nil, !decided.contains(callID) { missing.append(callID) }
+      case .input: if submission.inputs != nil, !told.contains(callID) { missing.append(callID) }
+      case nil: break
+      }
+    }
+    let unknown = judged.verdicts.list.filter { $0.verdict == .unknown }.map(\.callID)
+    if missing.isEmpty, unknown.isEmpty, judged.doubles.isEmpty { return }
+    var error = refusal(.runInvalidToolResults, "what is given does not cover exactly the pending calls that need it", judged.verdicts)
+    error.details += [("missing", Self.list(missing)), ("unknown", Self.list(unknown)), ("duplicate", Self.list(judged.doubles))]
     throw error
   }
 
-  private func refusal(_ kind: RuntimeError.Kind, _ message: String, _ verdicts: Verdicts) -> RuntimeError {
+  private func refusal(_ kind: RuntimeError.Kind, _ message: String, _ verdicts: Verdicts, at pointer: String? = nil) -> RuntimeError {
     var judged = Verdicts()
     for (callID, verdict) in verdicts.list where verdict != .accepted { judged.set(callID, verdict) }
-    var error = RuntimeError(kind, message)
+    var error = RuntimeError(kind, message, pointer: pointer)
     error.details = [("verdicts", judged.json)]
     return error
   }
@@ -150,29 +92,53 @@ extension RunMachine {
     return CarriedJSON(trusted: writer.finish())
   }
 
-  private mutating func take(_ fitting: [SubmittedResult], _ submission: Submission) throws(RuntimeError) {
-    let answered = fitting.filter { !$0.result.deferred }
-    let isLast = answered.count == state.batch.pendingCount && state.status != .paused
-    if isLast, !isDrivenElsewhere { try context.checkDrivable(state) }
+  // MARK: Taking
+
+  private mutating func take(_ judged: JudgedSubmission, _ submission: Submission) throws(RuntimeError) {
+    try prepare(judged, submission)
+    for (given, keepsArguments) in judged.approvals {
+      guard let call = ULID(given.callID).flatMap(state.call) else { continue }
+      decide(call, given.answer, keepsArguments: keepsArguments, by: .submit)
+    }
+    for given in judged.results {
+      guard let call = ULID(given.callID).flatMap(state.call) else { continue }
+      if given.result.deferred {
+        append(.callDeferred(callID: call.callID))
+        continue
+      }
+      let why = "answered by run.submitToolResults"
+      perform(.cancelInvocations(callID: call.callID, reason: why))
+      perform(.closeInvocations(callID: call.callID))
+      perform(.withdraw(callID: call.callID, reason: why))
+      completeFromClient(call, given.result)
+    }
+    for given in judged.inputs {
+      guard let call = ULID(given.callID).flatMap(state.call) else { continue }
+      take(given.answer, for: call, by: .submit)
+    }
+    if !judged.isEmpty { advance(cause: .submit) }
+  }
+
+  /// What has to be known and settled before the first part is taken: whether the run goes on here, and with which parent.
+  private mutating func prepare(_ judged: JudgedSubmission, _ submission: Submission) throws(RuntimeError) {
+    let approved = judged.approvals.filter { $0.given.answer.decision == .approve }.compactMap { ULID($0.given.callID).flatMap(state.call) }
+    let finished =
+      judged.results.count { !$0.result.deferred } + judged.approvals.count { $0.given.answer.decision == .deny }
+      + judged.inputs.count { $0.answer.action != .cancel }
+    let isWhole = finished == state.batch.pendingCount
+    let isFree = state.status != .paused && !isDrivenElsewhere && !judged.isEmpty
+    let goesOn = isFree && (isWhole || approved.contains { $0.target == .server })
+    if goesOn { try context.checkDrivable(state) }
     if let tools = submission.tools {
       var toolbox = state.toolbox
       try toolbox.replaceRunTools(try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths))
       append(.toolsChanged(tools))
     }
-    if isLast, submission.delivery != nil, submission.delivery != state.delivery {
-      append(.reconfigured(limits: nil, delivery: submission.delivery))
-    }
-    if isLast { context.invokesHere = submission.canInvoke && state.delivery == .invoke }
-    for given in fitting {
-      guard let callID = ULID(given.callID), let call = state.call(callID) else { continue }
-      if given.result.deferred {
-        append(.callDeferred(callID: callID))
-        continue
-      }
-      perform(.cancelInvocations(callID: callID, reason: "answered by run.submitToolResults"))
-      perform(.closeInvocations(callID: callID))
-      completeFromClient(call, given.result)
-    }
-    if !fitting.isEmpty { advance(cause: .submit) }
+    // A client call that may go out now goes to this parent if it takes calls; otherwise to the one that the run has.
+    let opensCall = isFree && approved.contains { $0.target == .client } && (submission.canInvoke || submission.insistsOnDelivery)
+    guard goesOn || opensCall else { return }
+    if let delivery = submission.delivery, delivery != state.delivery { append(.reconfigured(limits: nil, delivery: delivery)) }
+    context.invokesHere = submission.canInvoke && state.delivery == .invoke
+    context.asksHere = true
   }
 }

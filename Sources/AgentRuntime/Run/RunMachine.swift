@@ -12,8 +12,18 @@ package enum RunEffect: Sendable, Equatable {
   case closeInvocations(callID: ULID)
   /// Send the call again after a while.
   case retryInvocation(callID: ULID, afterMilliseconds: Int)
+  /// Ask the parent for the approval of the call, or put its question.
+  case ask(callID: ULID)
+  /// What the parent is asked about the call, if it is, need not be answered any more.
+  case withdraw(callID: ULID, reason: String)
+  /// For people, on stderr.
+  case log(String)
   /// The run could go on, but as many as may be are driven: continue it when there is room.
   case waitForPlace
+  /// Have the model say what messages come to that are to go.
+  case summarize(messageID: ULID, Compaction)
+  /// There are calls to carry out that had to wait until these records are in the log.
+  case continueCalls
 }
 
 /// What the machine needs of the world, as values and pure look-ups.
@@ -24,24 +34,34 @@ package struct MachineContext {
   package var makeID: @Sendable () -> ULID
   /// This process' parent answers `tool.invoke`, and the run's calls go to it.
   package var invokesHere: Bool
+  /// Approvals and answers of the run are asked of this process' parent, as far as it can be.
+  package var asksHere = false
+  package var abilities = ParentAbilities()
+  /// The name that the parent gave itself.
+  package var parentName: String?
   /// Reads a value that stands in the log as a blob.
   package var load: (StoredValue) throws(StoreError) -> CarriedJSON
   /// What is wrong with a value by a schema; empty when it fits.
   package var failures: (_ schema: CarriedJSON, _ value: CarriedJSON) -> [String]
   /// The stored result of a finished call.
   package var storedResult: (_ sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)?
+  /// The `data` of a stored event.
+  package var storedData: (_ sequence: Int) throws(StoreError) -> CarriedJSON?
   /// Whether this bridge can go on with the run: its model and its tools.
   package var checkDrivable: (RunState) throws(RuntimeError) -> Void
   /// Whether one more run may be driven here.
   package var hasPlace: Bool
   /// A queued run may begin: nothing before it in its branch is at work.
   package var mayBegin = false
+  /// What could be left out of what the model is shown.
+  package var compactionPlan: (RunState) -> Compaction? = { _ in nil }
   /// - Throws: `tool.invalidSchema` or `unsupportedCapability` for a tool that this bridge cannot have.
   package var checkTools: ([Tool]) throws(RuntimeError) -> Void = { _ in }
   /// The toolbox with what was registered since, and how many changes of the session are in it; nil when nothing was.
   package var changedToolbox: (RunState) -> (toolbox: Toolbox, sessionChanges: Int)? = { _ in nil }
   /// From 0 to 1.
   package var jitter: Double
+  package var document: (_ kind: String, _ id: String) throws(StoreError) -> Document? = { _, _ in nil }
 }
 
 /// Decides what happens next in a run: pure, but for the values it takes from `context`.
@@ -53,8 +73,10 @@ package struct RunMachine {
   package var context: MachineContext
   package private(set) var records: [LogRecord] = []
   package private(set) var effects: [RunEffect] = []
+  /// Changes beside the log that belong to `records`.
+  package internal(set) var documents: [DocumentWrite] = []
   private var spiller: BlobSpiller
-  /// Calls that this process sends (again) as soon as there is room: those that `run.resume` named.
+  /// Calls that this process sends, or asks for, again as soon as there is room: those that `run.resume` named.
   var toResend: Set<ULID> = []
   /// Calls whose last attempt timed out and that are to be sent once more.
   var awaitingRetry: Set<ULID> = []
@@ -68,18 +90,22 @@ package struct RunMachine {
   /// A new run, whose first record is made here.
   package init(
     runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
-    toolbox: Toolbox? = nil, sessionChanges: Int = 0, turn: TurnPlace? = nil, isQueued: Bool = false, context: MachineContext
+    toolbox: Toolbox? = nil, sessionChanges: Int = 0, turn: TurnPlace? = nil, isQueued: Bool = false, decisions: [StandingDecision] = [],
+    storedAgent: AgentUse? = nil,
+    context: MachineContext
   )
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
     let start = RunBeginning(
       input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
-      warnings: warnings, toolbox: toolbox?.json, sessionChanges: sessionChanges, turn: turn, isQueued: isQueued)
+      warnings: warnings, toolbox: toolbox?.json, sessionChanges: sessionChanges, turn: turn, isQueued: isQueued,
+      storedAgent: storedAgent)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context
     self.spiller = spiller
     record(.started(start))
+    if !decisions.isEmpty { append(.decisionsTaken(decisions)) }
     let toolkits = state.toolbox.toolkitNames
     if !toolkits.isEmpty { append(.toolkitsRegistered(toolkits)) }
     if state.params.augmentation != nil { append(.augmentationApplied(callID: nil, nil)) }
@@ -92,10 +118,11 @@ package struct RunMachine {
   package var hasOutput: Bool { !records.isEmpty || !effects.isEmpty }
 
   /// Hands over what was decided since the last time.
-  package mutating func takeOutput() -> (records: [LogRecord], blobs: [NewBlob], effects: [RunEffect]) {
-    let output = (records, spiller.blobs, effects)
+  package mutating func takeOutput() -> (records: [LogRecord], blobs: [NewBlob], effects: [RunEffect], documents: [DocumentWrite]) {
+    let output = (records, spiller.blobs, effects, documents)
     records = []
     effects = []
+    documents = []
     spiller = BlobSpiller(makeID: context.makeID)
     return output
   }
@@ -112,7 +139,9 @@ package struct RunMachine {
   /// What another process claimed, or took from this parent, is not sent here any more.
   private mutating func heed(_ event: RunEvent) {
     switch event {
-    case .resumed(_, let claim) where claim.owner != context.own: context.invokesHere = false
+    case .resumed(_, let claim) where claim.owner != context.own:
+      context.invokesHere = false
+      context.asksHere = false
     case .reconfigured(_, .pause): context.invokesHere = false
     default: break
     }
@@ -170,8 +199,9 @@ package struct RunMachine {
     if !state.hasBegun, state.mergedInto != nil || !context.mayBegin { return }
     if state.modelAtWork != nil, state.owner == context.own { return }
     if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
-    let waits = state.pendingServerCalls.isEmpty && state.batch.pendingCount > 0
-    if waits { return waitForClient() }
+    guard settleMemoryCalls(cause: cause) else { return }
+    askParent()
+    if !state.hasWork { return waitForParent() }
     if state.owner != context.own, !context.hasPlace { return perform(.waitForPlace) }
     drive(cause: cause)
     if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
@@ -205,7 +235,7 @@ package struct RunMachine {
   }
 
   /// The pause is in the log before a request goes out, and says of each call whether it does.
-  private mutating func waitForClient() {
+  private mutating func waitForParent() {
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     var invocations: [RunEffect] = []
     for call in callsToSend() {
@@ -213,7 +243,7 @@ package struct RunMachine {
       toResend.remove(call.callID)
       invocations.append(.invoke(callID: call.callID, attempt: call.attempt + 1))
     }
-    if state.status != .waitingClientTool { append(.paused(status: .waitingClientTool, fault: nil)) }
+    if state.status != state.waitingWord { append(.paused(status: state.waitingWord, fault: nil)) }
     for invocation in invocations { perform(invocation) }
   }
 
@@ -245,6 +275,7 @@ package struct RunMachine {
     for call in state.batch.calls where call.isPending {
       perform(.cancelInvocations(callID: call.callID, reason: why))
       perform(.closeInvocations(callID: call.callID))
+      perform(.withdraw(callID: call.callID, reason: why))
       complete(call.callID, .failure(why))
     }
     perform(.stopServerTools)

@@ -84,8 +84,11 @@ package struct PendingCall: Sendable, Equatable {
   package var name: String
   package var target: Tool.Target
   package var arguments: StoredValue
+  package var needs = Call.Need.result
   package var attempt: Int
   package var state: State
+  /// When an approval that has not come counts as denied.
+  package var expiresAt: Timestamp?
 
   func write(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON) {
     writer.beginObject()
@@ -94,9 +97,10 @@ package struct PendingCall: Sendable, Equatable {
     writer.member("name", name)
     writer.member("target", target.rawValue)
     writer.member("arguments", value(arguments))
-    writer.member("needs", "result")
+    writer.member("needs", needs.rawValue)
     writer.member("attempt", attempt)
     writer.member("state", state.rawValue)
+    writer.member("expiresAt", ifPresent: expiresAt?.text)
     writer.endObject()
   }
 }
@@ -123,11 +127,14 @@ package struct RunOutcome: Sendable, Equatable {
   package var mergedInto: ULID?
   /// A run that has settled without ending, behind which this one is queued.
   package var blockedBy: ULID?
+  /// The stored agent.
+  package var agentID: String?
 
   /// Writes the members without the braces, so that a caller can add its own. `value` says how a stored value stands there.
   package func writeMembers(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON = { $0.wire }) {
     writer.member("runId", runID.text)
     writer.member("sessionId", ifPresent: sessionID?.text)
+    writer.member("agentId", ifPresent: agentID)
     writer.member("status", status.rawValue)
     writer.member("ended", status.hasEnded)
     writer.member("driver", driver.rawValue)
@@ -159,6 +166,6 @@ extension RunOutcome {
       answer: data["answer"].map(StoredValue.init(wire:)), structuredAnswer: data["structuredAnswer"].map(StoredValue.init(wire:)),
       pendingCalls: [], usage: data["usage"].map(Usage.init(reading:)) ?? Usage(), fault: RunFault(reading: data["error"]),
       lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,
-      mergedInto: data["mergedInto"]?.stringValue.flatMap(ULID.init))
+      mergedInto: data["mergedInto"]?.stringValue.flatMap(ULID.init), agentID: row.agentID)
   }
 }

@@ -5,6 +5,8 @@ package struct RunParams: Sendable {
   /// A JSON object; what two starts with one idempotency key are compared by, together with the input.
   package let json: CarriedJSON
   package let agent: Agent
+  /// As it was given, or as it was stored.
+  package let agentJSON: CarriedJSON
   package let tools: [Tool]
   package let toolkits: [Toolkit]
   package let augmentation: Augmentation?
@@ -17,12 +19,14 @@ package struct RunParams: Sendable {
   package static let toolPaths: CarriedPaths = ["/*/inputSchema", "/*/outputSchema", "/*/parameters"]
 
   /// Reads params that were checked when the run was made, or checks them for the first time.
+  /// - Parameter stored: The agent that `agentId` names.
   /// - Throws: `invalidParams` with a pointer into the params of `run.start`.
-  package init(reading json: CarriedJSON) throws(RuntimeError) {
+  package init(reading json: CarriedJSON, agent stored: CarriedJSON? = nil) throws(RuntimeError) {
     self.json = json
     let members: [String: CarriedJSON]
     do throws(JSONError) { members = try json.uniqueMembers() } catch { throw RuntimeError(error) }
-    guard let agentValue = members["agent"] else { throw .invalidParams("is required", at: "/agent") }
+    guard let agentValue = stored ?? members["agent"] else { throw .invalidParams("is required", at: "/agent") }
+    agentJSON = agentValue
     agent = try Self.read(Agent.self, agentValue, at: "/agent", carrying: Agent.carriedPaths)
     tools =
       try members["tools"].map { value throws(RuntimeError) in

@@ -52,11 +52,17 @@ extension RunState {
       for call in pendingServerCalls { batch.update(call.callID) { $0.sender = nil } }
     case .noteAdded(let text): unseenNotes.append(text)
     case .ended(let end): finish(end)
+    case .approvalRequested, .approvalDecided, .inputRequested, .inputAnswered, .callAsked, .callUnanswered, .decisionsTaken:
+      applyQuestion(event)
     case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
     case .callParked(let callID): batch.update(callID) { $0.isParked = true }
     case .reconfigured(let limits, let delivery): try reconfigure(limits, delivery)
     case .pauseRequested: pauseRequested = true
     case .merged(let other): mergedInto = other
+    case .compacted(let compaction, let usage):
+      compactions.append(compaction)
+      compactionsOfTurn += 1
+      self.usage += usage
     case .requeued:
       status = .queued
       fault = nil
@@ -71,9 +77,11 @@ extension RunState {
     switch event {
     // A claim begins anew; the others may come from any process, whether the driver lives or not.
     case .resumed: drivenUntil = max(drivenUntil, time)
-    case .toolCompleted(let callID, _) where call(callID)?.target == .client: break
-    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged, .merged, .requeued:
+    case .toolCompleted(let callID, _) where call(callID)?.need != nil: break
+    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged, .merged, .requeued,
+      .compacted:
       break
+    case .approvalDecided, .inputAnswered, .callAsked, .callUnanswered: break
     default:
       if owner != nil { drivenMilliseconds += max(0, time.milliseconds - drivenUntil.milliseconds) }
       drivenUntil = max(drivenUntil, time)
@@ -82,6 +90,7 @@ extension RunState {
 
   private mutating func startModel(_ messageID: ULID) {
     modelAtWork = messageID
+    compactionsOfTurn = 0
     if transcript.isEmpty { transcript = input.entries }
     for note in unseenNotes { transcript.append(.user([.text(note)])) }
     unseenNotes = []
@@ -107,6 +116,8 @@ extension RunState {
         .tool(
           callID: call.callID, name: call.name, result: result, maxBytes: call.tool?.maxResultBytes ?? Tool.defaultMaxResultBytes))
     }
+    let edited = batch.calls.filter(\.isEdited)
+    if !edited.isEmpty { transcript.append(.user(edited.map { .text($0.editNote) })) }
     batch = .empty
   }
 

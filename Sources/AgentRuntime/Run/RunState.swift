@@ -24,6 +24,10 @@ package struct RunState: Sendable {
   /// The W3C trace members of `meta`, which every event carries.
   let trace: CarriedJSON?
 
+  /// The stored agent that it was started with, as it then was.
+  package let storedAgent: AgentUse?
+  /// Tools of the runtime's own that its agent has.
+  let builtInTools: [Tool]
   /// Its place in a session.
   package let turn: TurnPlace?
   /// The process that made it.
@@ -43,6 +47,10 @@ package struct RunState: Sendable {
   package internal(set) var drivenUntil: Timestamp
 
   package internal(set) var transcript: [TranscriptEntry] = []
+  /// What of the conversation is not shown to the model any more, one after the other.
+  package internal(set) var compactions: [Compaction] = []
+  /// Those made for the model turn that is at work.
+  package internal(set) var compactionsOfTurn = 0
   package internal(set) var batch = Batch.empty
   /// The message that a model is at work on.
   package internal(set) var modelAtWork: ULID?
@@ -64,6 +72,11 @@ package struct RunState: Sendable {
   /// Calls of each tool so far.
   package internal(set) var callCounts: [String: Int] = [:]
   var lastFinished: Call?
+  /// Where the decision on each gated call stands in the log; 0 for one that was asked for and is not there.
+  package internal(set) var decisionSequences: [ULID: Int] = [:]
+  /// Where the answer to each question stands; 0 for one that is still open.
+  package internal(set) var answerSequences: [ULID: Int] = [:]
+  package internal(set) var standingDecisions: [StandingDecision] = []
 
   package struct CancelRequest: Sendable, Equatable { package var reason: String? }
 
@@ -71,15 +84,21 @@ package struct RunState: Sendable {
   func completedCall(_ callID: ULID) -> Call? { lastFinished?.callID == callID ? lastFinished : batch[callID] }
 
   /// Client calls without a result, in call order.
-  package var pendingClientCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .client && $0.refusal == nil } }
-  package var pendingServerCalls: [Call] { batch.calls.filter { $0.isPending && $0.target == .server && $0.refusal == nil } }
+  package var pendingClientCalls: [Call] { batch.calls.filter { $0.need == .result } }
+  /// Server calls that run or may be run.
+  package var pendingServerCalls: [Call] {
+    batch.calls.filter { $0.isPending && $0.target == .server && $0.refusal == nil && !$0.needsApproval }
+  }
+  /// Calls that wait for somebody outside: client calls, approvals, questions.
+  package var awaitedCalls: [Call] { batch.calls.filter { $0.need != nil } }
 
   /// Exactly what the next model turn is offered.
-  package var tools: [Tool] { toolbox.offered }
+  package var tools: [Tool] { builtInTools.isEmpty ? toolbox.offered : toolbox.offered + builtInTools }
 
   /// What a call by this name is a call of: also a tool in a collapsed toolkit.
   package func tool(named name: String) -> Tool? {
-    switch toolbox.offer(named: name) {
+    if let tool = builtInTools.first(where: { $0.name == name }) { return tool }
+    return switch toolbox.offer(named: name) {
     case .plain(let tool), .hiddenChild(let tool, _): tool
     case .toolkit, .skill: tools.first { $0.name == name }
     case .unknown: nil
@@ -96,8 +115,10 @@ package struct RunState: Sendable {
     createdAt = time
     updatedAt = time
     drivenUntil = time
-    params = try RunParams(reading: start.params)
+    storedAgent = start.storedAgent
+    params = try RunParams(reading: start.params, agent: start.storedAgent?.json)
     agent = params.agent
+    builtInTools = (agent.askUser == true ? [Question.tool] : []) + (agent.memory?.isEmpty == false ? MemoryTool.allCases.map(\.tool) : [])
     if let snapshot = start.toolbox {
       toolbox = try Toolbox(reading: snapshot)
     } else {
@@ -121,7 +142,7 @@ package struct RunState: Sendable {
   }
 
   /// A run that has all it waited for but does not go on yet (no place is free, the process died) is running, driven by nobody.
-  package var shownStatus: RunStatus { status.isWaiting && batch.pendingCount == 0 ? .running : status }
+  package var shownStatus: RunStatus { status.isWaiting && hasWork ? .running : status }
 
   /// What later turns of its session see of the run.
   var sessionEntries: [TranscriptEntry] { !status.hasEnded && mergedInto != nil ? input.entries : transcript }
@@ -135,6 +156,7 @@ package struct RunState: Sendable {
     row.epoch = epoch
     row.updatedAt = updatedAt
     row.sessionID = turn?.sessionID
+    row.agentID = storedAgent?.agentID
     row.metadata = params.metadata
     row.idempotencyKey = params.idempotencyKey
     return row
@@ -146,7 +168,7 @@ package struct RunState: Sendable {
       runID: runID, status: shownStatus, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
       structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive), usage: usage,
       fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata, sessionID: turn?.sessionID,
-      mergedInto: end?.mergedInto ?? mergedInto)
+      mergedInto: end?.mergedInto ?? mergedInto, agentID: storedAgent?.agentID)
   }
 
   package func driver(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome.Driver {
@@ -154,27 +176,28 @@ package struct RunState: Sendable {
     return owner == own ? .own : .other
   }
 
-  /// What the run waits for: client calls, once the server calls of their batch are done, or as they stand while it is paused.
+  /// What the run waits for, once the server calls of the batch are done, or as it stands while it is paused.
   private func listedCalls(isAlive: (OwnerID) -> Bool) -> [PendingCall] {
-    guard status.isWaiting || status == .paused else { return [] }
-    return pendingClientCalls.map { call in
+    guard shownStatus.isWaiting || status == .paused else { return [] }
+    return awaitedCalls.map { call in
       PendingCall(
-        runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, attempt: call.attempt,
-        state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked)
+        runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, needs: call.need ?? .result,
+        attempt: call.attempt, state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked,
+        expiresAt: call.expiresAt)
     }
   }
 
   /// Counts what `process` has left in the log so far as left by a dead one: it is no longer at work on the run.
   mutating func disown(_ process: OwnerID) {
     if owner == process { owner = .departed }
-    for call in pendingClientCalls where call.sender == process && !call.isParked && !call.isDeferred {
+    for call in awaitedCalls where call.sender == process && !call.isParked && !call.isDeferred {
       batch.update(call.callID) { $0.sender = .departed }
     }
   }
 
-  /// Whether the call is out at a parent that lives.
+  /// Whether the call, or what it needs, is asked of a parent that lives.
   package func isOpen(_ call: Call, isAlive: (OwnerID) -> Bool) -> Bool {
-    guard call.isPending, call.target == .client, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }
+    guard call.need != nil, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }
     return isAlive(sender)
   }
 

@@ -45,6 +45,8 @@ extension RuntimeError.Kind {
   package static let runIdempotencyConflict = Self("run.idempotencyConflict")
   package static let sessionNotFound = Self("session.notFound")
   package static let agentNotFound = Self("agent.notFound")
+  package static let agentConflict = Self("agent.conflict")
+  package static let memoryReadOnly = Self("memory.readOnly")
   package static let toolkitNotFound = Self("toolkit.notFound")
   package static let toolInvalid = Self("tool.invalid")
   package static let toolInvalidSchema = Self("tool.invalidSchema")

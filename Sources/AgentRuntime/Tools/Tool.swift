@@ -43,10 +43,13 @@ package struct Tool: Sendable, Codable, Equatable {
     "name", "title", "description", "inputSchema", "parameters", "outputSchema", "target", "annotations", "requiresApproval", "parallel",
     "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "toolkit", "command", "cwd", "env",
   ]
-  package static let laterMembers = ["toolkit", "agent"]
+  package static let laterMembers = ["agent"]
   package static let annotationMembers = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint", "title"]
 
-  package var target: Target { command == nil ? .client : .server }
+  package var target: Target { command != nil || isBuiltIn ? .server : .client }
+
+  /// One of the runtime's own, which works inside the engine: no tool that is declared can have such a name.
+  package var isBuiltIn: Bool { MemoryTool(rawValue: name) != nil }
 
   /// The schema of its arguments; there in every tool that passed `check`.
   package var schema: CarriedJSON? { inputSchema ?? parameters }
@@ -66,6 +69,9 @@ package struct Tool: Sendable, Codable, Equatable {
     }
     guard Self.isName(name) else {
       throw RuntimeError(.toolInvalid, "a tool's name must match ^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$", pointer: pointer + "/name")
+    }
+    if Toolbox.builtInNames.contains(name) {
+      throw RuntimeError(.toolInvalid, "no tool can be called '\(name)': that is a built-in tool", pointer: pointer + "/name")
     }
     if schema == nil { throw .invalidParams("is required", at: pointer + "/inputSchema") }
     if inputSchema != nil, parameters != nil { throw refuse("parameters", "is another name for inputSchema, which is there too") }

@@ -42,6 +42,9 @@ int cposix_random(void *bytes, unsigned long count);
 /* The text of an error number, always terminated. */
 void cposix_error_text(int number, char *text, unsigned long room);
 
+/* No core is dumped of this process, whatever the limits and the core pattern say: 0, or -1. */
+int cposix_forbid_core_dumps(void);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 
@@ -72,9 +75,11 @@ struct cposix_spawn {
   const char *working_folder; /* NULL: the parent's */
   int descriptors[3];         /* what becomes 0, 1 and 2: each at least 3, or its own number */
   int new_process_group;
+  int announce_descriptor;    /* -1, or where "+ PID\n" is written for the child: on Linux by the child itself, before the program begins */
 };
 
-/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number. */
+/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number; a child that was
+   announced and could not begin its program is taken back with "- PID\n". */
 int cposix_spawn_process(const struct cposix_spawn *request, int *process);
 
 #ifdef __cplusplus

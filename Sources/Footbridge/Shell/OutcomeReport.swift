@@ -47,7 +47,7 @@ struct OutcomeReport {
       terminal.report("\(run) is paused\(outcome.fault == nil ? "" : ": " + fault)\(goOn)")
       return .waiting
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      terminal.report("\(run) waits for the result of \(VisibleText.count(outcome.pendingCalls.count, "tool call")):\(calls)\(goOn)")
+      terminal.report("\(run) waits for \(outcome.wants):\(calls)\(goOn)")
       return .waiting
     case .running, .queued:
       terminal.report("\(run) is not at its end, and nobody drives it\(goOn)")
@@ -69,13 +69,7 @@ struct OutcomeReport {
     if outcome.status == .paused, outcome.fault?.kind == .runLimitExceeded {
       return "\nTo go on, it needs other limits: the method run.resume takes them."
     }
-    let words =
-      switch outcome.pendingCalls.count {
-      case 0: ""
-      case 1: " --text RESULT"
-      default: " FILE"
-      }
-    return "\nTo go on: footbridge submit \(outcome.runID)\(words)\(shell.storeOption)"
+    return "\nTo go on: footbridge submit \(outcome.runID)\(outcome.answerWord.map { " " + $0 } ?? "")\(shell.storeOption)"
   }
 
   // MARK: JSON
@@ -91,6 +85,26 @@ struct OutcomeReport {
       writer.endObject()
       return writer.finishLine()
     }
+  }
+}
+
+extension RunOutcome {
+  /// What it waits for, in words.
+  fileprivate var wants: String {
+    func calls(_ needs: Call.Need) -> Int { pendingCalls.count { $0.needs == needs } }
+    var words: [String] = []
+    if calls(.approval) > 0 { words.append("the approval of \(VisibleText.count(calls(.approval), "tool call"))") }
+    if calls(.input) > 0 { words.append("the answer to \(VisibleText.count(calls(.input), "question"))") }
+    if calls(.result) > 0 { words.append("the result of \(VisibleText.count(calls(.result), "tool call"))") }
+    return words.joined(separator: ", ")
+  }
+
+  /// How the next submit gives what it waits for; nil when that is nothing.
+  var answerWord: String? {
+    if pendingCalls.isEmpty { return nil }
+    if pendingCalls.contains(where: { $0.needs == .approval }) { return "--approve" }
+    guard pendingCalls.count == 1 else { return "FILE" }
+    return pendingCalls[0].needs == .input ? "--text ANSWER" : "--text RESULT"
   }
 }
 

@@ -14,6 +14,13 @@ enum ProgressLine {
       let time = VisibleText.duration(milliseconds: number("durationMs"))
       guard data["isError"]?.boolValue == true else { return "\(word("name")): done in \(time)" }
       return "\(word("name")): failed after \(time): \(firstText(of: data["content"]))"
+    case "approval.requested": return "\(word("name")): needs approval \(arguments(data["arguments"], most: 100))"
+    case "approval.decided":
+      let why = data["reason"].map { ": " + firstText($0) } ?? ""
+      let who = word("by") == "expiry" ? ", nobody decided in time" : word("by") == "scope" ? ", as decided before" : ""
+      return "\(word("name")): \(word("decision") == "approve" ? "approved" : "denied")\(who)\(why)"
+    case "input.requested": return "the model asks: \(data["message"].map(firstText) ?? "")"
+    case "input.answered": return "the user's answer: \(word("action"))"
     case "model.retried":
       let time = VisibleText.duration(milliseconds: number("retryAfterMs"))
       return "the model call failed (\(word("reason"))); attempt \(number("attempt") + 1) in \(time)"
@@ -30,7 +37,11 @@ enum ProgressLine {
   }
 
   private static func firstText(of content: CarriedJSON?) -> String {
-    let text = content?.elements.first?["text"]
-    return VisibleText.line(text?.stringValue ?? text?["preview"]?.stringValue ?? "", most: 200)
+    content?.elements.first?["text"].map(firstText) ?? ""
+  }
+
+  /// A text, or the beginning of one that is stored by itself.
+  private static func firstText(_ text: CarriedJSON) -> String {
+    VisibleText.line(text.stringValue ?? text["preview"]?.stringValue ?? "", most: 200)
   }
 }

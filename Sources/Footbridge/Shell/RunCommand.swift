@@ -13,7 +13,7 @@ enum RunCommand {
       Exit status: 0 answered, 75 waiting or paused, 1 error, 130 cancelled. Ctrl-C cancels the run, a second one ends at once.
       """,
     options: [
-      Command.Option(name: "agent", value: "FILE", help: "the agent: a JSON file"),
+      Command.Option(name: "agent", value: "FILE | ID", help: "the agent: a JSON file, or the id of one in the store or of --agents"),
       Command.Option(name: "model", value: "PROVIDER:NAME", help: "its model, such as script:FILE; instead of the agent's"),
       Command.Option(name: "tool", value: "FILE", help: "a tool, or a list of tools: a JSON file; may be given again"),
       Command.json,
@@ -33,7 +33,9 @@ enum RunCommand {
     return try drive.run { (runtime, signals) throws(StartupError) in
       let attendance = Attendance(shell.terminal, runtime.thread, drive.observer, shown: streams ? .stream : .nothing)
       runtime.thread.post { [observer = drive.observer] engine in
-        do throws(RuntimeError) { try engine.checkSchemas(ofParams: request.params) } catch { return observer.settle(.failure(error)) }
+        do throws(RuntimeError) {
+          if request.agentID == nil { try engine.checkSchemas(ofParams: request.params) }
+        } catch { return observer.settle(.failure(error)) }
         engine.start(request) { runID, _ in
           observer.begin(runID, engine)
           engine.watch(runID, after: 0)
@@ -58,14 +60,18 @@ enum RunCommand {
   }
 
   private static func request(_ prompt: String, _ files: RunFiles, _ shell: Shell) throws(StartupError) -> StartRequest {
+    var request = StartRequest(
+      input: CarriedJSON(string: prompt), params: files.params, delivery: .pause, canInvoke: false, wait: true)
+    request.agentID = files.agentID
+    request.isStrict = shell.options.isStrict
+    // Judged when it is read.
+    if files.agentID != nil { return request }
     do throws(RuntimeError) {
       let admission = try RunAdmission(params: files.params)
       if shell.options.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
       let unknown = admission.unknownMembers.map { (files.place(of: $0) ?? $0) + ": unknown member, ignored" }
       // The first warnings are about these members.
       for warning in unknown + admission.warnings.dropFirst(unknown.count) { shell.terminal.report("warning: " + warning) }
-      var request = StartRequest(
-        input: CarriedJSON(string: prompt), params: files.params, delivery: .pause, canInvoke: false, wait: true)
       request.warnings = admission.warnings
       return request
     } catch { throw files.located(error) }

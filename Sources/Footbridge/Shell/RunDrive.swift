@@ -32,6 +32,8 @@ struct RunDrive {
 
   /// Whether a run of these params has nothing to call.
   static func hasNoTools(_ params: CarriedJSON) -> Bool {
-    [params["tools"], params["agent"]?["tools"]].allSatisfy { $0?.elements.isEmpty ?? true }
+    // Of an agent with an id that is not known here.
+    if params.hasMember("agentId") { return false }
+    return [params["tools"], params["agent"]?["tools"]].allSatisfy { $0?.elements.isEmpty ?? true }
   }
 }

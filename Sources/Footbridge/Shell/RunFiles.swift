@@ -4,34 +4,33 @@ import POSIXSupport
 
 /// The params of a run from the files of a command line, and which of their places came from which file.
 struct RunFiles {
-  /// An object with `agent` and `tools`, as `run.start` has them.
+  /// An object with `agent` or `agentId`, and `tools`, as `run.start` has them.
   let params: CarriedJSON
+  /// The agent, when it is one of the store or of `--agents`.
+  let agentID: String?
   private let agentFile: String?
   private let givesModel: Bool
   private var tools: [(file: String, pointer: String)] = []
 
   /// - Throws: usage, naming the file that cannot be read or does not hold what it should.
-  init(agent agentFile: String?, model: String?, tools toolFiles: [String]) throws(StartupError) {
+  init(agent: String?, model: String?, tools toolFiles: [String]) throws(StartupError) {
+    agentID = agent.flatMap { Self.isID($0) ? $0 : nil }
+    let agentFile = agentID == nil ? agent : nil
     self.agentFile = agentFile
     givesModel = model != nil
-    guard agentFile != nil || model != nil else {
+    guard agent != nil || model != nil else {
       throw StartupError(status: .usage, message: "which model? Give --model PROVIDER:NAME, or --agent FILE")
+    }
+    if let agentID, model != nil {
+      throw StartupError(status: .usage, message: "'\(VisibleText.shown(agentID))' is no file: --model is for agents in files, not for ids")
     }
     var writer = JSONWriter(capacity: 1024)
     writer.beginObject()
-    writer.key("agent")
-    writer.beginObject()
-    if let agentFile {
-      let agent = try Self.json(in: agentFile)
-      guard agent.kind == .object else { throw Self.wrong(agentFile, "must hold an Agent, a JSON object") }
-      agent.forEachMember { name, value in
-        if name == "model", model != nil { return }
-        writer.key(escaping: name)
-        writer.value(value)
-      }
+    if let agentID {
+      writer.member("agentId", agentID)
+    } else {
+      try Self.write(agentFile, model: model, to: &writer)
     }
-    writer.member("model", ifPresent: model)
-    writer.endObject()
     writer.key("tools")
     writer.beginArray()
     for file in toolFiles {
@@ -53,6 +52,31 @@ struct RunFiles {
     params = CarriedJSON(trusted: writer.finish())
   }
 
+  /// What is no file's name, and no file's, is an id.
+  private static func isID(_ name: String) -> Bool {
+    guard !name.contains("/"), !name.hasSuffix(".json") else { return false }
+    do throws(SystemError) {
+      _ = try FileReading.stamp(of: name)
+      return false
+    } catch { return true }
+  }
+
+  private static func write(_ agentFile: String?, model: String?, to writer: inout JSONWriter) throws(StartupError) {
+    writer.key("agent")
+    writer.beginObject()
+    if let agentFile {
+      let agent = try json(in: agentFile)
+      guard agent.kind == .object else { throw wrong(agentFile, "must hold an Agent, a JSON object") }
+      agent.forEachMember { name, value in
+        if name == "model", model != nil { return }
+        writer.key(escaping: name)
+        writer.value(value)
+      }
+    }
+    writer.member("model", ifPresent: model)
+    writer.endObject()
+  }
+
   static func json(in file: String) throws(StartupError) -> CarriedJSON { try json(try contents(of: file), from: file) }
 
   static func contents(of file: String) throws(StartupError) -> Bytes {
@@ -71,6 +95,9 @@ struct RunFiles {
 
   /// An error about the params as one about a file or an option.
   func located(_ error: RuntimeError) -> StartupError {
+    if let agentID, error.kind == .agentNotFound {
+      return StartupError(status: .usage, message: "--agent: there is no file and no agent '\(VisibleText.shown(agentID))'")
+    }
     guard let place = error.pointer.flatMap(place(of:)) else { return StartupError(error) }
     return StartupError(status: ExitStatus(error.kind), message: "\(place): \(error.message)")
   }

@@ -130,6 +130,7 @@ final class RunObserver: Parent {
 
   // Nor is it asked anything else: what needs an answer waits in the store.
   var abilities: ParentAbilities { ParentAbilities() }
+  var name: String? { "footbridge" }
   func ask(
     _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void
   ) -> any ParentExchange { NoExchange() }

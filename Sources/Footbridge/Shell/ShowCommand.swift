@@ -32,6 +32,7 @@ enum ShowCommand {
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
       writer.member("agent", ifPresent: details.shownAgent)
+      writer.member("agentVersion", ifPresent: details.agentVersion)
       writer.member("state", .null)
       writer.key("context")
       writer.beginArray()
@@ -87,6 +88,7 @@ enum ShowCommand {
     if let agent = shown.details.agent {
       text += row("model", agent["model"]?.stringValue ?? "")
       if let name = agent["name"]?.stringValue { text += row("agent", name) }
+      if let agentID = outcome.agentID { text += row("agent id", agentID) }
     }
     for (name, time) in [("created", shown.details.createdAt), ("updated", shown.details.updatedAt)] {
       text += row(name, "\(time.text)  (\(VisibleText.age(milliseconds: now - time.milliseconds)) ago)")
@@ -103,8 +105,7 @@ enum ShowCommand {
     if let answer = shown.answer { text += row("answer", block(answer, most: .max)) }
     if let partial = shown.partialText, !partial.isEmpty { text += row("so far", block(partial, most: .max)) }
     if outcome.status.isWaiting, shell.options.store != .memory {
-      let result = outcome.pendingCalls.count == 1 ? "--text RESULT" : "FILE"
-      text += row("go on", "footbridge submit \(outcome.runID) \(result)\(shell.storeOption)")
+      text += row("go on", "footbridge submit \(outcome.runID) \(outcome.answerWord ?? "FILE")\(shell.storeOption)")
     }
     return text
   }
@@ -134,6 +135,16 @@ enum ShowCommand {
   }
 
   private static func state(of call: PendingCall) -> String {
+    switch call.needs {
+    case .approval:
+      let until = call.expiresAt.map { " until \($0.text)" } ?? ""
+      return call.state == .open ? "needs approval\(until), a client is asked" : "needs approval\(until)"
+    case .input: return call.state == .open ? "asks the user, through a client" : "asks the user"
+    case .result: return resultState(of: call)
+    }
+  }
+
+  private static func resultState(of call: PendingCall) -> String {
     switch call.state {
     case .open: "sent to a client, attempt \(call.attempt)"
     case .deferred: "accepted by a client, which gives the result later"

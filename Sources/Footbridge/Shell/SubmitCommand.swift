@@ -5,17 +5,21 @@ import POSIXSupport
 /// `footbridge submit`: gives a run the results that it waits for, and drives it on.
 enum SubmitCommand {
   static let command = Command(
-    name: "submit", operands: "RUN [FILE]", summary: "give a run the results that it waits for, and drive it on",
+    name: "submit", operands: "RUN [FILE]", summary: "give a run what it waits for, and drive it on",
     text: """
       RUN is a run's id, the first 8 characters of it or more, or 'last'. FILE, or standard input, holds JSON, one of
         [{"callId": ID, "content": "..."}, ...]
         {"results": [...], "partial": true}        with partial, some calls may stay unanswered
         {ID: "the result", ID: {"content": "...", "isError": true}}
+      A call that needs approval takes {"decision": "approve" or "deny", "reason": ..., "arguments": ...} in the place of a result,
+      a question {"action": "accept", "content": {...}}; with 'results' there may be 'approvals' and 'inputs'.
       A run that waits for nothing, since it is paused or its process has died, goes on without a FILE.
       It prints and ends as 'footbridge run' does.
       """,
     options: [
-      Command.Option(name: "text", value: "TEXT", help: "the result of the one call that is pending, instead of FILE"),
+      Command.Option(name: "text", value: "TEXT", help: "the result of the one call that is pending, or the answer, instead of FILE"),
+      Command.Option(name: "approve", value: nil, help: "approve the calls that need it, instead of FILE"),
+      Command.Option(name: "deny", value: "REASON", help: "deny the calls that need approval, instead of FILE"),
       Command.json,
     ]
   ) { (arguments, shell) throws(StartupError) in try run(arguments, shell) }
@@ -23,13 +27,16 @@ enum SubmitCommand {
   private static func run(_ arguments: CommandArguments, _ shell: Shell) throws(StartupError) -> ExitStatus {
     let operands = try arguments.operands("RUN", "FILE", optional: 1)
     let file = operands.count > 1 ? operands[1] : nil
-    if file != nil, arguments.has("text") { throw StartupError(status: .usage, message: "give FILE or --text, not both") }
+    let ways = ["text", "approve", "deny"].filter { arguments.has($0) }
+    if let way = ways.first, file != nil || ways.count > 1 {
+      throw StartupError(status: .usage, message: "give \(file != nil ? "FILE" : "--\(ways[1])") or --\(way), not both")
+    }
     let asJSON = arguments.has("json")
     let streams = !asJSON && shell.terminal.isInteractive
     // Standard input is read while Ctrl-C still ends the process.
     let (runID, given) = try shell.withRuntime { (runtime) throws(StartupError) in
       let runID = try shell.runID(operands[0], runtime)
-      return (runID, try submission(for: runID, text: arguments.value("text"), file: file, shell, runtime))
+      return (runID, try submission(for: runID, arguments, file: file, shell, runtime))
     }
     let drive = try RunDrive(shell, streams: streams)
     return try drive.run { (runtime, signals) throws(StartupError) in
@@ -61,17 +68,29 @@ enum SubmitCommand {
 
   /// What is to be submitted; nil for a run that waits for nothing and only has to go on.
   private static func submission(
-    for runID: ULID, text: String?, file: String?, _ shell: Shell, _ runtime: Runtime
+    for runID: ULID, _ arguments: CommandArguments, file: String?, _ shell: Shell, _ runtime: Runtime
   ) throws(StartupError) -> SubmittedFile? {
     let outcome = try runtime.thread.ask { (engine) throws(RuntimeError) in try engine.details(of: runID).outcome }
-    if let text {
+    if arguments.has("approve") || arguments.has("deny") {
+      let calls = outcome.pendingCalls.filter { $0.needs == .approval }.map(\.callID)
+      if calls.isEmpty {
+        throw StartupError(status: .failure, message: "run \(runID) (\(outcome.status.rawValue)) has no call that needs approval")
+      }
+      let reason = arguments.value("deny")
+      return SubmittedFile(ApprovalAnswer(reason == nil ? .approve : .deny, reason: reason), for: calls)
+    }
+    if let text = arguments.value("text") {
       guard outcome.pendingCalls.count == 1, let call = outcome.pendingCalls.first else {
         throw StartupError(
           status: .failure,
           message: "--text is for a run with one pending call; run \(runID) (\(outcome.status.rawValue)) has \(outcome.pendingCalls.count)"
             + outcome.pendingCalls.map { "\n  \($0.callID)  \($0.name)" }.joined())
       }
-      return SubmittedFile(text: text, for: call.callID)
+      if call.needs == .approval {
+        throw StartupError(
+          status: .failure, message: "call \(call.callID) of \(call.name) needs approval first: --approve, or --deny REASON")
+      }
+      return SubmittedFile(text: text, for: call)
     }
     if file == nil, outcome.isIdle { return nil }
     let isInput = file == nil || file == "-"
@@ -98,7 +117,8 @@ enum SubmitCommand {
         for warning in admission.warnings { shell.terminal.report("warning: \(given.name): \(warning)") }
       } catch { throw refusal(error, given, runID) }
     }
-    let submission = Submission(results: given.results, isPartial: given.isPartial, tools: given.tools)
+    let submission = Submission(
+      results: given.results, approvals: given.approvals, inputs: given.inputs, isPartial: given.isPartial, tools: given.tools)
     runtime.thread.post { engine in
       if let tools = submission.tools {
         do throws(RuntimeError) { try engine.checkSchemas(ofTools: tools, at: "/tools") } catch { return observer.settle(.failure(error)) }

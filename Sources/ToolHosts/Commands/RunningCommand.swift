@@ -19,18 +19,21 @@ final class RunningCommand {
   private var written = 0
   private var stdout: CommandOutput
   private var stderr: CommandOutput
+  private let children: ChildGuard
   private let limits: CommandLimits
 
   /// Starts it.
-  init(_ order: CommandOrder, environment: CommandEnvironment, limits: CommandLimits) throws(CommandError) {
+  init(
+    _ order: CommandOrder, environment: CommandEnvironment, children: ChildGuard, limits: CommandLimits
+  ) throws(CommandError) {
     let tool = order.call.tool
-    let variables = try environment.variables(of: tool)
+    let variables = try environment.variables(adding: tool.env ?? [:])
     do throws(SystemError) {
       let input = try FileDescriptor.pipe()
       let output = try FileDescriptor.pipe()
       let errors = try FileDescriptor.pipe()
       output.readEnd.requestPipeSize(CommandOutput.pipeBytes)
-      child = try ChildProcess.spawn(
+      child = try children.spawn(
         tool.command ?? [], environment: variables, workingFolder: tool.cwd, stdin: .descriptor(input.readEnd.rawValue),
         stdout: .descriptor(output.writeEnd.rawValue), stderr: .descriptor(errors.writeEnd.rawValue))
       // Only the ends of this side: each end of a pipe has its own flags.
@@ -42,6 +45,7 @@ final class RunningCommand {
     course = CommandCourse(
       startedAt: Clock.monotonicMilliseconds(), timeoutMilliseconds: tool.timeoutMs ?? Tool.defaultCommandTimeoutMilliseconds)
     self.order = order
+    self.children = children
     self.limits = limits
     // Arguments are short as a rule: the pipe takes them, and nothing has to be watched.
     feed()
@@ -121,6 +125,7 @@ final class RunningCommand {
     show(stdout.nextPiece(isLast: true), .stdout)
     show(stderr.nextPiece(isLast: true), .stderr)
     input = nil
+    if course.hasExited { children.release(child) }
     let exit = child.reap()
     order.completion(
       CommandResult.make(exit: exit, interruption: course.interruption, stdout: stdout.finish(), stderr: stderr.finish(), limits: limits))

@@ -1,22 +1,25 @@
-import AgentRuntime
-
-/// The environment of commands: little of the bridge's, and what the tool declares.
+/// The environment of what the bridge starts: little of the bridge's own, and what a tool or an MCP server declares.
 struct CommandEnvironment: Sendable {
-  /// What a command gets without asking; keys and tokens of the bridge are not for it.
+  /// What it gets without asking; keys and tokens of the bridge are not for it.
   static let passedOn = ["PATH", "HOME", "LANG", "TMPDIR"]
 
   let bridge: [String: String]
 
-  /// All of a tool's environment, as `NAME=value`, by name.
-  func variables(of tool: Tool) throws(CommandError) -> [String] {
+  /// All of it, as `NAME=value`, by name.
+  func variables(adding declared: [String: String]) throws(CommandError) -> [String] {
+    try values(adding: declared).map { "\($0.key)=\($0.value)" }.sorted()
+  }
+
+  /// - Parameter declared: `${NAME}` in a value stands for the bridge's variable of that name.
+  func values(adding declared: [String: String]) throws(CommandError) -> [String: String] {
     var variables = bridge.filter { Self.passedOn.contains($0.key) }
-    for (name, template) in tool.env ?? [:] {
+    for (name, template) in declared {
       guard !name.isEmpty, !name.utf8.contains(0x3D), !name.utf8.contains(0), !template.utf8.contains(0) else {
         throw CommandError(.environment, "Its env has a variable that no program can get.")
       }
       variables[name] = try fill(template)
     }
-    return variables.map { "\($0.key)=\($0.value)" }.sorted()
+    return variables
   }
 
   /// `template` with the bridge's value in place of each `${NAME}`. What is inserted is not read again.

@@ -1,5 +1,5 @@
 package import AgentRuntime
-import POSIXSupport
+package import POSIXSupport
 
 #if canImport(Glibc)
   import Glibc
@@ -10,29 +10,34 @@ import POSIXSupport
 /// Tools that are commands: a program gets the arguments as JSON on its standard input, and what it prints is the result.
 ///
 /// One thread runs all of them. Each is the leader of a process group, and the group ends with the call. Standard input, output and errors are all
-/// that a command shares with the bridge; of its environment it gets four variables and those that the tool declares.
+/// that a command shares with the bridge; of its environment it gets four variables and those that the tool declares. A bridge that is killed takes
+/// its commands with it (`ChildGuard`), so that none is left to be found when a run is taken up again.
 package final class CommandTools: ServerTools {
   private let queue = CommandQueue()
   private let environment: @Sendable () -> CommandEnvironment
   private let allowsCommands: Bool
+  private let children: ChildGuard
   private let limits: CommandLimits
   private let log: @Sendable (_ message: String) -> Void
 
   /// - Parameters:
   ///   - environment: The bridge's; asked for when the first command runs.
+  ///   - children: Guards the commands; one of its own by default.
   ///   - log: Gets what people who run the bridge may want to know; no value of an argument, of the environment, or of output.
   package convenience init(
-    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, log: @escaping @Sendable (_ message: String) -> Void
+    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, children: ChildGuard? = nil,
+    log: @escaping @Sendable (_ message: String) -> Void
   ) {
-    self.init(environment: environment, allowsCommands: allowsCommands, limits: CommandLimits(), log: log)
+    self.init(environment: environment, allowsCommands: allowsCommands, children: children, limits: CommandLimits(), log: log)
   }
 
   init(
-    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, limits: CommandLimits,
+    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, children: ChildGuard? = nil, limits: CommandLimits,
     log: @escaping @Sendable (_ message: String) -> Void
   ) {
     self.environment = { CommandEnvironment(bridge: environment()) }
     self.allowsCommands = allowsCommands
+    self.children = children ?? ChildGuard(log: log)
     self.limits = limits
     self.log = log
   }
@@ -60,8 +65,8 @@ package final class CommandTools: ServerTools {
     }
     do throws(SystemError) {
       let id = try queue.add(call, progress: progress, completion: completion) { (wake) throws(SystemError) in
-        try Thread.start(name: "commands") { [queue, environment, limits, log] in
-          var loop = CommandLoop(queue: queue, wake: wake, environment: environment(), limits: limits, log: log)
+        try Thread.start(name: "commands") { [queue, environment, children, limits, log] in
+          var loop = CommandLoop(queue: queue, wake: wake, environment: environment(), children: children, limits: limits, log: log)
           loop.run()
         }
       }

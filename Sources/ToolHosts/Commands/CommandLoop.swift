@@ -12,6 +12,7 @@ struct CommandLoop: ~Copyable {
   private let queue: CommandQueue
   private let wake: WakeDescriptor
   private let environment: CommandEnvironment
+  private let children: ChildGuard
   private let limits: CommandLimits
   private let log: @Sendable (String) -> Void
   private var running: [RunningCommand] = []
@@ -19,12 +20,13 @@ struct CommandLoop: ~Copyable {
   private var unkillable: [ChildProcess] = []
 
   init(
-    queue: CommandQueue, wake: WakeDescriptor, environment: CommandEnvironment, limits: CommandLimits,
+    queue: CommandQueue, wake: WakeDescriptor, environment: CommandEnvironment, children: ChildGuard, limits: CommandLimits,
     log: @escaping @Sendable (String) -> Void
   ) {
     self.queue = queue
     self.wake = wake
     self.environment = environment
+    self.children = children
     self.limits = limits
     self.log = log
   }
@@ -70,7 +72,11 @@ struct CommandLoop: ~Copyable {
   }
 
   private mutating func advance(at now: Int) {
-    unkillable.removeAll { $0.reap() != nil }
+    unkillable.removeAll { child in
+      guard child.hasExited else { return false }
+      children.release(child)
+      return child.reap() != nil
+    }
     var index = 0
     while index < running.count {
       let command = running[index]
@@ -91,7 +97,7 @@ struct CommandLoop: ~Copyable {
   private mutating func startWaiting() {
     while running.count < limits.commands, let order = queue.next() {
       do throws(CommandError) {
-        let command = try RunningCommand(order, environment: environment, limits: limits)
+        let command = try RunningCommand(order, environment: environment, children: children, limits: limits)
         queue.started(order.id, command.child)
         _ = command.advance(at: Clock.monotonicMilliseconds())
         running.append(command)

@@ -1,0 +1,121 @@
+package import JSON
+
+/// The values of `env`, which are stored and shown nowhere.
+package enum EnvironmentValues {
+  /// What stands where a value is not shown; given back in an update, it stands for the stored value.
+  package static let placeholder = "(hidden)"
+
+  /// The agent as clients may see it.
+  package static func hidden(in agent: CarriedJSON) -> CarriedJSON {
+    let word = CarriedJSON(string: placeholder)
+    return Walk<Never> { _, _, _ in word }.agent(agent, "", "")
+  }
+
+  /// A tool as clients may see it.
+  package static func hidden(inTool tool: CarriedJSON) -> CarriedJSON {
+    let word = CarriedJSON(string: placeholder)
+    return Walk<Never> { _, _, _ in word }.tool(tool, "", "")
+  }
+
+  /// An agent that a client may have changed after it was shown: each placeholder becomes the value that `old` has in its place.
+  ///
+  /// Places are found again by the names of tools, toolkits and servers, so that a list may be sorted anew.
+  /// - Throws: `invalidParams` with the pointer of a placeholder that stands for nothing.
+  static func restored(in agent: CarriedJSON, from old: CarriedJSON?, at pointer: String) throws(RuntimeError) -> CarriedJSON {
+    var known: [String: CarriedJSON] = [:]
+    if let old {
+      _ = Walk<Never> { place, _, value in
+        known[place] = value
+        return value
+      }.agent(old, "", "")
+    }
+    return try Walk<RuntimeError> { (place, pointer, value) throws(RuntimeError) in
+      guard value.stringValue == placeholder else { return value }
+      guard let stored = known[place] else {
+        throw .invalidParams("stands for a value that is not shown, and there is none here", at: pointer)
+      }
+      return stored
+    }.agent(agent, "", pointer)
+  }
+
+  /// Goes through an agent and writes it anew. `replace` gets each value with its place (by names) and its pointer.
+  private struct Walk<Failure: Error> {
+    let replace: (_ place: String, _ pointer: String, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
+
+    func agent(_ agent: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+      try members(of: agent) { (name, value) throws(Failure) in
+        let pointer = "\(pointer)/\(name)"
+        switch name {
+        case "tools": return try tools(value, place, pointer)
+        case "toolkits":
+          return try elements(of: value) { (index, kit) throws(Failure) in
+            let place = "\(place)/toolkits/\(Self.step(kit["name"]?.stringValue))"
+            return try members(of: kit) { (name, value) throws(Failure) in
+              name == "tools" ? try tools(value, place, "\(pointer)/\(index)/tools") : value
+            }
+          }
+        case "mcpServers":
+          return try members(of: value) { (name, server) throws(Failure) in
+            try environment(in: server, "\(place)/mcpServers/\(Self.step(name))", "\(pointer)/\(JSONPointer.escape(name))")
+          }
+        default: return value
+        }
+      }
+    }
+
+    func tools(_ tools: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+      try elements(of: tools) { (index, tool) throws(Failure) in
+        try self.tool(tool, "\(place)/tools/\(Self.step(tool["name"]?.stringValue))", "\(pointer)/\(index)")
+      }
+    }
+
+    func tool(_ tool: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+      let tool = try environment(in: tool, place, pointer)
+      guard tool["agent"]?.kind == .object else { return tool }
+      return try members(of: tool) { (name, value) throws(Failure) in
+        name == "agent" ? try agent(value, place + "/agent", pointer + "/agent") : value
+      }
+    }
+
+    private func environment(in value: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+      guard value.hasMember("env") else { return value }
+      return try members(of: value) { (name, value) throws(Failure) in
+        guard name == "env" else { return value }
+        return try members(of: value) { (variable, value) throws(Failure) in
+          try replace("\(place)/env/\(Self.step(variable))", "\(pointer)/env/\(JSONPointer.escape(variable))", value)
+        }
+      }
+    }
+
+    private static func step(_ name: String?) -> String { JSONPointer.escape(name ?? "") }
+
+    private func members(
+      of object: CarriedJSON, _ body: (_ name: String, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
+    ) throws(Failure) -> CarriedJSON {
+      guard object.kind == .object else { return object }
+      var members: [(name: String, value: CarriedJSON)] = []
+      try object.forEachMember { (name, value) throws(Failure) in members.append((name, try body(name, value))) }
+      var writer = JSONWriter(capacity: object.bytes.count)
+      writer.beginObject()
+      for (name, value) in members {
+        writer.key(escaping: name)
+        writer.value(value)
+      }
+      writer.endObject()
+      return CarriedJSON(trusted: writer.finish())
+    }
+
+    private func elements(
+      of array: CarriedJSON, _ body: (_ index: Int, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
+    ) throws(Failure) -> CarriedJSON {
+      guard array.kind == .array else { return array }
+      var elements: [CarriedJSON] = []
+      try array.forEachElement { (value) throws(Failure) in elements.append(try body(elements.count, value)) }
+      var writer = JSONWriter(capacity: array.bytes.count)
+      writer.beginArray()
+      for element in elements { writer.value(element) }
+      writer.endArray()
+      return CarriedJSON(trusted: writer.finish())
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import JSON
+
+/// What becomes of a conversation that a model cannot read whole: `agent.compaction`.
+package enum CompactionStrategy: String, Sendable, Codable {
+  /// The run ends with `model.contextOverflow`.
+  case none
+  /// Older messages are left out.
+  case truncate
+  /// Older messages give place to a summary that the model makes.
+  case summarize
+}
+
+/// Messages that a model is not shown any more; the log keeps them.
+package struct Compaction: Sendable, Equatable {
+  /// Of the messages as they were shown before.
+  package var first: Int
+  package var count: Int
+  /// What stands for them.
+  package var summary: StoredValue?
+
+  /// The messages as they are shown afterwards.
+  func apply(to entries: inout [TranscriptEntry]) {
+    guard first + count <= entries.count else { return }
+    let note = summary.map { [TranscriptEntry.user([.text(.inline(CarriedJSON(string: Self.heading))), .text($0)])] } ?? []
+    entries.replaceSubrange(first..<first + count, with: note)
+  }
+
+  private static let heading = "Summary of the conversation so far:"
+
+  /// What to leave out so that about half remains: whole turns from the beginning, or, when the last turn alone is too long, the older calls of
+  /// it with their results. A call is never parted from its result.
+  /// - Returns: nil when nothing can be left out.
+  static func plan(for entries: [TranscriptEntry]) -> Compaction? {
+    let total = entries.reduce(0) { $0 + $1.byteCount }
+    var before: [Int] = [0]
+    for entry in entries { before.append((before.last ?? 0) + entry.byteCount) }
+    func best(_ places: [Int], from first: Int) -> Compaction? {
+      guard let last = places.last else { return nil }
+      let place = places.first { before[$0] - before[first] >= total / 2 } ?? last
+      return Compaction(first: first, count: place - first)
+    }
+    let turns = entries.indices.filter { index in if case .user = entries[index] { index > 0 } else { false } }
+    if let plan = best(turns, from: 0) { return plan }
+    guard case .user? = entries.first else { return nil }
+    let steps = entries.indices.filter { index in if case .assistant = entries[index] { index > 1 } else { false } }
+    return best(steps, from: 1)
+  }
+}

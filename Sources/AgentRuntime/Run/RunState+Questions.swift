@@ -1,0 +1,82 @@
+import JSON
+
+/// Approvals and questions in the fold.
+extension RunState {
+  /// The run can go on: a model turn, or a server call, is next.
+  package var hasWork: Bool { batch.pendingCount == 0 || !pendingServerCalls.isEmpty }
+
+  /// What the run waits for, in a word, when it has no work.
+  var waitingWord: RunStatus {
+    let needs = batch.calls.compactMap(\.need)
+    return needs.contains(.approval) ? .waitingApproval : needs.contains(.input) ? .waitingHumanInput : .waitingClientTool
+  }
+
+  /// The decision that was made for all calls of this very tool.
+  func standingDecision(for call: Call) -> StandingDecision? {
+    guard call.need == .approval, !standingDecisions.isEmpty else { return nil }
+    return standingDecisions.last { $0.tool == call.tool }
+  }
+
+  /// Calls whose approval did not come in time.
+  func expiredCalls(at now: Timestamp) -> [Call] {
+    awaitedCalls.filter { call in call.need == .approval && call.expiresAt.map { $0 <= now } ?? false }
+  }
+
+  mutating func applyQuestion(_ event: RunEvent) {
+    switch event {
+    case .approvalRequested(let callID, let expiresAt, let asker):
+      decisionSequences[callID] = 0
+      ask(callID, asker)
+      batch.update(callID) { $0.expiresAt = expiresAt }
+    case .inputRequested(let callID, _, _, let asker):
+      answerSequences[callID] = 0
+      ask(callID, asker)
+    case .callAsked(let callID, let asker): ask(callID, asker)
+    case .callUnanswered(let callID, _): batch.update(callID) { $0.isParked = true }
+    case .decisionsTaken(let decisions): standingDecisions = decisions
+    case .approvalDecided(let callID, let decision): decide(callID, decision)
+    case .inputAnswered(let callID, let given):
+      if given.action != .cancel { answerSequences[callID] = sequence }
+      batch.update(callID) { $0.isParked = true }
+    default: break
+    }
+  }
+
+  private mutating func ask(_ callID: ULID, _ asker: OwnerID?) {
+    batch.update(callID) { call in
+      call.isAsked = true
+      call.sender = asker
+      call.isParked = false
+    }
+  }
+
+  private mutating func decide(_ callID: ULID, _ decision: ApprovalDecision) {
+    decisionSequences[callID] = sequence
+    if decision.scope == .session, let tool = call(callID)?.tool {
+      standingDecisions.removeAll { $0.tool.name == tool.name && $0.tool.target == tool.target }
+      standingDecisions.append(StandingDecision(tool: tool, decision: decision.decision, reason: decision.reason, callID: callID))
+    }
+    batch.update(callID) { call in
+      call.sender = nil
+      call.isParked = false
+      call.expiresAt = nil
+      // A denied call gets its result next.
+      guard decision.decision == .approve else { return }
+      call.needsApproval = false
+      guard let arguments = decision.arguments, !decision.keepsArguments else { return }
+      call.arguments = arguments
+      call.isEdited = true
+    }
+  }
+}
+
+extension Call {
+  /// What the model is told, after the results, of a call that was made with other arguments than its own.
+  var editNote: String {
+    switch arguments {
+    case .inline(let json): "The user approved the call of '\(name)' with other arguments, and it was made with these: \(json.bytes.string)"
+    case .blob(let reference):
+      "The user approved the call of '\(name)' with other arguments (\(reference.bytes) bytes), and it was made with those."
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import AgentRuntime
+import JSON
+
+/// Reads the events of a streamed message: https://platform.claude.com/docs/en/build-with-claude/streaming
+///
+/// Types: anthropic-sdk-python, src/anthropic/types/raw_message_stream_event.py and the files beside it. Events and blocks of other types are
+/// passed over: new ones may come at any time.
+struct AnthropicTurnReader: TurnReader {
+  private enum Kind: Sendable {
+    case text, thinking, unknown
+    /// Sent back as it came.
+    case sealed(CarriedJSON)
+    case call(id: CarriedJSON?, name: String, whole: Bytes?)
+  }
+
+  private struct Block: Sendable {
+    var index: Int
+    var kind: Kind
+    /// Of text and thinking, or a call's arguments. Here and not in `kind`, so that it grows in place.
+    var text = StreamedText()
+    var signature = StreamedText()
+  }
+
+  let model: String
+  private var blocks: [Block] = []
+  private var counts: [String: Int] = [:]
+  private var stopReason: String?
+  private(set) var isComplete = false
+
+  init(model: String) { self.model = model }
+
+  mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
+    var type: String?
+    var index: Int?
+    var body: CarriedJSON?
+    let json = try CarriedJSON(event: event.data)
+    json.forEachMember { name, value in
+      switch name {
+      case "type": type = value.stringValue
+      case "index": index = value.intValue
+      case "delta", "content_block", "message": body = value
+      default: break
+      }
+    }
+    switch type ?? event.name {
+    case "message_start": if let usage = body?["usage"] { count(usage) }
+    case "content_block_start": begin(index ?? blocks.count, body ?? .emptyObject, &signals)
+    case "content_block_delta": add(index, body ?? .emptyObject, &signals)
+    case "message_delta":
+      if let reason = body?["stop_reason"]?.stringValue { stopReason = reason }
+      if let usage = json["usage"] { count(usage) }
+    case "message_stop": isComplete = true
+    case "error": throw ProviderFault(inAnswer: json)
+    default: break
+    }
+  }
+
+  /// The figures are cumulative: the later ones count.
+  private mutating func count(_ usage: CarriedJSON) {
+    usage.forEachMember { name, value in
+      if let number = value.intValue { counts[name] = number }
+    }
+  }
+
+  private mutating func begin(_ index: Int, _ start: CarriedJSON, _ signals: inout [ModelSignal]) {
+    var block = Block(index: index, kind: .unknown)
+    switch start["type"]?.stringValue {
+    case "text":
+      block.kind = .text
+      let shown = block.text.append(start["text"])
+      if !shown.isEmpty { signals.append(.text(shown)) }
+    case "thinking":
+      block.kind = .thinking
+      let shown = block.text.append(start["thinking"])
+      if !shown.isEmpty { signals.append(.reasoning(shown)) }
+      _ = block.signature.append(start["signature"])
+    case "redacted_thinking": block.kind = .sealed(CarriedJSON(trusted: start.bytes.compacted()))
+    case "tool_use":
+      // Services that only resemble Anthropic's may give the whole input here.
+      let whole = start["input"].flatMap { $0.kind == .object && $0.bytes.count > 2 ? $0.bytes.compacted() : nil }
+      block.kind = .call(id: Self.id(start["id"]), name: start["name"]?.stringValue ?? "", whole: whole)
+    default: break
+    }
+    blocks.append(block)
+  }
+
+  /// An id that can be sent back: the service takes only these characters.
+  private static func id(_ value: CarriedJSON?) -> CarriedJSON? {
+    guard let text = value?.stringValue, !text.isEmpty, text.utf8.count <= 256,
+      text.utf8.allSatisfy({
+        (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x5F || $0 == 0x2D
+      })
+    else { return nil }
+    return CarriedJSON(string: text)
+  }
+
+  private mutating func add(_ index: Int?, _ delta: CarriedJSON, _ signals: inout [ModelSignal]) {
+    guard let place = index.map({ index in blocks.lastIndex { $0.index == index } }) ?? blocks.indices.last else { return }
+    var type: String?
+    var value: CarriedJSON?
+    delta.forEachMember { name, member in
+      switch name {
+      case "type": type = member.stringValue
+      case "text", "thinking", "signature", "partial_json": value = member
+      default: break
+      }
+    }
+    switch (type, blocks[place].kind) {
+    case ("text_delta", .text):
+      let shown = blocks[place].text.append(value)
+      if !shown.isEmpty { signals.append(.text(shown)) }
+    case ("thinking_delta", .thinking):
+      let shown = blocks[place].text.append(value)
+      if !shown.isEmpty { signals.append(.reasoning(shown)) }
+    case ("signature_delta", .thinking): _ = blocks[place].signature.append(value)
+    case ("input_json_delta", .call): _ = blocks[place].text.append(value)
+    default: break
+    }
+  }
+
+  // MARK: The turn
+
+  func turn() throws(ProviderFault) -> ModelTurn {
+    var builder = TurnBuilder(provider: AnthropicFormat.provider, model: model)
+    let isRefusal = stopReason == "refusal"
+    for block in blocks {
+      switch block.kind {
+      case .text: builder.add(text: block.text.inside)
+      case .thinking: builder.carry(Self.thinking(block.text, block.signature))
+      case .sealed(let sealed): builder.carry(sealed)
+      case .call(let id, let name, let whole):
+        // A message that the service broke off holds no call that the model meant to its end.
+        if !isRefusal { builder.add(call: name, block.text.isEmpty ? whole ?? Bytes() : Bytes(block.text.text), id: id) }
+      case .unknown: break
+      }
+    }
+    // What was cut off is what came last.
+    let isCut = stopReason == "max_tokens" || stopReason == "model_context_window_exceeded"
+    if isCut, case .call? = blocks.last?.kind { builder.cutLastCall() }
+    return try builder.turn(stop: stop, usage: usage)
+  }
+
+  /// https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons. `pause_turn` comes only with the service's own tools, which are not
+  /// offered; it counts as the end.
+  private var stop: TurnBuilder.Stop {
+    switch stopReason {
+    case "max_tokens", "model_context_window_exceeded": .cut
+    case "refusal": .refusal
+    case "stop_sequence": .stopped
+    default: .natural
+    }
+  }
+
+  private var usage: Usage {
+    var usage = Usage()
+    usage.cacheReadTokens = counts["cache_read_input_tokens"] ?? 0
+    usage.cacheWriteTokens = counts["cache_creation_input_tokens"] ?? 0
+    usage.inputTokens = (counts["input_tokens"] ?? 0) + usage.cacheReadTokens + usage.cacheWriteTokens
+    usage.outputTokens = counts["output_tokens"] ?? 0
+    return usage
+  }
+
+  private static func thinking(_ thinking: StreamedText, _ signature: StreamedText) -> CarriedJSON {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("type", "thinking")
+    writer.member("thinking", CarriedJSON(quoting: thinking.inside))
+    writer.member("signature", CarriedJSON(quoting: signature.inside))
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+}

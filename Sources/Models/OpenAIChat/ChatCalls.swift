@@ -1,0 +1,91 @@
+import JSON
+
+/// Puts tool calls together from their fragments, whoever sends them.
+///
+/// OpenAI says id and name in the first fragment of a call and the index in all. Others leave out the index, or say 0 for every call; leave out
+/// the id, or say the same one for all, or a new one in each fragment; repeat the name; or send each call in one piece.
+struct ChatCalls: Sendable {
+  struct Call: Sendable {
+    var index: Int?
+    var id: CarriedJSON?
+    var name: String
+    var arguments = StreamedText()
+    /// Arguments that came as an object.
+    var object: Bytes?
+    /// What Google's compatible service wants back, under `extra_content`.
+    var extra: CarriedJSON?
+
+    var bytes: Bytes { object ?? Bytes(arguments.text) }
+    var isWhole: Bool { object != nil || bytes.isJSONObject }
+  }
+
+  private(set) var all: [Call] = []
+  /// Fragments after a call's first have said its name again.
+  private var repeatsNames = false
+
+  mutating func add(_ fragment: CarriedJSON) {
+    var index: Int?
+    var id: String?
+    var function: CarriedJSON?
+    var extra: CarriedJSON?
+    fragment.forEachMember { name, value in
+      switch name {
+      case "index": index = value.intValue
+      case "id": id = value.stringValue
+      case "function": function = value
+      case "extra_content": extra = value.kind == .object ? CarriedJSON(trusted: value.bytes.compacted()) : nil
+      default: break
+      }
+    }
+    add(index, id.flatMap { $0.isEmpty ? nil : $0 }, function ?? .emptyObject, extra)
+  }
+
+  /// `function_call`, from before there were tools: one call at most.
+  mutating func add(legacy function: CarriedJSON) {
+    if function.kind == .object { add(0, nil, function, nil) }
+  }
+
+  private mutating func add(_ index: Int?, _ id: String?, _ function: CarriedJSON, _ extra: CarriedJSON?) {
+    var name: String?
+    var arguments: CarriedJSON?
+    function.forEachMember { member, value in
+      switch member {
+      case "name": name = value.stringValue
+      case "arguments": arguments = value
+      default: break
+      }
+    }
+    if name?.isEmpty == true { name = nil }
+    let place = place(index, id, name, arguments)
+    if all[place].name.isEmpty, let name { all[place].name = name }
+    if all[place].id == nil, let id, id.utf8.count <= 256 { all[place].id = CarriedJSON(string: id) }
+    all[place].extra = all[place].extra ?? extra
+    if let arguments, arguments.kind == .object {
+      all[place].object = arguments.bytes.compacted()
+    } else {
+      _ = all[place].arguments.append(arguments)
+    }
+  }
+
+  /// Which call a fragment belongs to; begins one when it is none of those that are there.
+  private mutating func place(_ index: Int?, _ id: String?, _ name: String?, _ arguments: CarriedJSON?) -> Int {
+    let known = index.map { index in all.lastIndex { $0.index == index } } ?? all.indices.last
+    if let known, !begins(all[known], id, name, arguments) { return known }
+    all.append(Call(index: index, name: ""))
+    return all.count - 1
+  }
+
+  /// Whether a fragment begins another call than `call`, which it might go on with.
+  private mutating func begins(_ call: Call, _ id: String?, _ name: String?, _ arguments: CarriedJSON?) -> Bool {
+    guard let name else { return false }
+    if let id, let known = call.id?.stringValue, id != known { return true }
+    if call.name.isEmpty { return false }
+    if name != call.name { return true }
+    // The same name again: said once more, or another call of the same tool.
+    let isNew =
+      call.isWhole
+      && (!repeatsNames || arguments?.kind == .object || arguments?.inside.map { $0.count > 0 && $0[0] == 0x7B } == true)
+    if !isNew { repeatsNames = true }
+    return isNew
+  }
+}

@@ -1,0 +1,139 @@
+import AgentRuntime
+import JSON
+
+/// Reads the chunks of a streamed completion: https://platform.openai.com/docs/api-reference/chat-streaming
+///
+/// Types: openai-python, src/openai/types/chat/chat_completion_chunk.py. Much is taken that OpenAI never sends, since Ollama, vLLM, llama.cpp,
+/// LM Studio and OpenRouter do: calls without id or index or with the arguments whole, reasoning beside the content, no usage, no `[DONE]`.
+struct ChatTurnReader: TurnReader {
+  let model: String
+  private var text = StreamedText()
+  private var refusal = StreamedText()
+  private var calls = ChatCalls()
+  private var reasoning = ChatReasoning()
+  private var usage = Usage()
+  private var finishReason: String?
+  private var isDone = false
+
+  init(model: String) { self.model = model }
+
+  var isComplete: Bool { isDone }
+  var mayEndHere: Bool { finishReason != nil }
+
+  mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
+    if event.data == Self.done {
+      guard finishReason != nil else { throw .passing("the stream ended before the answer did") }
+      isDone = true
+      return
+    }
+    let json = try CarriedJSON(event: event.data)
+    var choices: CarriedJSON?
+    var error: CarriedJSON?
+    json.forEachMember { name, value in
+      switch name {
+      case "choices": choices = value
+      case "usage": count(value)
+      case "error": error = value
+      default: break
+      }
+    }
+    if error.map({ !$0.isNull }) ?? (event.name == "error") { throw ProviderFault(inAnswer: json) }
+    choices?.forEachElement { choice in
+      take(choice: choice, as: "delta", &signals)
+    }
+  }
+
+  mutating func takeWhole(_ json: CarriedJSON, _ signals: inout [ModelSignal]) throws(ProviderFault) {
+    if let error = json["error"], !error.isNull { throw ProviderFault(inAnswer: json) }
+    guard let choices = json["choices"], choices.kind == .array else { throw .passing("it answered with JSON that is no completion") }
+    if let usage = json["usage"] { count(usage) }
+    choices.forEachElement { take(choice: $0, as: "message", &signals) }
+    finishReason = finishReason ?? "stop"
+    isDone = true
+  }
+
+  private static let done = Bytes("[DONE]")
+
+  private mutating func take(choice: CarriedJSON, as name: String, _ signals: inout [ModelSignal]) {
+    var delta: CarriedJSON?
+    var reason: String?
+    var index = 0
+    choice.forEachMember { member, value in
+      switch member {
+      case name: delta = value
+      case "finish_reason": reason = value.stringValue
+      case "index": index = value.intValue ?? 0
+      default: break
+      }
+    }
+    guard index == 0 else { return }
+    delta?.forEachMember { member, value in
+      switch member {
+      case "content": take(content: value, &signals)
+      case "refusal":
+        let shown = refusal.append(value)
+        if !shown.isEmpty { signals.append(.text(shown)) }
+      case "reasoning_content", "reasoning":
+        let shown = reasoning.add(member, value)
+        if !shown.isEmpty { signals.append(.reasoning(shown)) }
+      case "reasoning_details": reasoning.add(details: value)
+      case "tool_calls":
+        value.forEachElement { calls.add($0) }
+        if value.kind == .object { calls.add(value) }
+      case "function_call": calls.add(legacy: value)
+      default: break
+      }
+    }
+    if let reason, !reason.isEmpty { finishReason = reason }
+  }
+
+  /// A text, or the list of parts that some servers send.
+  private mutating func take(content: CarriedJSON, _ signals: inout [ModelSignal]) {
+    if content.kind == .string {
+      let shown = text.append(content)
+      if !shown.isEmpty { signals.append(.text(shown)) }
+      return
+    }
+    content.forEachElement { part in
+      switch part["type"]?.stringValue {
+      case "text":
+        let shown = text.append(part["text"])
+        if !shown.isEmpty { signals.append(.text(shown)) }
+      case "thinking":
+        part["thinking"]?.forEachElement { inner in
+          if let text = inner["text"]?.stringValue, !text.isEmpty { signals.append(.reasoning(text)) }
+        }
+        if let text = part["thinking"]?.stringValue, !text.isEmpty { signals.append(.reasoning(text)) }
+      default: break
+      }
+    }
+  }
+
+  /// The last figures count: some servers give them in every chunk.
+  private mutating func count(_ value: CarriedJSON) {
+    guard value.kind == .object else { return }
+    var usage = Usage()
+    usage.inputTokens = value["prompt_tokens"]?.intValue ?? 0
+    usage.outputTokens = value["completion_tokens"]?.intValue ?? 0
+    let details = value["prompt_tokens_details"]
+    usage.cacheReadTokens = details?["cached_tokens"]?.intValue ?? 0
+    usage.cacheWriteTokens = details?["cache_write_tokens"]?.intValue ?? 0
+    self.usage = usage
+  }
+
+  func turn() throws(ProviderFault) -> ModelTurn {
+    var builder = TurnBuilder(provider: ChatFormat.provider, model: model)
+    if !calls.all.isEmpty, let notes = reasoning.notes { builder.carry(notes) }
+    builder.add(text: text.inside)
+    builder.add(text: refusal.inside)
+    let isRefused = finishReason == "content_filter" || !refusal.isEmpty
+    if !isRefused {
+      for call in calls.all {
+        builder.add(call: call.name, call.bytes, id: call.id, extras: PartExtras("extra_content", call.extra))
+      }
+    }
+    let isCut = finishReason == "length" || finishReason == "max_tokens"
+    if isCut { builder.cutLastCall() }
+    return try builder.turn(stop: isRefused ? .refusal : isCut ? .cut : .natural, usage: usage)
+  }
+}

@@ -1,0 +1,61 @@
+import JSON
+
+/// Text that comes in deltas, kept as it stands inside a JSON string, so that it goes into the log without being decoded and encoded again.
+struct StreamedText: Sendable {
+  private var escaped: [UInt8] = []
+  /// The first half of a surrogate pair, at the end of the last delta.
+  private var held: [UInt8] = []
+
+  var isEmpty: Bool { escaped.isEmpty && held.isEmpty }
+
+  /// Adds a JSON string; returns what to show of it. Anything else says nothing.
+  mutating func append(_ delta: CarriedJSON?) -> String {
+    guard let delta, let inside = delta.inside, !inside.isEmpty else { return "" }
+    var end = inside.count
+    if end >= 6, EscapedText.surrogate(inside, end - 6) == .high, !isEscaped(inside, end - 6) { end -= 6 }
+    if held.isEmpty, end == inside.count {
+      append(inside)
+      return delta.stringValue ?? ""
+    }
+    var shown = ByteBuffer(capacity: inside.count + 8)
+    shown.append(Bytes(held))
+    shown.append(inside[0..<end])
+    held = []
+    if end < inside.count {
+      inside[end..<inside.count].withEachByte { held.append($0) }
+    }
+    let whole = shown.finish()
+    append(whole)
+    return CarriedJSON(quoting: whole).stringValue ?? ""
+  }
+
+  private mutating func append(_ inside: Bytes) {
+    unsafe inside.withUnsafeBytes { unsafe escaped.append(contentsOf: $0) }
+  }
+
+  /// Whether the backslash at `at` is itself escaped: an odd number of them stands before it.
+  private func isEscaped(_ inside: Bytes, _ at: Int) -> Bool {
+    var before = 0
+    while before < at, inside[at - before - 1] == 0x5C { before += 1 }
+    return before % 2 == 1
+  }
+
+  /// The inside of the whole.
+  var inside: Bytes { Bytes(escaped + held) }
+
+  /// The text itself.
+  var text: String { CarriedJSON(quoting: inside).stringValue ?? "" }
+}
+
+extension Bytes {
+  fileprivate func withEachByte(_ body: (UInt8) -> Void) {
+    for index in 0..<count { body(self[index]) }
+  }
+}
+
+extension Bytes {
+  /// Whether it is a JSON object, from its first byte to its last.
+  var isJSONObject: Bool {
+    do throws(JSONError) { return try CarriedJSON(validating: self).kind == .object } catch { return false }
+  }
+}

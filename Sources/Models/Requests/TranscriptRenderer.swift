@@ -1,0 +1,193 @@
+import AgentRuntime
+import JSON
+import Synchronization
+
+/// Who a message is from, as far as the separation of messages goes.
+enum MessageRole: Sendable, Equatable { case user, assistant }
+
+/// Entries that stand together in a request: the results of one batch, or a single other entry.
+struct TranscriptStretch {
+  let entries: ArraySlice<TranscriptEntry>
+  /// What the model said before the results of a batch.
+  let caller: ModelMessage?
+
+  /// The stretch of `transcript` that begins at `index`.
+  init(_ transcript: [TranscriptEntry], from index: Int) {
+    var end = index + 1
+    if case .tool = transcript[index] {
+      while end < transcript.count, case .tool = transcript[end] { end += 1 }
+    }
+    entries = transcript[index..<end]
+    if index > 0, case .tool = transcript[index], case .assistant(let message) = transcript[index - 1] {
+      caller = message
+    } else {
+      caller = nil
+    }
+  }
+}
+
+/// How one provider writes what was said.
+protocol TranscriptFormat: Sendable {
+  /// Names all that the bytes of a stretch depend on besides the transcript.
+  var cacheKey: String { get }
+  func makeReader(_ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON) -> ContentReader
+  /// Writes a stretch with what separates it from the message before it, which was by `last` (nil: there is none).
+  /// - Returns: whose message is the last one now.
+  func write(
+    _ stretch: TranscriptStretch, after last: MessageRole?, to writer: inout PartWriter, _ reader: inout ContentReader
+  ) throws(StoreError) -> MessageRole?
+}
+
+/// A transcript as the bytes of a request.
+struct RenderedTranscript {
+  /// In order; together they are the messages.
+  var pieces: [Bytes] = []
+  /// Who spoke last; nil when nobody did.
+  var last: MessageRole?
+  /// Behind which pieces a message of the user ends that a model has answered: the last such place.
+  var answeredEnd: Int?
+  /// Whether there are tool calls in it.
+  var hasCalls = false
+}
+
+/// Turns a transcript into a provider's bytes, each entry once: a turn adds what is new, and copies nothing.
+///
+/// What was made is kept in the run's cache, up to `budget` bytes. Entries with values that stand in the store (they are large) are not kept,
+/// unless little of them is shown; these and what comes after the budget are made anew in each turn.
+enum TranscriptRenderer {
+  static let budget = 32 << 20
+
+  static func render(
+    _ transcript: [TranscriptEntry], as format: some TranscriptFormat, cache: ModelCache, budget: Int = budget,
+    load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+  ) throws(StoreError) -> RenderedTranscript {
+    // Taken out, so that it is not copied when it grows.
+    let known = cache.content.withLock { content in
+      defer { content = nil }
+      return content as? RenderedParts
+    }
+    var parts = RenderedParts(key: format.cacheKey, budget: budget)
+    if let known, known.key == format.cacheKey, known.entryCount <= transcript.count { parts = known }
+    let rendered = try parts.extend(over: transcript, format, load)
+    cache.content.withLock { $0 = parts }
+    return rendered
+  }
+}
+
+/// What is known of a transcript's bytes.
+private struct RenderedParts: Sendable {
+  private struct Part: Sendable {
+    var entries: Range<Int>
+    /// nil: to be made anew in each turn.
+    var bytes: Bytes?
+    var before: MessageRole?
+    var after: MessageRole?
+    var isSpoken = false
+  }
+
+  /// Parts that are joined to one when as many again have come.
+  private static let stretchOfParts = 64
+
+  let key: String
+  private let budget: Int
+  private var parts: [Part] = []
+  /// So many at the beginning are joined already.
+  private var settled = 0
+  private(set) var entryCount = 0
+  private var keptBytes = 0
+  private var hasCalls = false
+
+  init(key: String, budget: Int) {
+    self.key = key
+    self.budget = budget
+  }
+
+  mutating func extend(
+    over transcript: [TranscriptEntry], _ format: some TranscriptFormat, _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+  ) throws(StoreError) -> RenderedTranscript {
+    var fresh: [Int: [Bytes]] = [:]
+    while entryCount < transcript.count {
+      let stretch = TranscriptStretch(transcript, from: entryCount)
+      var part = Part(entries: stretch.entries.indices, before: parts.last?.after)
+      if case .assistant(let message) = transcript[entryCount] {
+        part.isSpoken = true
+        hasCalls = hasCalls || !message.calls.isEmpty
+      }
+      let made = try Self.make(stretch, &part, format, load)
+      if part.bytes != nil, keptBytes + made.byteCount <= budget { keptBytes += made.byteCount } else { part.bytes = nil }
+      if part.bytes == nil { fresh[parts.count] = made.pieces }
+      entryCount = part.entries.upperBound
+      parts.append(part)
+    }
+    let rendered = try gather(transcript, fresh, format, load)
+    settle()
+    return rendered
+  }
+
+  private static func make(
+    _ stretch: TranscriptStretch, _ part: inout Part, _ format: some TranscriptFormat,
+    _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+  ) throws(StoreError) -> (pieces: [Bytes], byteCount: Int) {
+    var writer = PartWriter()
+    var reader = format.makeReader(load)
+    part.after = try format.write(stretch, after: part.before, to: &writer, &reader)
+    let count = writer.count
+    let pieces = writer.finish()
+    // What had to be loaded is large; a small part of it is worth keeping.
+    if reader.loadedBytes == 0 || count <= reader.loadedBytes / 4 { part.bytes = pieces.joined }
+    return (pieces, count)
+  }
+
+  private func gather(
+    _ transcript: [TranscriptEntry], _ fresh: [Int: [Bytes]], _ format: some TranscriptFormat,
+    _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+  ) throws(StoreError) -> RenderedTranscript {
+    var rendered = RenderedTranscript()
+    rendered.hasCalls = hasCalls
+    rendered.last = parts.last?.after
+    rendered.pieces.reserveCapacity(parts.count + 2)
+    for (index, part) in parts.enumerated() {
+      if part.isSpoken, part.before == .user, !rendered.pieces.isEmpty { rendered.answeredEnd = rendered.pieces.count }
+      if let bytes = part.bytes {
+        if !bytes.isEmpty { rendered.pieces.append(bytes) }
+      } else if let pieces = fresh[index] {
+        rendered.pieces += pieces
+      } else {
+        var again = part
+        rendered.pieces += try Self.make(TranscriptStretch(transcript, from: part.entries.lowerBound), &again, format, load).pieces
+      }
+    }
+    return rendered
+  }
+
+  /// Joins the older half of what is not joined yet, where the parts are neighbours.
+  private mutating func settle() {
+    guard parts.count - settled >= 2 * Self.stretchOfParts else { return }
+    let end = settled + Self.stretchOfParts
+    var joined: [Part] = []
+    var open: [Bytes] = []
+    func closed(_ parts: [Part], _ open: inout [Bytes]) -> [Part] {
+      guard !open.isEmpty, var last = parts.last else { return parts }
+      last.bytes = open.joined
+      open = []
+      return parts.dropLast() + [last]
+    }
+    for part in parts[settled..<end] {
+      guard let bytes = part.bytes else {
+        joined = closed(joined, &open)
+        joined.append(part)
+        continue
+      }
+      if open.isEmpty {
+        joined.append(part)
+      } else {
+        joined[joined.count - 1].entries = joined[joined.count - 1].entries.lowerBound..<part.entries.upperBound
+        joined[joined.count - 1].after = part.after
+      }
+      open.append(bytes)
+    }
+    joined = closed(joined, &open)
+    parts.replaceSubrange(settled..<end, with: joined)
+    settled += joined.count
+  }
+}

@@ -1,0 +1,130 @@
+import AgentRuntime
+import JSON
+
+/// Reads the answer of one provider, event by event, and puts the turn together.
+protocol TurnReader: Sendable {
+  /// Takes the data of one event; appends what observers shall see.
+  /// - Throws: what the event says is wrong, or what is wrong with it.
+  mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault)
+
+  /// Takes an answer that came as one JSON document, although a stream was asked for.
+  mutating func takeWhole(_ json: CarriedJSON, _ signals: inout [ModelSignal]) throws(ProviderFault)
+
+  /// Whether the format's end marker has come.
+  var isComplete: Bool { get }
+
+  /// Whether the turn is whole when the stream has ended properly here, although the end marker has not come.
+  var mayEndHere: Bool { get }
+
+  /// The turn, once it is complete or the stream was allowed to end.
+  func turn() throws(ProviderFault) -> ModelTurn
+}
+
+extension TurnReader {
+  var mayEndHere: Bool { false }
+
+  mutating func takeWhole(_ json: CarriedJSON, _ signals: inout [ModelSignal]) throws(ProviderFault) {
+    if json["error"] != nil { throw ProviderFault(inAnswer: json) }
+    throw .passing("it answered with JSON instead of a stream")
+  }
+}
+
+/// One attempt's answer, as it comes in.
+struct ResponseReader: ~Copyable {
+  /// Of an answer that is an error, no more is read.
+  static let longestErrorBody = 64 << 10
+
+  private enum Phase {
+    case head, stream, whole
+    case error(HTTPHead)
+  }
+
+  private var phase = Phase.head
+  private var reader: any TurnReader
+  private var parser = SSEParser()
+  private var body: [UInt8] = []
+  private let now: @Sendable () -> Int
+
+  /// - Parameter now: milliseconds since 1970.
+  init(_ reader: any TurnReader, now: @escaping @Sendable () -> Int) {
+    self.reader = reader
+    self.now = now
+  }
+
+  /// Takes what came next; returns the turn when it is whole. After that, or a fault, nothing more is of interest.
+  mutating func take(_ event: HTTPEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
+    switch event {
+    case .head(let head):
+      phase = Self.phase(after: head)
+      return nil
+    case .body(let bytes): return try take(bytes, &signals)
+    case .finished: return try end(&signals)
+    case .failed(let failure): throw ProviderFault(failure)
+    }
+  }
+
+  private static func phase(after head: HTTPHead) -> Phase {
+    guard (200..<300).contains(head.status) else { return .error(head) }
+    let type = head.first("content-type")?.prefix { $0 != ";" }.lowercased() ?? ""
+    // Servers that say nothing, or something odd, may still stream.
+    return ["application/json", "text/html", "application/xhtml+xml"].contains(type) ? .whole : .stream
+  }
+
+  private mutating func take(_ bytes: Bytes, _ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
+    switch phase {
+    case .head: return nil
+    case .stream:
+      parser.feed(bytes)
+      return try takeEvents(&signals)
+    case .whole:
+      append(bytes)
+      return nil
+    case .error(let head):
+      append(bytes[0..<min(bytes.count, Self.longestErrorBody - body.count)])
+      if body.count == Self.longestErrorBody { throw ProviderFault(head, body: Bytes(body), now: now()) }
+      return nil
+    }
+  }
+
+  private mutating func takeEvents(_ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
+    while let event = try nextEvent() {
+      try reader.take(event, &signals)
+      if reader.isComplete { return try reader.turn() }
+    }
+    return nil
+  }
+
+  private mutating func nextEvent() throws(ProviderFault) -> SSEEvent? {
+    do throws(SSEError) { return try parser.next() } catch { throw .passing("an event of its stream is too large") }
+  }
+
+  private mutating func append(_ bytes: Bytes) {
+    unsafe bytes.withUnsafeBytes { unsafe body.append(contentsOf: $0) }
+  }
+
+  private mutating func end(_ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
+    switch phase {
+    case .head: throw .passing("an answer without a head")
+    case .error(let head): throw ProviderFault(head, body: Bytes(body), now: now())
+    case .stream:
+      guard reader.mayEndHere else { throw .passing("the stream ended before the answer did") }
+      return try reader.turn()
+    case .whole:
+      let json: CarriedJSON
+      do throws(JSONError) { json = try CarriedJSON(validating: Bytes(body)) } catch {
+        let what = body.first { $0 > 0x20 } == 0x3C ? "a page of HTML" : body.isEmpty ? "nothing" : "something that is not JSON"
+        throw .passing("it answered with \(what)")
+      }
+      try reader.takeWhole(json, &signals)
+      return try reader.turn()
+    }
+  }
+}
+
+extension CarriedJSON {
+  /// The JSON of an event.
+  init(event data: Bytes) throws(ProviderFault) {
+    do throws(JSONError) { try self.init(validating: data) } catch { throw .passing("an event that is not JSON") }
+    if kind != .object { throw .passing("an event that is no JSON object") }
+  }
+}

@@ -1,0 +1,224 @@
+import AgentRuntime
+import POSIXSupport
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The thread of the servers: everything that is decided about them is decided here, one after the other. Waits for their processes, their errors and
+/// their times together, and never for one of them.
+final class MCPLoop {
+  let mailbox: MCPMailbox
+  let context: MCPContext
+  private var servers: [MCPServerKey: MCPSharedServer] = [:]
+  private var sessions: [Int: Holder] = [:]
+  private var preparations: [Preparation] = []
+  private var departing: [Departure] = []
+  private var isClosed = false
+
+  /// A session as this thread knows it.
+  struct Holder {
+    weak var session: MCPHeldServers?
+    var keys: [String: MCPServerKey]
+  }
+
+  private struct Preparation {
+    var session: Int
+    var completion: @Sendable (MCPOffer) -> Void
+  }
+
+  /// A process that is to end.
+  private struct Departure {
+    let name: String
+    let connection: MCPConnection
+    var ending: MCPEnding
+  }
+
+  init(mailbox: MCPMailbox, context: MCPContext) {
+    self.mailbox = mailbox
+    self.context = context
+  }
+
+  func server(_ key: MCPServerKey) -> MCPSharedServer? { servers[key] }
+
+  /// Returns when it was closed and the last process is gone, or cannot be ended.
+  func run() {
+    // A server may end without reading: writing to it then fails with EPIPE. The threads of its conversation inherit this.
+    Signals.block([SIGPIPE])
+    var wakeAt = Int.max
+    while true {
+      let watched = servers.values.compactMap(\.connection) + departing.map(\.connection)
+      let poll = wait(for: watched, until: wakeAt)
+      let now = Clock.monotonicMilliseconds()
+      if poll.seen(0) != [] { mailbox.wake.drain() }
+      for (index, connection) in watched.enumerated() { connection.take(poll, from: 1 + index * MCPConnection.watchedDescriptors, at: now) }
+      for task in mailbox.take() { task(self) }
+      wakeAt = advance(at: Clock.monotonicMilliseconds())
+      if isClosed, departing.isEmpty { break }
+    }
+    for task in mailbox.end() { task(self) }
+  }
+
+  private func wait(for watched: [MCPConnection], until wakeAt: Int) -> PollSet {
+    var poll = PollSet(count: 1 + watched.count * MCPConnection.watchedDescriptors)
+    poll.watch(0, mailbox.wake.descriptor, for: .readable)
+    for (index, connection) in watched.enumerated() { connection.watch(in: &poll, from: 1 + index * MCPConnection.watchedDescriptors) }
+    let timeout = wakeAt == .max ? nil : min(max(0, wakeAt - Clock.monotonicMilliseconds()), 3_600_000)
+    do throws(SystemError) { try poll.wait(timeoutMilliseconds: timeout) } catch {
+      // Out of kernel memory for a moment, or more descriptors than the process may have; deadlines go on.
+      context.log("waiting for MCP servers failed: \(error)")
+      _ = PollSet.look(mailbox.wake.descriptor, for: .readable, timeoutMilliseconds: 50)
+    }
+    return poll
+  }
+
+  private func advance(at now: Int) -> Int {
+    var wakeAt = Int.max
+    for server in Array(servers.values) {
+      wakeAt = min(wakeAt, server.advance(at: now))
+      if server.isForgettable(at: now) { servers[server.key] = nil }
+    }
+    // A server may have been dismissed just now.
+    return min(wakeAt, advanceDepartures(at: now))
+  }
+
+  func note(_ name: String, _ words: String) { context.log("MCP server '\(name)' \(words)") }
+
+  // MARK: Processes that end
+
+  /// Closes the server's input and sees to it that the process ends.
+  func dismiss(_ connection: MCPConnection, of server: MCPSharedServer, at now: Int) {
+    connection.close()
+    guard connection.reap() == nil, !connection.child.hasExited else { return }
+    var ending = MCPEnding(closedAt: now)
+    if isClosed { ending.hurryUp() }
+    departing.append(Departure(name: server.name, connection: connection, ending: ending))
+  }
+
+  private func advanceDepartures(at now: Int) -> Int {
+    var wakeAt = Int.max
+    var index = 0
+    while index < departing.count {
+      let connection = departing[index].connection
+      switch departing[index].ending.next(at: now, hasExited: connection.child.hasExited) {
+      case .wait(let time):
+        wakeAt = min(wakeAt, time)
+        index += 1
+      case .terminate: connection.child.kill(SIGTERM)
+      case .kill: connection.child.kill(SIGKILL)
+      case .finish:
+        if connection.reap() == nil { note(departing[index].name, "could not be killed") }
+        departing.remove(at: index)
+      }
+    }
+    return wakeAt
+  }
+
+  // MARK: Sessions
+
+  func open(_ id: Int, _ session: MCPHeldServers) {
+    let now = Clock.monotonicMilliseconds()
+    var keys: [String: MCPServerKey] = [:]
+    for (name, definition) in session.definitions {
+      let key = MCPServerKey(definition)
+      keys[name] = key
+      let server = servers[key] ?? MCPSharedServer(key, name: name, loop: self, at: now)
+      servers[key] = server
+      server.holders.insert(id)
+    }
+    sessions[id] = Holder(session: session, keys: keys)
+    session.update(offer(to: session, keys))
+  }
+
+  func prepare(_ id: Int, _ completion: @escaping @Sendable (MCPOffer) -> Void) {
+    guard let holder = sessions[id], let session = holder.session, !isClosed else { return completion(MCPOffer()) }
+    let now = Clock.monotonicMilliseconds()
+    for (name, key) in holder.keys where session.definitions[name] != nil { servers[key]?.want(at: now) }
+    preparations.append(Preparation(session: id, completion: completion))
+    finishPreparations()
+  }
+
+  func end(_ id: Int) {
+    guard let holder = sessions.removeValue(forKey: id) else { return }
+    let now = Clock.monotonicMilliseconds()
+    for key in Set(holder.keys.values) {
+      guard let server = servers[key] else { continue }
+      server.stopCalls(of: id)
+      server.holders.remove(id)
+      if server.holders.isEmpty { server.idleSince = now }
+    }
+    finishPreparations()
+  }
+
+  /// A server has become ready, has failed to, or has told its tools anew.
+  func settled(_ server: MCPSharedServer, hasChanged: Bool) {
+    for id in server.holders {
+      guard let holder = sessions[id], let session = holder.session else { continue }
+      session.update(offer(to: session, holder.keys))
+    }
+    finishPreparations()
+  }
+
+  private func finishPreparations() {
+    var rest: [Preparation] = []
+    for preparation in preparations {
+      guard let holder = sessions[preparation.session], let session = holder.session else {
+        preparation.completion(MCPOffer())
+        continue
+      }
+      if holder.keys.values.contains(where: { servers[$0]?.isWanted == true }) {
+        rest.append(preparation)
+      } else {
+        preparation.completion(session.offer)
+      }
+    }
+    preparations = rest
+  }
+
+  private func offer(to session: MCPHeldServers, _ keys: [String: MCPServerKey]) -> MCPOffer {
+    var offer = MCPOffer()
+    var names = MCPToolNames()
+    for (name, definition) in session.definitions.sorted(by: { $0.key < $1.key }) {
+      guard let server = keys[name].flatMap({ servers[$0] }) else { continue }
+      guard let tools = server.tools else {
+        if let failure = server.failure {
+          offer.failures.append(MCPOffer.Failure(server: name, message: "The MCP server '\(name)' \(failure)."))
+        }
+        continue
+      }
+      for tool in tools where definition.tools?.contains(tool.name) != false {
+        let route = MCPRoute(server: name, tool: tool.name)
+        offer.tools.append(
+          MCPOffer.Entry(name: names.name(server: name, tool: tool.name), route: route, listed: tool.json, definition: definition))
+      }
+    }
+    return offer
+  }
+
+  // MARK: Calls
+
+  func call(_ call: MCPOpenCall) {
+    guard !isClosed, let key = sessions[call.session]?.keys[call.call.route.server], let server = servers[key] else {
+      return call.fail("was not asked: \(isClosed ? "the bridge is about to end" : "the run has let go of it")")
+    }
+    server.add(call, at: Clock.monotonicMilliseconds())
+  }
+
+  func stop(_ id: Int, of session: Int) {
+    for key in Set(sessions[session]?.keys.values.map { $0 } ?? []) { servers[key]?.stop(id) }
+  }
+
+  // MARK: End
+
+  func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    for index in departing.indices { departing[index].ending.hurryUp() }
+    let now = Clock.monotonicMilliseconds()
+    for server in servers.values { server.close(at: now) }
+    for preparation in preparations { preparation.completion(MCPOffer()) }
+    preparations = []
+  }
+}

@@ -1,0 +1,63 @@
+import AgentRuntime
+import JSON
+import JSONRPC
+
+/// A call that somebody waits for. Belongs to the thread of the servers.
+final class MCPOpenCall {
+  let id: Int
+  let session: Int
+  let call: MCPCall
+  let sink: MCPProgressSink
+  private let completion: @Sendable (ToolResult) -> Void
+
+  /// While a request for it is out.
+  var requestID: RequestID?
+  /// When the last request for it was sent, and when the first.
+  var sentAt = 0
+  var firstSentAt: Int?
+  var rounds = 0
+  /// What the server has asked for before it goes on (MCP 2026-07-28).
+  var inputs: Inputs?
+
+  struct Inputs {
+    var state: CarriedJSON?
+    /// In the order of the questions; without an answer while that is awaited.
+    var answers: [(key: String, answer: CarriedJSON?)]
+    /// Of those that are awaited, by place.
+    var awaited: [Int: any RunningTool]
+  }
+
+  init(
+    id: Int, session: Int, call: MCPCall, sink: MCPProgressSink, completion: @escaping @Sendable (ToolResult) -> Void
+  ) {
+    self.id = id
+    self.session = session
+    self.call = call
+    self.sink = sink
+    self.completion = completion
+  }
+
+  var origin: MCPQuestion.Origin { MCPQuestion.Origin(runID: call.runID, callID: call.callID) }
+
+  /// When it has taken too long; nil while it waits for somebody else's answer.
+  ///
+  /// - Parameter since: When a question of the server was answered last; the server could not go on before.
+  func deadline(since: Int, limits: MCPLimits) -> Int? {
+    guard let firstSentAt, inputs == nil else { return nil }
+    let timeout = timeout(limits)
+    let (longest, overflows) = timeout.multipliedReportingOverflow(by: limits.longestCall)
+    let (soonest, isFar) = max(sentAt, sink.lastAt ?? 0, since).addingReportingOverflow(timeout)
+    let (latest, isFarther) = max(firstSentAt, since).addingReportingOverflow(longest)
+    return min(isFar ? .max : soonest, overflows || isFarther ? .max : latest)
+  }
+
+  func timeout(_ limits: MCPLimits) -> Int { call.timeoutMilliseconds ?? limits.callMilliseconds }
+
+  func finish(_ result: ToolResult) {
+    for question in inputs?.awaited.values.map({ $0 }) ?? [] { question.stop() }
+    inputs = nil
+    completion(result)
+  }
+
+  func fail(_ words: String) { finish(.failure("The MCP server '\(call.route.server)' \(words).")) }
+}

@@ -1,0 +1,336 @@
+import JSON
+import TestSupport
+import Testing
+
+@testable import AgentRuntime
+
+/// Turns of one conversation: what each is shown, and when it begins.
+@Suite struct SessionTests {
+  private let world = VirtualWorld()
+
+  /// Answers each turn with what it was shown last, but those that a test holds.
+  private func launch(holding held: Set<String> = []) -> VirtualProcess {
+    world.launch(
+      model: ScriptedModel { request in
+        guard case .user(let blocks)? = request.transcript.last, let text = try? ModelText.text(of: blocks, load: request.load) else {
+          return .say("after a tool")
+        }
+        if text.hasPrefix("call") { return .call(("a", "{}")) }
+        return held.contains(text) ? .held : .say("re: \(text)")
+      })
+  }
+
+  private func session(_ process: VirtualProcess) throws -> Session { try process.engine.createSession(agentID: nil, metadata: nil) }
+
+  private func strategy(_ word: String) -> CarriedJSON { startParams(agent: "\"messageConcurrency\":\(word)") }
+
+  private func texts(_ process: VirtualProcess, _ session: ULID, branch: ULID? = nil) throws -> [String] {
+    try process.engine.messages(of: session, branchID: branch, from: RunEngine.MessageCursor(), limit: 1000).messages.map { message in
+      switch message.entry {
+      case .user(let blocks): "user \(try ModelText.text(of: blocks) { (value) throws(StoreError) in try process.engine.load(value) })"
+      case .said(let blocks): "said \(try ModelText.text(of: blocks) { (value) throws(StoreError) in try process.engine.load(value) })"
+      case .assistant(let message): "assistant \(try process.engine.load(message.text).stringValue ?? "")"
+      case .tool(_, let name, _, _): "tool \(name)"
+      }
+    }
+  }
+
+  @Test func `a turn is shown what was said before it, in this process and in another`() throws {
+    let first = launch()
+    let second = launch()
+    let id = try session(first).sessionID
+    #expect(first.start("one", startParams(), session: id).outcome?.status == .success)
+    #expect(first.start("two", startParams(), session: id).outcome?.sessionID == id)
+    #expect(second.start("three", startParams(), session: id).outcome?.status == .success)
+    #expect(first.start("four", startParams(), session: id).outcome?.status == .success)
+    #expect(first.model.shown[1] == ["user: one", "assistant: re: one", "user: two"])
+    #expect(
+      second.model.shown[0] == ["user: one", "assistant: re: one", "user: two", "assistant: re: two", "user: three"])
+    #expect(first.model.shown[2].suffix(3) == ["user: three", "assistant: re: three", "user: four"])
+    #expect(try texts(second, id).count == 8)
+  }
+
+  @Test func `calls and their results stay in the conversation`() throws {
+    let process = launch()
+    process.parent.answer = { _ in .text("done") }
+    let id = try session(process).sessionID
+    _ = process.start("call it", startParams(tools: [clientTool("a")]), session: id)
+    _ = process.start("next", startParams(), session: id)
+    #expect(process.model.shown.last == ["user: call it", "assistant:  a{}", "a: done", "assistant: after a tool", "user: next"])
+  }
+
+  @Test func `a message that comes while a turn is at work waits its turn`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    let first = process.start("one", startParams(), session: id)
+    let second = process.start("two", startParams(), session: id)
+    let third = process.start("three", startParams(), wait: false, session: id)
+    #expect(third.outcome?.status == .queued)
+    #expect(process.look(try #require(second.runID))?.status == .queued)
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect([first, second].map { $0.outcome?.status } == [.success, .success])
+    #expect(process.look(try #require(third.runID))?.status == .success)
+    #expect(
+      process.model.shown.last == ["user: one", "assistant: first", "user: two", "assistant: re: two", "user: three"])
+  }
+
+  @Test func `two processes that add a turn at once both get their place`() throws {
+    let first = launch(holding: ["one"])
+    let second = launch()
+    let id = try session(first).sessionID
+    first.store.beforeSubmit = { _ in
+      first.store.beforeSubmit = nil
+      _ = second.start("quicker", startParams(), session: id)
+    }
+    let late = first.start("late", startParams(), session: id)
+    world.advance(milliseconds: 200)
+    #expect(late.outcome?.status == .success)
+    #expect(try texts(first, id) == ["user quicker", "assistant re: quicker", "user late", "assistant re: late"])
+  }
+
+  @Test func `latest: only the newest that waits is run, the inputs of the others stay`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    let params = strategy("\"latest\"")
+    _ = process.start("one", params, session: id)
+    let answers = ["two", "three", "four"].map { process.start($0, params, session: id, concurrency: .latest) }
+    #expect(answers[0].outcome?.status == .cancelled)
+    #expect(answers[1].outcome?.fault?.kind == .runSuperseded)
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(answers[2].outcome?.status == .success)
+    #expect(process.model.shown.last == ["user: one", "assistant: first", "user: two", "user: three", "user: four"])
+  }
+
+  @Test func `merge: what waits becomes one turn, the newest's`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    let params = strategy("\"merge\"")
+    _ = process.start("one", params, session: id)
+    let answers = ["two", "three", "four"].map { process.start($0, params, session: id, concurrency: .merge) }
+    #expect(answers.map(\.isThere) == [false, false, false])
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    let last = try #require(answers[2].runID)
+    #expect(answers.map { $0.outcome?.status } == [.success, .success, .success])
+    #expect(answers.map { $0.outcome?.mergedInto } == [last, last, nil])
+    #expect(answers[0].outcome?.answer == answers[2].outcome?.answer)
+    #expect(process.model.shown.last == ["user: one", "assistant: first", "user: two", "user: three", "user: four"])
+    #expect(process.model.shown.count == 2)
+    _ = process.start("five", params, session: id)
+    #expect(process.model.shown.last?.suffix(3) == ["user: four", "assistant: re: four", "user: five"])
+  }
+
+  @Test func `drop: a message that comes too early is refused, and nothing of it is stored`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    _ = process.start("one", strategy("\"drop\""), session: id)
+    let count = world.disk.runIDs.count
+    #expect(process.start("two", strategy("\"drop\""), session: id, concurrency: .drop).error?.kind == .runDropped)
+    #expect(world.disk.runIDs.count == count)
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(process.start("three", strategy("\"drop\""), session: id, concurrency: .drop).outcome?.status == .success)
+  }
+
+  @Test func `debounce: it begins after a quiet time, the newest only`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    let params = strategy(#"{"strategy":"debounce","debounceMs":500}"#)
+    let first = process.start("one", params, session: id, concurrency: .debounce(milliseconds: 500))
+    world.advance(milliseconds: 400)
+    let second = process.start("two", params, session: id, concurrency: .debounce(milliseconds: 500))
+    #expect(first.outcome?.fault?.kind == .runSuperseded)
+    world.advance(milliseconds: 450)
+    #expect(!second.isThere)
+    world.advance(milliseconds: 100)
+    #expect(second.outcome?.status == .success)
+    #expect(process.model.shown == [["user: one", "user: two"]])
+  }
+
+  @Test func `behind a turn that settled without ending, a queued one says what blocks it`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    let waiting = process.start("call", startParams(tools: [clientTool("a")]), delivery: .pause, session: id)
+    #expect(waiting.outcome?.status == .waitingClientTool)
+    let second = process.start("two", startParams(), session: id)
+    let third = process.start("three", startParams(), session: id)
+    for answer in [second, third] {
+      #expect(answer.outcome?.status == .queued)
+      #expect(answer.outcome?.blockedBy == waiting.runID)
+    }
+    let call = try #require(waiting.outcome?.pendingCalls.first?.callID.text)
+    _ = process.submit(try #require(waiting.runID), [(call, .text("done"))])
+    world.settle()
+    #expect(process.look(try #require(third.runID))?.status == .success)
+  }
+
+  @Test func `a queued turn that is cancelled leaves nothing, and the next one begins`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    _ = process.start("one", startParams(), session: id)
+    let second = process.start("two", startParams(), session: id)
+    let third = process.start("three", startParams(), session: id)
+    #expect(process.cancel(try #require(second.runID)).outcome?.status == .cancelled)
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(third.outcome?.status == .success)
+    #expect(process.model.shown.last == ["user: one", "assistant: first", "user: three"])
+  }
+
+  @Test func `a queued turn whose process died is begun by whoever ends the one before it`() throws {
+    let first = launch(holding: ["one"])
+    let second = launch()
+    let id = try session(first).sessionID
+    _ = first.start("one", startParams(), session: id)
+    let queued = second.start("two", startParams(), session: id)
+    second.kill()
+    try first.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(first.look(try #require(queued.runID))?.status == .success)
+  }
+
+  @Test func `a queued turn of a living process is begun there`() throws {
+    let first = launch(holding: ["one"])
+    let second = launch()
+    let id = try session(first).sessionID
+    _ = first.start("one", startParams(), session: id)
+    let queued = second.start("two", startParams(), session: id)
+    try first.model.call(0).finish(.say("first"))
+    world.advance(milliseconds: 100)
+    #expect(queued.outcome?.status == .success)
+    #expect(second.model.shown == [["user: one", "assistant: first", "user: two"]])
+  }
+
+  @Test func `a queued turn can be paused, and goes on waiting when it is resumed`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    _ = process.start("one", startParams(), session: id)
+    let second = try #require(process.start("two", startParams(), wait: false, session: id).runID)
+    #expect(process.pause(second).outcome?.status == .paused)
+    #expect(process.resume(second, wait: false).outcome?.status == .queued)
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(process.look(second)?.status == .success)
+  }
+
+  @Test func `a turn that was cut short keeps its partial text`() throws {
+    let process = launch(holding: ["one"])
+    let id = try session(process).sessionID
+    let first = process.start("one", startParams(), session: id)
+    try process.model.call(0).send(.text("as far as"))
+    _ = process.cancel(try #require(first.runID))
+    _ = process.start("two", startParams(), session: id)
+    #expect(process.model.shown.last == ["user: one", "said: as far as", "user: two"])
+  }
+
+  // MARK: Branches
+
+  @Test func `a fork shares what was said up to a message, and each branch goes its own way`() throws {
+    let process = launch()
+    let session = try session(process)
+    let id = session.sessionID
+    for text in ["one", "two", "three"] { _ = process.start(text, startParams(), session: id) }
+    let messages = try process.engine.messages(of: id, branchID: nil, from: RunEngine.MessageCursor(), limit: 100).messages
+    for (index, message) in messages.enumerated() {
+      let fork = try process.engine.forkSession(id, at: message.id)
+      #expect(try texts(process, id, branch: fork.branchID).count == index + 1)
+    }
+    let fork = try process.engine.forkSession(id, at: messages[3].id)
+    _ = process.start("elsewhere", startParams(), session: id, branch: fork.branchID)
+    _ = process.start("four", startParams(), session: id)
+    #expect(process.model.shown[3].suffix(3) == ["user: two", "assistant: re: two", "user: elsewhere"])
+    #expect(process.model.shown[4].suffix(3) == ["user: three", "assistant: re: three", "user: four"])
+    let again = try process.engine.messages(of: id, branchID: fork.branchID, from: RunEngine.MessageCursor(), limit: 100).messages
+    let second = try launch().engine.forkSession(id, at: try #require(again.last).id)
+    #expect(try texts(process, id, branch: second.branchID) == (try texts(process, id, branch: fork.branchID)))
+    #expect(throws: RuntimeError.self) { try process.engine.forkSession(id, at: ULID(high: 1, low: 1)) }
+  }
+
+  @Test func `a fork at a message with calls brings their results along`() throws {
+    let process = launch()
+    process.parent.answer = { _ in .text("done") }
+    let id = try session(process).sessionID
+    _ = process.start("call", startParams(tools: [clientTool("a")]), session: id)
+    let messages = try process.engine.messages(of: id, branchID: nil, from: RunEngine.MessageCursor(), limit: 100).messages
+    let fork = try process.engine.forkSession(id, at: messages[1].id)
+    #expect(try texts(process, id, branch: fork.branchID) == ["user call", "assistant ", "tool a"])
+  }
+
+  @Test func `clearing puts what was said out of sight, and only that`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    _ = process.start("one", startParams(), session: id)
+    try process.engine.clearSession(id)
+    #expect(try texts(process, id) == [])
+    _ = process.start("two", startParams(), session: id)
+    #expect(process.model.shown.last == ["user: two"])
+    #expect(try texts(process, id) == ["user two", "assistant re: two"])
+  }
+
+  @Test func `messages come page by page`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    for text in ["one", "two", "three"] { _ = process.start(text, startParams(), session: id) }
+    var cursor: RunEngine.MessageCursor? = RunEngine.MessageCursor()
+    var ids: [ULID] = []
+    while let at = cursor {
+      let page = try process.engine.messages(of: id, branchID: nil, from: at, limit: 4)
+      ids += page.messages.map(\.id)
+      cursor = page.next
+    }
+    #expect(ids.count == 6)
+    #expect(Set(ids).count == 6)
+  }
+
+  @Test func `deleting takes the runs with it, but not while one is not ended`() throws {
+    let process = launch(holding: ["two"])
+    let id = try session(process).sessionID
+    let first = try #require(process.start("one", startParams(), session: id).runID)
+    let second = try #require(process.start("two", startParams(), session: id).runID)
+    #expect(throws: RuntimeError.self) { try process.engine.deleteSession(id) }
+    _ = process.cancel(second)
+    #expect(Set(try process.engine.deleteSession(id)) == [first, second])
+    #expect(world.disk.runIDs == [])
+    #expect(process.start("three", startParams(), session: id).error?.kind == .sessionNotFound)
+  }
+
+  // MARK: What a session keeps
+
+  @Test func `toolkits, state and context of a turn are there in the next, its plain tools are not`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    let kit = #"{"name":"k","description":"","startCollapsed":false,"tools":[\#(clientTool("inside"))]}"#
+    let more = #""toolkits":[\#(kit)],"augmentation":{"updateState":{"n":1.0},"addContext":[{"key":"f","description":"","value":"x"}]}"#
+    _ = process.start("one", startParams(tools: [clientTool("plain")], more: more), session: id)
+    let second = process.start("two", startParams(), session: id)
+    let call = try process.model.call(1)
+    #expect(call.request.tools.map(\.name) == ["inside"])
+    #expect(call.request.system == ["Shared state:\n{\"n\":1.0}\n\nContext:\n- f: \"x\""])
+    let details = try process.engine.details(of: try #require(second.runID))
+    #expect(details.state?.bytes.string == #"{"n":1.0}"#)
+    _ = process.start("three", startParams(more: #""resetClientState":true"#), session: id)
+    #expect(try process.model.call(2).request.tools.isEmpty)
+    #expect(try process.model.call(2).request.system.isEmpty)
+  }
+
+  @Test func `what is registered for a session meanwhile reaches the run before its next model turn`() throws {
+    let process = launch()
+    let id = try session(process).sessionID
+    let run = process.start("call", startParams(tools: [clientTool("a")]), session: id)
+    let other = launch()
+    try other.engine.changeSession(
+      id, .register(tools: try RegistrationChange.readTools(json("[\(clientTool("late"))]"), toolkit: nil), toolkits: []))
+    try process.parent.request(0).answer(.text("done"))
+    world.settle()
+    #expect(run.outcome?.status == .success)
+    #expect(try process.model.call(1).request.tools.map(\.name) == ["late", "a"])
+    _ = process.start("next", startParams(), session: id)
+    #expect(try process.model.call(2).request.tools.map(\.name) == ["late"])
+    try process.engine.changeSession(id, .unregisterTools(["late"]))
+    _ = process.start("last", startParams(), session: id)
+    #expect(try process.model.call(3).request.tools.map(\.name) == [])
+    #expect(throws: RuntimeError.self) { try process.engine.changeSession(id, .unregisterTools(["late"])) }
+  }
+}

@@ -1,0 +1,95 @@
+"""`--record FILE`: what a real provider said becomes a script that says it again."""
+import json
+import stat
+
+from harness import tool
+from mock_models import KEY, Call, Status, Thought, Turn
+from mock_models.fixtures import completed, http, retries  # noqa: F401
+
+LOOK = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+TURNS = [Turn(blocks=[Thought("hm"), "Let me look. ü🙂\n\"q\"", Call("look", {"path": "a/ü", "n": 0.1}), Call("look", {"path": "b"})]), Turn(calls=[("look", {"path": "c"})]), "Done: ü🙂."]
+
+
+def rows(p):
+    return {"content": "rows of " + p["arguments"]["path"]}
+
+
+def shape(b, run):
+    return [(d["text"], [(c["name"], c["arguments"]) for c in d["toolCalls"]], d["stopReason"]) for d in completed(b, run)]
+
+
+def test_a_served_run_is_recorded_and_replays_the_same(http):
+    file = http.lab.path / "turns.jsonl"
+    model = http.script(*TURNS)
+    a = http.parent("--record", str(file))
+    a.handlers["look"] = rows
+    o = a.succeeds(model, [tool("look", LOOK)], answer="Done: ü🙂.")
+    assert a.hang_up() == 0
+    lines = [json.loads(x) for x in file.read_text(encoding="utf-8").splitlines()]
+    assert [x.get("text", "") for x in lines] == ["Let me look. ü🙂\n\"q\"", "", "Done: ü🙂."]
+    assert [[(c["name"], c["arguments"]) for c in x.get("toolCalls", [])] for x in lines] == [[("look", {"path": "a/ü", "n": 0.1}), ("look", {"path": "b"})], [("look", {"path": "c"})], []]
+    b = http.lab.parent()
+    b.handlers["look"] = rows
+    again = b.succeeds(f"script:{file}", [tool("look", LOOK)], answer="Done: ü🙂.")
+    assert shape(b, again["runId"]) == shape(a, o["runId"])
+
+
+def test_only_answers_that_count_are_recorded(http):
+    file = http.lab.path / "turns.jsonl"
+    model = http.script(Status(500, "no", headers=(("retry-after-ms", "5"),)), Turn("half of it, and more").with_(cut=600), "Here.")
+    b = http.bridge("--record", str(file))
+    b.succeeds(model, answer="Here.")
+    b.hang_up()
+    lines = [json.loads(x) for x in file.read_text().splitlines()]
+    assert len(lines) == 1 and lines[0]["text"] == "Here."
+
+
+def test_the_key_is_not_recorded(http):
+    file = http.lab.path / "turns.jsonl"
+    b = http.bridge("--record", str(file))
+    b.succeeds(http.script("Here."))
+    b.hang_up()
+    assert KEY not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) & 0o022 == 0
+
+
+def test_a_recording_survives_kill_9(http):
+    file = http.lab.path / "turns.jsonl"
+    b = http.bridge("--record", str(file))
+    b.succeeds(http.script("Here."))
+    b.kill9()
+    assert json.loads(file.read_text())["text"] == "Here."
+
+
+def test_run_records_too(http):
+    file = http.lab.path / "turns.jsonl"
+    model = http.script("Grüße.")
+    code, out, err = http.lab.cli("run", "--model", model, "--record", file, "Say it.", env=http.env())
+    assert (code, out.decode().strip()) == (0, "Grüße."), err
+    code, out, err = http.lab.cli("run", "--model", f"script:{file}", "Say it.")
+    assert (code, out.decode().strip()) == (0, "Grüße."), err
+
+
+def test_a_file_that_cannot_be_written_is_told_at_the_start(http):
+    code, _, err = http.lab.cli("run", "--model", http.script("never"), "--record", "/nowhere/at/all.jsonl", "Say it.", env=http.env())
+    assert code != 0 and b"/nowhere/at/all.jsonl" in err
+    assert http.server.requests == []
+
+
+def test_run_streams_the_answer_to_stdout(http):
+    model = http.script(Turn(["One, ", "two, ", "three."]))
+    code, out, _ = http.lab.cli("run", "--model", model, "Count.", env=http.env())
+    assert (code, out.decode().rstrip("\n")) == (0, "One, two, three.")
+
+
+def test_run_without_a_key_says_which(http):
+    from mock_models import KEY_ENV
+    code, out, err = http.lab.cli("run", "--model", f"{http.kind}:m", "Count.")
+    assert code != 0 and KEY_ENV[http.kind].encode() in err and out == b""
+
+
+def test_run_shows_no_partial_text_twice(http):
+    """stdout cannot be taken back: after a retry the text is not said twice in full."""
+    model = http.script(Turn(["One, ", "two, ", "three."]).with_(cut=900), Turn(["One, ", "two, ", "three."]))
+    code, out, _ = http.lab.cli("run", "--model", model, "Count.", env=http.env())
+    assert code == 0 and out.decode().rstrip("\n").endswith("One, two, three.")

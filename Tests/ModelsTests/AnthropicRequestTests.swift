@@ -1,0 +1,176 @@
+import JSON
+import TestSupport
+import Testing
+
+@testable import AgentRuntime
+@testable import Models
+
+/// What the Messages API is sent.
+@Suite struct AnthropicRequestTests {
+  private let notes = """
+    {"provider":"anthropic","model":"m","parts":[{"type":"thinking","thinking":"Hm.","signature":"s1"},{"type":"text","bytes":4},\
+    {"type":"redacted_thinking","data":"r1"},{"type":"call","id":"toolu_1"},{"type":"text","bytes":3},{"type":"call","id":"toolu_2"}]}
+    """
+
+  @Test func `a request has the model, a limit, the cached system prompt, tools and messages`() throws {
+    try expect(
+      Sample.body(
+        "anthropic:m", agent: "\"temperature\":0.5", [Sample.user("Hi \"you\" ü")], system: ["Be.", "", "Kind."],
+        tools: [Sample.tool("a"), Sample.tool("b")]),
+      is: """
+        {"model":"m","max_tokens":8192,"stream":true,"temperature":0.5,
+        "system":[{"type":"text","text":"Be.","cache_control":{"type":"ephemeral"}},{"type":"text","text":"Kind."}],
+        "tools":[{"name":"a","description":"does \\"a\\"","input_schema":{"type":"object","x":0.10}},
+        {"name":"b","description":"does \\"b\\"","input_schema":{"type":"object","x":0.10},"cache_control":{"type":"ephemeral"}}],
+        "messages":[{"role":"user","content":[{"type":"text","text":"Hi \\"you\\" ü","cache_control":{"type":"ephemeral"}}]}]}
+        """)
+  }
+
+  @Test func `the headers carry the key and the version`() throws {
+    let http = ScriptedHTTP()
+    let agent = try Sample.agent("anthropic:m")
+    _ = try Sample.providers(http, ["ANTHROPIC_BASE_URL": "https://gateway.example/eu//"]).provider(
+      for: agent, hasTools: false, parent: nil
+    )
+    .start(Sample.request(agent, [Sample.user("x")])) { _ in }
+    let sent = try #require(http.sent.first).request
+    #expect(sent.url == "https://gateway.example/eu/v1/messages")
+    #expect(
+      sent.headers.map { "\($0.name): \($0.value)" } == [
+        "Content-Type: application/json", "Accept: text/event-stream, application/json", "User-Agent: footbridge/9", "x-api-key: key-a",
+        "anthropic-version: 2023-06-01",
+      ])
+  }
+
+  @Test func `a conversation goes back as it was said: thinking with its signature, ids, results first`() throws {
+    let transcript = [
+      Sample.user("Go."), Sample.user("On."),
+      try Sample.said("LookEnd", [(Sample.callA, "a", "{\"x\":1.50}"), (Sample.callB, "b", "\"oops\"")], notes: notes),
+      try Sample.tool(
+        Sample.callA, "a",
+        """
+        {"content":[{"type":"text","text":"rows"},{"type":"image","data":"\(Sample.png)","mimeType":"image/png"},{"type":"text","text":" \\n"},
+        {"type":"binary","data":"\(Sample.pdf)","mimeType":"application/pdf","filename":"a.pdf"},
+        {"type":"binary","data":"aGVsbG8=","mimeType":"text/csv"},{"type":"json","value":{"n":1.0}}],"stderr":["w1","w2"]}
+        """),
+      try Sample.tool(
+        Sample.callB, "b",
+        "{\"content\":[{\"type\":\"text\",\"text\":\"broke\"},{\"type\":\"image\",\"data\":\"\(Sample.png)\",\"mimeType\":\"image/png\"}],\"isError\":true}"
+      ),
+      Sample.user("Hurry."),
+    ]
+    try expect(
+      Sample.body("anthropic:m", transcript, tools: [Sample.tool("a")])["messages"],
+      is: """
+        [{"role":"user","content":[{"type":"text","text":"Go."},{"type":"text","text":"On.","cache_control":{"type":"ephemeral"}}]},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"s1"},{"type":"text","text":"Look"},
+        {"type":"redacted_thinking","data":"r1"},{"type":"tool_use","id":"toolu_1","name":"a","input":{"x":1.50}},{"type":"text","text":"End"},
+        {"type":"tool_use","id":"toolu_2","name":"b","input":{"invalid_arguments":"oops"}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"rows"},
+        {"type":"image","source":{"type":"base64","media_type":"image/png","data":"\(Sample.png)"}},
+        {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"\(Sample.pdf)"},"title":"a.pdf"},
+        {"type":"document","source":{"type":"text","media_type":"text/plain","data":"hello"}},{"type":"text","text":"{\\"n\\":1.0}"},
+        {"type":"text","text":"stderr:\\nw1\\nw2"}]},
+        {"type":"tool_result","tool_use_id":"toolu_2","is_error":true,"content":[{"type":"text","text":"broke"}]},
+        {"type":"text","text":"Belongs to the result of call toolu_2:"},
+        {"type":"image","source":{"type":"base64","media_type":"image/png","data":"\(Sample.png)"}},
+        {"type":"text","text":"Hurry.","cache_control":{"type":"ephemeral"}}]}]
+        """)
+  }
+
+  @Test func `another model's thinking stays away, its ids do not`() throws {
+    let transcript = [
+      Sample.user("Go."), try Sample.said("LookEnd", [(Sample.callA, "a", "{}"), (Sample.callB, "b", "{}")], notes: notes),
+      try Sample.tool(Sample.callA, "a", "{}"), try Sample.tool(Sample.callB, "b", "{}"),
+    ]
+    try expect(
+      Sample.body("anthropic:other", transcript, tools: [Sample.tool("a")])["messages"]?.elements[1]["content"],
+      is: """
+        [{"type":"text","text":"Look"},{"type":"tool_use","id":"toolu_1","name":"a","input":{}},{"type":"text","text":"End"},
+        {"type":"tool_use","id":"toolu_2","name":"b","input":{}}]
+        """)
+  }
+
+  @Test func `what another provider said has the bridge's ids, and a made-up name is made fit`() throws {
+    for notes in [nil, "{\"provider\":\"openai\",\"model\":\"m\",\"parts\":[{\"type\":\"call\",\"id\":\"call_9\"}]}"] {
+      let transcript = [
+        Sample.user("Go."), try Sample.said("", [(Sample.callA, "functions.look ü", "[1]")], notes: notes),
+        try Sample.tool(Sample.callA, "look", "{\"content\":\"\"}"),
+      ]
+      try expect(
+        Sample.body("anthropic:m", transcript)["messages"]?.elements[1]["content"],
+        is: """
+          [{"type":"tool_use","id":"\(Sample.callA.text)","name":"functions_look___","input":{"invalid_arguments":[1]}}]
+          """)
+    }
+  }
+
+  @Test func `calls without tools bring a tool that says so`() throws {
+    let transcript = [
+      Sample.user("Go."), try Sample.said("", [(Sample.callA, "a", "{}")]), try Sample.tool(Sample.callA, "a", "{\"content\":\"x\"}"),
+    ]
+    #expect(try Sample.body("anthropic:m", transcript)["tools"]?.elements.map { $0["name"]?.stringValue } == ["no_tools"])
+    #expect(try Sample.body("anthropic:m", [Sample.user("Go.")])["tools"] == nil)
+  }
+
+  @Test func `messages without content are left out`() throws {
+    let transcript = [Sample.user("Go."), try Sample.said(" \n"), Sample.user(""), Sample.user("On.")]
+    try expect(
+      Sample.body("anthropic:m", transcript)["messages"],
+      is: """
+        [{"role":"user","content":[{"type":"text","text":"Go.","cache_control":{"type":"ephemeral"}},
+        {"type":"text","text":"On.","cache_control":{"type":"ephemeral"}}]}]
+        """)
+  }
+
+  @Test func `there are never more than four marks`() throws {
+    var transcript: [TranscriptEntry] = [Sample.user("Go.")]
+    for _ in 0..<30 {
+      transcript += [try Sample.said("", [(Sample.callA, "a", "{}")]), try Sample.tool(Sample.callA, "a", "{\"content\":\"x\"}")]
+    }
+    let body = try Sample.body("anthropic:m", transcript, system: ["a", "b"], tools: [Sample.tool("a"), Sample.tool("b")])
+    #expect(body.bytes.string.split(separator: "cache_control").count == 5)
+  }
+
+  @Test(
+    arguments: [
+      ("{\"effort\":\"low\"}", "claude-sonnet-4-5", "{\"type\":\"enabled\",\"budget_tokens\":2048}", nil, 10240),
+      ("{\"effort\":\"high\"}", "claude-3-7-sonnet-20250219", "{\"type\":\"enabled\",\"budget_tokens\":24576}", nil, 32768),
+      ("\"medium\"", "claude-opus-4-6", "{\"type\":\"adaptive\"}", "{\"effort\":\"medium\"}", 32768),
+      ("{\"effort\":\"max\"}", "claude-sonnet-5-20270101", "{\"type\":\"adaptive\"}", "{\"effort\":\"max\"}", 32768),
+      ("{\"budgetTokens\":5000}", "m", "{\"type\":\"enabled\",\"budget_tokens\":5000}", nil, 13192),
+      (
+        "{\"type\":\"adaptive\",\"effort\":\"low\",\"display\":\"omitted\"}", "m", "{\"type\":\"adaptive\",\"display\":\"omitted\"}",
+        "{\"effort\":\"low\"}", 32768
+      ),
+      ("{\"effort\":\"none\"}", "m", nil, nil, 8192), ("{\"type\":\"disabled\"}", "m", nil, nil, 8192),
+    ] as [(String, String, String?, String?, Int)])
+  func `reasoning becomes thinking, without a temperature`(given: String, model: String, thinking: String?, config: String?, limit: Int)
+    throws
+  {
+    let body = try Sample.body("anthropic:" + model, agent: "\"reasoning\":\(given),\"temperature\":0.5", [Sample.user("x")])
+    #expect(body["thinking"]?.bytes.string == thinking)
+    #expect(body["output_config"]?.bytes.string == config)
+    #expect(body["max_tokens"]?.intValue == limit)
+    #expect((body["temperature"] == nil) == (thinking != nil))
+  }
+
+  @Test func `an effort is a share of what the agent allows`() throws {
+    let body = try Sample.body("anthropic:m", agent: "\"reasoning\":\"high\",\"maxOutputTokens\":3000", [Sample.user("x")])
+    try expect(body["thinking"], is: "{\"type\":\"enabled\",\"budget_tokens\":1500}")
+    #expect(body["max_tokens"]?.intValue == 3000)
+    #expect(try Sample.body("anthropic:m", agent: "\"reasoning\":\"high\",\"maxOutputTokens\":1000", [Sample.user("x")])["thinking"] == nil)
+  }
+
+  @Test func `options take the place of the bridge's members, but for those that are its own`() throws {
+    let body = try Sample.body(
+      "anthropic:m",
+      agent:
+        "\"maxOutputTokens\":5,\"providerOptions\":{\"max_tokens\":6,\"top_k\":1,\"model\":\"x\",\"stream\":false,\"messages\":[],\"tools\":[]}",
+      [Sample.user("x")])
+    var names: [String] = []
+    body.forEachMember { name, _ in names.append(name) }
+    #expect(names == ["model", "stream", "max_tokens", "top_k", "messages"])
+    #expect(body["max_tokens"]?.intValue == 6 && body["model"]?.stringValue == "m" && body["stream"]?.boolValue == true)
+  }
+}

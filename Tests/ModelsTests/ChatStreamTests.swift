@@ -1,0 +1,170 @@
+import JSON
+import TestSupport
+import Testing
+
+@testable import AgentRuntime
+@testable import Models
+
+/// The streams of Chat Completions, OpenAI's and others'.
+@Suite struct ChatStreamTests {
+  private func chunks(_ deltas: String..., finish: String? = "stop", usage: Bool = true, done: Bool = true) -> String {
+    var all = deltas.map { "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":\($0),\"finish_reason\":null}],\"usage\":null}\n\n" }
+    if let finish { all.append("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"\(finish)\"}]}\n\n") }
+    if usage {
+      all.append(
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":6}}}\n\n"
+      )
+    }
+    if done { all.append("data: [DONE]\n\n") }
+    return all.joined()
+  }
+
+  @Test func `text, reasoning, and a list of parts`() {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"role":"assistant","content":"","refusal":null}"#, #"{"reasoning_content":"H"}"#, #"{"reasoning_content":"m"}"#,
+        #"{"content":"Grü"}"#,
+        #"{"content":[{"type":"text","text":"ße"},{"type":"thinking","thinking":[{"type":"text","text":"!"}]}]}"#),
+      ["reasoning Hm", "text Grüße", "reasoning !", #"finished end_turn "Grüße" [] 10/4 cache 6/0"#])
+  }
+
+  private let twoCalls = #"finished tool_use "" [a{"x":1} a{"x":2}] 10/4 cache 6/0"#
+
+  @Test func `reasoning that led to calls is kept for the server, also when it is empty`() {
+    let call = #"{"tool_calls":[{"index":0,"id":"c1","function":{"name":"a","arguments":"{}"}}]}"#
+    func notes(_ members: String) -> String {
+      #"finished tool_use "" [a{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"reasoning","members":{\#(members)}},{"type":"call","id":"c1"}]}"#
+    }
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(#"{"reasoning_content":"H","reasoning":"H"}"#, #"{"reasoning_content":"m"}"#, #"{"reasoning_content":null}"#, call),
+      ["reasoning Hm", notes(#""reasoning_content":"Hm""#)])
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(#"{"reasoning_content":""}"#, call), [notes(#""reasoning_content":"""#)])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"reasoning":"Hm","reasoning_details":[{"type":"reasoning.text","text":"H","index":0,"signature":null}]}"#,
+        #"{"reasoning_details":[{"type":"reasoning.text","text":"m","index":0,"signature":"s"},{"type":"reasoning.encrypted","data":"e","index":1}]}"#,
+        call),
+      [
+        "reasoning Hm",
+        notes(
+          #""reasoning_details":[{"type":"reasoning.text","index":0,"text":"Hm","signature":"s"},{"type":"reasoning.encrypted","index":1,"data":"e"}]"#
+        ),
+      ])
+  }
+
+  @Test func `calls in fragments, as OpenAI sends them`() {
+    let body = chunks(
+      #"{"content":null,"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"a","arguments":""}}]}"#,
+      #"{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\""}}]}"#, #"{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}"#,
+      #"{"tool_calls":[{"index":1,"id":"c2","type":"function","function":{"name":"a","arguments":""}},{"index":1,"function":{"arguments":"{\"x\":2}"}}]}"#,
+      finish: "tool_calls")
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), body,
+      [twoCalls + #" {"provider":"openai","model":"m","parts":[{"type":"call","id":"c1"},{"type":"call","id":"c2"}]}"#])
+  }
+
+  @Test(arguments: [
+    // No ids and no index, whole.
+    [#"{"function":{"name":"a","arguments":"{\"x\":1}"}}"#, #"{"function":{"name":"a","arguments":"{\"x\":2}"}}"#],
+    // Index 0 and one id for all.
+    [
+      #"{"index":0,"id":"c","function":{"name":"a","arguments":"{\"x\":1}"}}"#,
+      #"{"index":0,"id":"c","function":{"name":"a","arguments":"{\"x\":2}"}}"#,
+    ],
+    // Arguments as objects, null id.
+    [
+      #"{"index":0,"id":null,"function":{"name":"a","arguments":{"x":1}}}"#,
+      #"{"index":0,"id":"","function":{"name":"a","arguments":{"x":2}}}"#,
+    ],
+    // The name in every fragment, index 0 for both.
+    [
+      #"{"index":0,"function":{"name":"a","arguments":""}}"#, #"{"index":0,"function":{"name":"a","arguments":"{\"x\":"}}"#,
+      #"{"index":0,"function":{"name":"a","arguments":"1}"}}"#, #"{"index":0,"function":{"name":"a","arguments":"{\"x\":2}"}}"#,
+    ],
+    // Another id in each fragment.
+    [
+      #"{"index":0,"id":"r1","function":{"name":"a","arguments":"{\"x\""}}"#, #"{"index":0,"id":"r2","function":{"arguments":":1}"}}"#,
+      #"{"index":1,"id":"r3","function":{"name":"a","arguments":"{\"x\":2}"}}"#,
+    ],
+  ])
+  func `calls as other servers send them`(fragments: [String]) {
+    let body =
+      fragments.map { "data: {\"choices\":[{\"delta\":{\"tool_calls\":[\($0)]},\"finish_reason\":\"\"}]}\n\n" }.joined()
+      + chunks(finish: "stop")
+    for step in [1, 1 << 20] {
+      #expect(
+        TurnStream.read(ChatTurnReader(model: "m"), body, by: step).last?.hasPrefix(twoCalls) == true,
+        "\(TurnStream.read(ChatTurnReader(model: "m"), body, by: step))")
+    }
+  }
+
+  @Test func `arguments that are nothing, and the old function_call`() {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"function_call":{"name":"a","arguments":""}}"#, #"{"function_call":{"arguments":" null"}}"#, finish: "function_call",
+        usage: false),
+      [#"finished tool_use "" [a] 0/0 {"provider":"openai","model":"m","parts":[{"type":"call"}]}"#])
+  }
+
+  @Test func `how it ends`() {
+    let text = #"{"content":"Hi"}"#
+    let call = #"{"tool_calls":[{"index":0,"id":"c","function":{"name":"a","arguments":"{\"x"}}]}"#
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(text, usage: false, done: false), ["text Hi", #"finished end_turn "Hi" [] 0/0"#])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(text, finish: "length"), ["text Hi", #"finished max_tokens "Hi" [] 10/4 cache 6/0"#])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(text, call, finish: "content_filter"), ["text Hi", #"finished refusal "Hi" [] 10/4 cache 6/0"#])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"refusal":"No"}"#, #"{"refusal":"."}"#),
+      ["text No.", #"finished refusal "No." [] 10/4 cache 6/0"#])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(call, finish: "length"),
+      [#"finished max_tokens "" [a{"x cut] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"call","id":"c"}]}"#])
+    let early = "passing: the stream ended before the answer did"
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(text, finish: nil), ["text Hi", early])
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(text, finish: nil, done: false), ["text Hi", early])
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(#"{"content":""}"#), ["passing: an empty answer"])
+    TurnStream.expect(ChatTurnReader(model: "m"), chunks(#"{"reasoning":"only"}"#), ["reasoning only", "passing: an empty answer"])
+  }
+
+  @Test(arguments: [
+    (#"{"error":{"message":"busy","type":"server_error","code":null}}"#, "passing: server_error: busy"),
+    (#"{"error":{"message":"no credit","code":402}}"#, "refused: no credit"),
+    (#"{"error":{"message":"slow","code":"429"}}"#, "passing: slow"),
+    (#"{"error":"words"}"#, "passing: words"),
+    (#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#, "contextOverflow: context_length_exceeded: too long"),
+    (#"{"error":{"message":"pay","code":"insufficient_quota"}}"#, "unavailable: insufficient_quota: pay"),
+    (#"{"error":{}}"#, "passing: an error without a message"),
+  ])
+  func `an error inside the stream`(error: String, wanted: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, finish: nil, usage: false, done: false) + "data: \(error)\n\n",
+      ["text Hi", wanted])
+  }
+
+  @Test func `an answer that is no stream`() throws {
+    func whole(_ json: String) throws -> [String] {
+      var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
+      var signals: [ModelSignal] = []
+      do throws(ProviderFault) {
+        _ = try response.take(.head(200, "content-type: application/json"), &signals)
+        if !json.isEmpty { _ = try response.take(.body(json), &signals) }
+        let turn = try response.take(.finished, &signals)
+        return signals.map(\.words) + [turn?.words ?? "nothing"]
+      } catch { return ["\(error.kind): \(error.reason)"] }
+    }
+    #expect(
+      try whole(
+        #"{"choices":[{"message":{"content":"Hi","tool_calls":[{"id":"c","function":{"name":"a","arguments":{}}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#
+      )
+        == ["text Hi", #"tool_use "Hi" [a{}] 1/2"#])
+    #expect(try whole(#"{"ok":true}"#) == ["passing: it answered with JSON that is no completion"])
+    #expect(try whole("<html>") == ["passing: it answered with a page of HTML"])
+    #expect(try whole("") == ["passing: it answered with nothing"])
+    #expect(try whole("{") == ["passing: it answered with something that is not JSON"])
+  }
+}

@@ -1,0 +1,199 @@
+import JSON
+import TestSupport
+import Testing
+
+@testable import AgentRuntime
+@testable import Models
+
+/// The course of a turn over HTTP: attempts, waits, ends.
+@Suite struct ModelExchangeTests {
+  private let http = ScriptedHTTP()
+  private let seen = SignalRecorder()
+  private let call: any ModelCall
+
+  init() throws {
+    let agent = try Sample.agent("openai:m")
+    let provider = try Sample.providers(http).provider(for: agent, hasTools: false, parent: nil)
+    call = provider.start(Sample.request(agent, [Sample.user("Hi")], schedule: http.wait), signal: seen.signal)
+  }
+
+  private let answer = "data: {\"choices\":[{\"delta\":{\"content\":\"Here.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+  private let half = "data: {\"choices\":[{\"delta\":{\"content\":\"Half\"}}]}\n\n"
+
+  @Test func `an answer is given as it comes, and its connection is left to end by itself`() {
+    http.answer(.stream, .body(half))
+    #expect(seen.lines == ["text Half"])
+    http.answer(.body(answer))
+    #expect(seen.lines == ["text Half", "text Here.", "finished end_turn \"HalfHere.\" [] 0/0"])
+    #expect(!http.sent[0].exchange.isCancelled)
+    http.answer(.body("data: {\"error\":\"late\"}\n\n"), .finished)
+    #expect(seen.lines.count == 3)
+    #expect(http.waits == [5000])
+    http.passTime()
+    #expect(http.sent[0].exchange.isCancelled)
+  }
+
+  @Test func `a fault is told, waited for, and tried again with the same bytes`() {
+    http.answer(.stream, .body(half), .failed(HTTPFailure(.connectionLost, "h broke")))
+    #expect(seen.lines == ["text Half", "retried 1 in 250: h broke"])
+    #expect(http.sent.count == 1 && http.waits == [250])
+    http.passTime()
+    http.answer(.stream, .body(answer))
+    #expect(seen.lines.dropFirst(2) == ["text Here.", "finished end_turn \"Here.\" [] 0/0"])
+    #expect(http.sent[0].request.body == http.sent[1].request.body)
+  }
+
+  @Test func `events of an attempt that is over are late`() {
+    http.answer(.failed(HTTPFailure(.connectionLost, "h broke")))
+    http.passTime()
+    http.sent[0].handler(.stream)
+    http.sent[0].handler(.body(answer))
+    #expect(seen.lines == ["retried 1 in 250: h broke"])
+    http.answer(.stream, .body(answer))
+    #expect(seen.lines.count == 3)
+  }
+
+  @Test func `after four retries the model is unavailable`() {
+    for _ in 0..<5 {
+      http.answer(
+        .head(529, "request-id: req_1"), .body("{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}"),
+        .finished)
+      http.passTime()
+    }
+    let reason = "status 529: overloaded_error: Overloaded (request id req_1)"
+    #expect(
+      seen.lines == [
+        "retried 1 in 250: \(reason)", "retried 2 in 500: \(reason)", "retried 3 in 1000: \(reason)", "retried 4 in 2000: \(reason)",
+        "failed model.unavailable retryable: openai is unavailable after 4 retries: \(reason)",
+      ])
+    #expect(http.sent.count == 5)
+  }
+
+  @Test func `what the provider asks to wait is waited, up to ten minutes`() {
+    http.answer(.head(429, "retry-after: 3"), .finished)
+    #expect(http.waits == [3000])
+    http.passTime()
+    http.answer(.head(429, "retry-after-ms: 12.5", "retry-after: 3"), .finished)
+    #expect(http.waits == [13])
+    http.passTime()
+    http.answer(.head(429, "retry-after: 601"), .finished)
+    #expect(
+      seen.lines.last
+        == "failed model.unavailable retryable: openai is unavailable after 2 retries: status 429; it asks to wait for 601 seconds")
+    #expect(http.waits == [])
+  }
+
+  @Test func `a refusal ends the run at once, with the provider's words and its id`() {
+    http.answer(
+      .head(400, "x-request-id: req_7"), .body("{\"error\":{\"message\":\"because\",\"type\":\"invalid_request_error\"}}"), .finished)
+    #expect(
+      seen.lines == ["failed model.rejected: openai refused the request (status 400): invalid_request_error: because (request id req_7)"])
+    #expect(http.waits == [])
+  }
+
+  @Test func `too much context has a kind of its own`() {
+    http.answer(.head(400), .body("{\"error\":{\"message\":\"This model's maximum context length is 5\"}}"), .finished)
+    #expect(
+      seen.lines == ["failed model.contextOverflow: openai refused the request (status 400): This model's maximum context length is 5"])
+  }
+
+  @Test func `no message has the key, wherever the server puts it`() throws {
+    for event in [
+      HTTPEvent.body("{\"error\":{\"message\":\"wrong: key-o, 'key-o'\",\"code\":\"key-o\"}}"), .body("plain key-o"), .body("<p>key-o</p>"),
+    ] {
+      let http = ScriptedHTTP()
+      let seen = SignalRecorder()
+      let agent = try Sample.agent("openai:m")
+      _ = try Sample.providers(http).provider(for: agent, hasTools: false, parent: nil).start(
+        Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
+      http.answer(.head(500, "x-request-id: req-key-o"), event, .finished)
+      http.passTime()
+      http.answer(.head(401, "x-request-id: req-key-o"), event, .finished)
+      #expect(seen.lines.count == 2)
+      #expect(!seen.lines.joined().contains("key-o"), "\(seen.lines)")
+      #expect(seen.lines[1].contains("req-[key]"))
+    }
+  }
+
+  @Test func `a key at the place where a message is cut leaves no part of itself`() throws {
+    for before in 490...502 {
+      let other = try ModelExchangeTests()
+      other.http.answer(.head(400), .body(String(repeating: "x", count: before) + "key-o and more"), .finished)
+      #expect(!other.seen.lines[0].contains("xk"), "\(before)")
+    }
+  }
+
+  @Test func `of a long error no more than the beginning is read or told`() {
+    http.answer(.head(400))
+    for _ in 0..<100 { http.answer(.body(String(repeating: "no ", count: 1000))) }
+    #expect(seen.lines.count == 1)
+    #expect(http.sent[0].exchange.isCancelled)
+    #expect(
+      seen.lines[0].hasPrefix("failed model.rejected: openai refused the request (status 400): no no") && seen.lines[0].utf8.count < 600)
+  }
+
+  @Test func `nothing follows a cancel: in the middle, in a wait, before an answer`() throws {
+    http.answer(.stream, .body(half))
+    call.cancel()
+    #expect(http.sent[0].exchange.isCancelled)
+    http.answer(.body(answer), .finished)
+    #expect(seen.lines == ["text Half"])
+
+    let other = try ModelExchangeTests()
+    other.http.answer(.head(500), .finished)
+    other.call.cancel()
+    other.http.passTime()
+    #expect(other.http.sent.count == 1 && other.seen.lines == ["retried 1 in 250: status 500"])
+  }
+
+  @Test func `a cancel from within a signal is the last word`() throws {
+    let box = Box<(any ModelCall)?>(nil)
+    let seen = SignalRecorder()
+    let http = ScriptedHTTP()
+    let agent = try Sample.agent("openai:m")
+    box.value = try Sample.providers(http).provider(for: agent, hasTools: false, parent: nil).start(Sample.request(agent, [])) { signal in
+      seen.signal(signal)
+      box.value?.cancel()
+    }
+    http.answer(.stream, .body(half + answer))
+    #expect(seen.lines == ["text Half"])
+  }
+
+  @Test func `what no retry can help is not retried`() throws {
+    for (kind, wanted) in [
+      (HTTPFailure.Kind.libraryMissing, "failed model.unavailable retryable: openai is unavailable: words"),
+      (.closed, "failed model.unavailable retryable: openai is unavailable: words"),
+      (.tooLarge, "failed model.invalidOutput: openai's answer cannot be taken: words"),
+    ] {
+      let other = try ModelExchangeTests()
+      other.http.answer(.failed(HTTPFailure(kind, "words")))
+      #expect(other.seen.lines == [wanted])
+    }
+    for kind in [HTTPFailure.Kind.couldNotConnect, .connectionLost, .timedOut(.stall), .tls, .other] {
+      let other = try ModelExchangeTests()
+      other.http.answer(.failed(HTTPFailure(kind, "words")))
+      #expect(other.seen.lines == ["retried 1 in 250: words"])
+    }
+  }
+
+  @Test func `a store that fails and a key that is gone end the turn before it is asked`() throws {
+    let http = ScriptedHTTP()
+    let keys = Box<[String: String]>(["OPENAI_API_KEY": "k"])
+    let models = ModelProviders(allowsScripts: false, environment: { keys.value[$0] }, version: "9", http: http)
+    let agent = try Sample.agent("openai:m")
+    let provider = try models.provider(for: agent, hasTools: false, parent: nil)
+    let seen = SignalRecorder()
+    let blob = StoredValue.blob(BlobReference(id: Sample.callA, type: .string, bytes: 9, preview: ""))
+    _ = provider.start(
+      Sample.request(agent, [.user([.text(blob)])], load: { _ throws(StoreError) in throw StoreError(.unavailable, "the disk is gone") }),
+      signal: seen.signal)
+    keys.value = [:]
+    _ = provider.start(Sample.request(agent, [Sample.user("x")]), signal: seen.signal)
+    #expect(
+      seen.lines == [
+        "failed store.unavailable retryable: the disk is gone",
+        "failed model.unavailable retryable: OPENAI_API_KEY is not set in the bridge's environment",
+      ])
+    #expect(http.sent.isEmpty)
+  }
+}

@@ -1,0 +1,84 @@
+import JSON
+import Testing
+
+@testable import AgentRuntime
+@testable import Models
+
+/// What each fault means, and how long to wait for it to pass.
+@Suite struct ProviderFaultTests {
+  private func fault(_ status: Int, _ body: String, _ headers: String...) -> ProviderFault {
+    ProviderFault(HTTPHead(status: status, lines: Bytes(headers.map { $0 + "\r\n" }.joined())), body: Bytes(body), now: 784_111_777_000)
+  }
+
+  @Test func `statuses`() {
+    for status in [408, 409, 429, 500, 501, 502, 503, 504, 520, 529, 599] { #expect(fault(status, "").kind == .passing, "\(status)") }
+    for status in [300, 301, 307, 400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 451] {
+      #expect(fault(status, "").kind == .refused, "\(status)")
+    }
+    #expect(fault(302, "x", "location: https://evil").reason == "status 302: it redirects, which is not followed")
+    #expect(fault(429, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}").kind == .unavailable)
+  }
+
+  @Test(arguments: [
+    ("{\"error\":{\"type\":\"t\",\"message\":\"m\"}}", "t: m"), ("{\"error\":{\"type\":\"t\",\"code\":\"c\",\"message\":\"m\"}}", "c: m"),
+    ("{\"error\":{\"code\":400,\"message\":\"m\"}}", "m"), ("{\"error\":\"words\"}", "words"),
+    ("{\"object\":\"error\",\"message\":\"m\",\"type\":\"T\",\"code\":400}", "T: m"),
+    ("{\"detail\":\"d\"}", "d"), ("{\"detail\":[{\"msg\":\"d\",\"loc\":[1]}]}", "d"), ("{\"message\":\"m\"}", "m"), ("\"text\"", "text"),
+    ("[]", ""), ("{}", ""), ("null", ""),
+    ("{\"error\":{\"message\":null}}", ""), ("{\"error\":{\"message\":{\"a\":1},\"code\":400}}", ""), ("", ""),
+    ("plain\n\n  words\u{0} ", "plain words"),
+    (" <html>x</html>", "a page of HTML"),
+  ])
+  func `error bodies of any shape`(body: String, words: String) { #expect(ErrorText.clean(fault(418, body).words) == words) }
+
+  @Test(arguments: [
+    "prompt is too long: 210345 tokens > 200000 maximum", "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+    "This model's maximum context length is 4096 tokens.", "Your input exceeds the context window of this model.",
+    "the request exceeds the available context size. try increasing it", "Trying to keep the first 9 tokens when context the overflows.",
+  ])
+  func `words for too much context`(message: String) {
+    let body = "{\"error\":{\"message\":\(CarriedJSON(string: message).bytes.string)}}"
+    #expect(fault(400, body).kind == .contextOverflow && fault(413, body).kind == .contextOverflow)
+    #expect(fault(500, body).kind == .passing)
+  }
+
+  @Test func `a request id is taken from either header, or from the body`() {
+    #expect(fault(400, "", "Request-Id: a").requestID == "a")
+    #expect(fault(400, "", "X-Request-ID: b").requestID == "b")
+    #expect(fault(400, "{\"request_id\":\"c\",\"error\":{}}").requestID == "c")
+    #expect(fault(400, "").runFault("p", retries: 0).message == "p refused the request (status 400)")
+  }
+
+  @Test(
+    arguments: [
+      ("0", 0), ("7", 7000), ("1.5", 1500), ("0.0001", 1), ("-5", nil), ("soon", nil), ("", nil), ("99999999999999999999999", nil),
+      ("1e3", nil), ("nan", nil), ("+5", nil),
+      ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:49:40 GMT", 3000), ("Sunday, 06-Nov-94 08:50:37 GMT", 60000),
+      ("Sun Nov  6 09:49:37 1994", 3_600_000),
+      ("Tue, 01 Jan 1985 00:00:00 GMT", 0), ("Sun, 31 Foo 1994 08:49:37 GMT", nil), ("Sun, 06 Nov 1994 28:49:37 GMT", nil),
+    ] as [(String, Int?)])
+  func `Retry-After as seconds and as dates`(value: String, wanted: Int?) {
+    #expect(fault(429, "", "Retry-After: \(value)").retryAfterMilliseconds == wanted)
+  }
+
+  @Test func `dates count leap years`() {
+    #expect(HTTPDate.milliseconds("Thu, 01 Jan 1970 00:00:00 GMT") == 0)
+    #expect(HTTPDate.milliseconds("Tue, 29 Feb 2028 12:00:00 GMT") == 1_835_438_400_000)
+    #expect(HTTPDate.milliseconds("Wed, 01 Mar 2028 00:00:00 GMT") == 1_835_481_600_000)
+  }
+
+  @Test func `waits double up to eight seconds, half of each is chance`() {
+    func waits(_ random: Double) -> [RetryPolicy.Next] {
+      let policy = RetryPolicy(maxRetries: 7, random: { random })
+      return (0...7).map { policy.next(after: .passing("x"), retries: $0) }
+    }
+    #expect(waits(1) == [250, 500, 1000, 2000, 4000, 8000, 8000].map { .retry(afterMilliseconds: $0) } + [.giveUp(nil)])
+    #expect(waits(0) == [125, 250, 500, 1000, 2000, 4000, 4000].map { .retry(afterMilliseconds: $0) } + [.giveUp(nil)])
+  }
+
+  @Test func `text from outside is one line of bounded length, without secrets`() {
+    #expect(ErrorText.clean("\n a\t\tb\u{7}c \n") == "a b c")
+    #expect(ErrorText.clean(String(repeating: "ü", count: 600)) == String(repeating: "ü", count: 500) + "…")
+    #expect(ErrorText.redact("x k1 k1k2 k", ["k1", "", "k2"]) == "x [key] [key][key] k")
+  }
+}

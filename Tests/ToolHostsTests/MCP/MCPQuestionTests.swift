@@ -1,0 +1,97 @@
+import JSON
+import POSIXSupport
+import Testing
+
+@testable import AgentRuntime
+@testable import ToolHosts
+
+/// What servers ask of this side.
+struct MCPQuestionTests {
+  private func ask(_ method: String, _ params: String = "{}") -> String { #"{"method":"\#(method)","params":\#(params)}"# }
+
+  @Test func `ping and roots are answered, what is unknown is not`() {
+    let workshop = MCPWorkshop()
+    let held = workshop.open(workshop.script())
+    #expect(held.call("ask", ask("ping")) == .words("{}"))
+    #expect(held.call("ask", ask("roots/list")) == .words(#"{"roots": []}"#))
+    for method in ["sampling/createMessage", "elicitation/create", "resources/list"] {
+      #expect(held.call("ask", ask(method)) == .words(#"{"code": -32601, "message": "Method not found"}"#))
+    }
+  }
+
+  @Test func `sampling and elicitation are asked of the respondent, with the call they are for`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { question in
+      question.method == .createMessage ? .json(#"{"role":"assistant"}"#) : .json(#"{"action":"decline"}"#)
+    }
+    workshop.host.connect(respondent)
+    let held = workshop.open(workshop.script(record: "got"))
+    #expect(held.call("ask", ask("sampling/createMessage", #"{"messages":[]}"#)) == .words(#"{"role": "assistant"}"#))
+    #expect(held.call("ask", ask("elicitation/create", #"{"message":"?"}"#)) == .words(#"{"action": "decline"}"#))
+    let asked = respondent.asked.withLock { $0 }
+    #expect(asked.map(\.server) == ["s", "s"])
+    #expect(asked.map(\.params.bytes.string) == [#"{"messages": []}"#, #"{"message": "?"}"#])
+    #expect(asked.map(\.origins) == [1, 2].map { [MCPQuestion.Origin(runID: ULID(high: 0, low: 1), callID: ULID(high: 0, low: $0))] })
+    #expect(workshop.record("got")[1].contains(#""capabilities":{"roots":{},"sampling":{},"elicitation":{}}"#))
+  }
+
+  @Test func `an error of the respondent is the server's`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { _ in .error(code: -1, message: "the user said no") }
+    workshop.host.connect(respondent)
+    #expect(
+      workshop.open(workshop.script()).call("ask", ask("sampling/createMessage")) == .words(#"{"code": -1, "message": "the user said no"}"#)
+    )
+  }
+
+  @Test func `a question that needs a browser is refused`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { _ in .json("{}") }
+    workshop.host.connect(respondent)
+    #expect(
+      workshop.open(workshop.script()).call("ask", ask("elicitation/create", #"{"mode":"url","url":"https://example.org"}"#))
+        == .words(#"{"code": -32602, "message": "this mode is not supported"}"#))
+  }
+
+  @Test func `a call does not time out while its server waits for an answer, and the question ends with the call`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { _ in nil }
+    workshop.host.connect(respondent)
+    let held = workshop.open(workshop.script())
+    let call = held.start("ask", ask("elicitation/create"), timeoutMs: 200)
+    let isAsked: Bool? = respondent.asked.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0.isEmpty ? nil : true }
+    #expect(isAsked == true)
+    // Longer than the timeout, on the same thread.
+    #expect(held.call("stall", #"{"seconds":0.4}"#).isError)
+    #expect(call.resultCount == 0)
+    call.running?.stop()
+    #expect(call.result.isError)
+    let isStopped: Bool? = respondent.stopped.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0 == 1 ? true : nil }
+    #expect(isStopped == true)
+  }
+
+  @Test func `without a handshake the questions come with the answer, and the call is made again`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { question in
+      question.method == .createMessage ? .json(#"{"role":"assistant"}"#) : .json(#"{"action":"accept"}"#)
+    }
+    workshop.host.connect(respondent)
+    let held = workshop.open(workshop.script(#"{"stateless":true}"#))
+    let requests =
+      #"{"requests":{"a":{"method":"elicitation/create","params":{"message":"?"}},"b":{"method":"sampling/createMessage"},"c":{"method":"roots/list"}}}"#
+    #expect(
+      held.call("asks", requests)
+        == .words(#"[{"a": {"action": "accept"}, "b": {"role": "assistant"}, "c": {"roots": []}}, "opaque"]"#))
+    #expect(respondent.asked.withLock { $0 }.map { $0.params.bytes.string } == [#"{"message": "?"}"#, "{}"])
+  }
+
+  @Test func `a question that nobody answers ends the call`() {
+    let workshop = MCPWorkshop()
+    let held = workshop.open(workshop.script(#"{"stateless":true}"#))
+    #expect(
+      held.call("asks", #"{"requests":{"a":{"method":"sampling/createMessage"}}}"#)
+        == .failure(
+          "The MCP server 's' asked for sampling/createMessage, which this bridge does not answer; whether the call took effect is unknown."
+        ))
+  }
+}
