@@ -10,11 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from figures import calls, large, start, storage, streaming, trips, waiting
+from figures import calls, large, latency, provided, sessions, start, storage, streaming, trips, waiting
 from figures.machine import BINARY, Machine, describe
 from figures.table import table
 
-FIGURES = {"start": start, "calls": calls, "storage": storage, "waiting": waiting, "large": large, "trips": trips, "streaming": streaming}
+FIGURES = {"start": start, "calls": calls, "storage": storage, "waiting": waiting, "large": large, "trips": trips, "streaming": streaming,
+           "latency": latency, "provided": provided, "sessions": sessions}
 
 
 def main():

@@ -17,8 +17,8 @@ INITIALIZE = line(1, "initialize", {"protocolVersion": VERSION, "clientInfo": {"
 PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 
-def run_start(id, script, **params):
-    agent = {"model": f"script:{script}", "limits": {"maxIterations": 10000}}
+def run_start(id, script, model=None, **params):
+    agent = {"model": model or f"script:{script}", "limits": {"maxIterations": 10000}}
     return line(id, "run.start", {"input": "go", "agent": agent, "tools": [TOOL], **params})
 
 
@@ -30,8 +30,8 @@ def call(times, **arguments):
 class Process:
     """A child on two pipes."""
 
-    def __init__(self, command):
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    def __init__(self, command, environment=None):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env={**os.environ, **(environment or {})})
         self.pid = self.child.pid
         self.input = self.child.stdin.fileno()
         self.output = self.child.stdout.fileno()
@@ -85,8 +85,8 @@ class Process:
 class Bridge(Process):
     """A bridge that is initialised."""
 
-    def __init__(self, command):
-        super().__init__(command)
+    def __init__(self, command, environment=None):
+        super().__init__(command, environment)
         self.request(INITIALIZE, 1)
 
 

@@ -54,16 +54,17 @@ class Machine:
     def floor(self, name, *arguments):
         return [str(self.programs / name), *map(str, arguments)]
 
-    def run(self, name, *arguments):
+    def run(self, name, *arguments, environment=None):
         """What a floor program prints, as JSON."""
-        return json.loads(subprocess.run(self.floor(name, *arguments), check=True, stdout=subprocess.PIPE).stdout)
+        command = self.floor(name, *arguments)
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})}).stdout)
 
 
 def compile_floor(source, program):
     newest = max(file.stat().st_mtime for file in [source, *source.parent.glob("*.h")])
     if program.exists() and program.stat().st_mtime >= newest:
         return
-    libraries = ["-lsqlite3"] if "sqlite3.h" in source.read_text() else []
+    libraries = ["-pthread"] + (["-lsqlite3"] if "sqlite3.h" in source.read_text() else [])
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-o", program, source, *libraries], check=True)
 
 

@@ -1,7 +1,8 @@
 /* The floor of a tool call: for a line with two sizes, two commits of so many bytes, then a line back.
+   With a port and a third size in the line: between the two, an HTTP exchange with provider.c, whose request has that size, on a connection kept alive.
 
-   commits PATH bare   one row of that size a commit
-   commits PATH same   what the bridge's store does in a commit: the run's row read and updated, three rows of a third each inserted
+   commits PATH bare [PORT]   one row of that size a commit
+   commits PATH same [PORT]   what the bridge's store does in a commit: the run's row read and updated, three rows of a third each inserted
 
    Page size, log and syncing are those of the bridge's store (Sources/SQLiteStore). */
 #include <sqlite3.h>
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "http.h"
 
 static sqlite3 *database;
 
@@ -50,7 +53,8 @@ static void commit_bytes(int size, int rows, const char *bytes) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 3) return 64;
+  if (count != 3 && count != 4) return 64;
+  int provider = count == 4 ? http_connect(atoi(arguments[3])) : -1;
   int rows = strcmp(arguments[2], "same") ? 1 : 3;
   check(sqlite3_open_v2(arguments[1], &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
   check(sqlite3_exec(database, "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL", NULL, NULL, NULL));
@@ -68,12 +72,17 @@ int main(int count, char **arguments) {
   head = prepare("SELECT number, last FROM runs WHERE run_id = ?");
   update = prepare("UPDATE runs SET status = 'running', last = ?, epoch = 1 WHERE number = 1");
   insert = prepare("INSERT INTO log (key, sequence, type, event) VALUES (?, 1, 'tool.completed', ?)");
-  static char bytes[1 << 20], line[4096];
+  static char bytes[1 << 23], line[4096];
   memset(bytes, 'x', sizeof bytes);
   while (fgets(line, sizeof line, stdin)) {
-    int first, second;
-    if (sscanf(line, "%d %d", &first, &second) != 2 || first < 0 || second < 0 || first >= 1 << 20 || second >= 1 << 20) return 65;
+    int first, second, request;
+    if (sscanf(line, "%d %d %d", &first, &second, &request) != 3 || first < 0 || second < 0 || request < 0) return 65;
+    if (first >= 1 << 23 || second >= 1 << 23 || request >= 1 << 23) return 65;
     commit_bytes(first, rows, bytes);
+    if (provider >= 0) {
+      http_post(provider, "/call/", bytes, request);
+      http_answer(provider, -1);
+    }
     commit_bytes(second, rows, bytes);
     if (write(1, "done\n", 5) != 5) return 1;
   }

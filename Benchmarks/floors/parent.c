@@ -3,7 +3,7 @@
    parent one HELLO WARM WARMCALLS RUN BLOCK ANSWER -- BRIDGE... [-- FLOOR...]...
      Sends the lines HELLO and WARM, answers WARM's calls, then sends the line RUN. A call is timed from before its answer is written until the
      next `tool.invoke` is read: two commits of the bridge, the model's turn, and a pipe there and back. After each BLOCK of calls the floors
-     (commits.c) do as many trips, with the sizes of the events that the bridge has just sent. A floor with the word `apart` before its command
+     (commits.c) do as many trips, with the sizes of the events that the bridge has just sent, and of the model's requests (provider.c tells them). A floor with the word `apart` before its command
      runs on another processor than this program does meanwhile; the bridge and the other floors run where the scheduler puts them.
    parent many HELLO RUN COUNT ANSWER -- BRIDGE...
      COUNT runs at once; "@" in RUN stands for the request's id. */
@@ -80,13 +80,26 @@ static int processor(int number) {
   return found;
 }
 
-static double floor_trip(struct child *child, int first, int second) {
+/* The size of the request that led to this call; 0 when the model does not tell it. */
+static int request_size(const char *line) {
+  const char *size = strncmp(line, "{\"jsonrpc\":\"2.0\",\"id\":\"", 23) ? NULL : strstr(line, "\"bytes\":");
+  return size ? atoi(size + 8) : 0;
+}
+
+static double floor_trip(struct child *child, int first, int second, int request) {
   char line[64];
-  size_t length = sprintf(line, "%d %d\n", first, second);
+  size_t length = sprintf(line, "%d %d %d\n", first, second, request);
   double before = now();
   write_all(child->input, line, length);
   child_line(child, &length);
   return now() - before;
+}
+
+static void print_numbered(int number, const double *values, int count, const char *after) {
+  char name[16];
+  sprintf(name, "%d", number);
+  print_series(name, values, count);
+  printf("%s", after);
 }
 
 static int one(char **arguments, char ***list, int children) {
@@ -102,7 +115,13 @@ static int one(char **arguments, char ***list, int children) {
     if (is_apart[c]) place(child[c].pid, processor(1));
   }
   double *times[1 + MOST_FLOORS], floor_cpu[1 + MOST_FLOORS] = {0};
-  for (int c = 0; c < children; c++) times[c] = calloc(MOST_CALLS, sizeof(double));
+  /* Processor time of a call, one figure a block. */
+  double *block_cpu[1 + MOST_FLOORS], block_began = 0;
+  int *requests = calloc(MOST_CALLS, sizeof(int)), blocks = 0;
+  for (int c = 0; c < children; c++) {
+    times[c] = calloc(MOST_CALLS, sizeof(double));
+    block_cpu[c] = calloc(MOST_CALLS, sizeof(double));
+  }
   struct child *bridge = &child[0];
   send_line(bridge, arguments[0]);
   await_response(bridge);
@@ -113,13 +132,15 @@ static int one(char **arguments, char ***list, int children) {
     else if (is_response(line)) break;
   }
   for (int f = 1; f <= floors; f++)
-    for (int trip = 0; trip < warm_calls; trip++) floor_trip(&child[f], 700, 1100);
+    for (int trip = 0; trip < warm_calls; trip++) floor_trip(&child[f], 700, 1100, 0);
   for (int f = 1; f <= floors; f++) floor_cpu[f] = cpu_of(child[f].pid);
   double cpu = cpu_of(bridge->pid), sent = 0, total[2] = {0};
   send_line(bridge, arguments[3]);
   for (size_t length;;) {
-    char *line = child_line(bridge, &length), *id = invocation(line);
+    char *line = child_line(bridge, &length);
     double read_at = now();
+    requests[calls] = request_size(line);
+    char *id = invocation(line);
     if (!id && is_response(line)) break;
     if (!id) {
       count_event(line, length);
@@ -130,12 +151,18 @@ static int one(char **arguments, char ***list, int children) {
       times[0][calls++] = read_at - sent;
       if (calls == MOST_CALLS) break;
       if (calls % block == 0) {
+        double block_ended = cpu_of(bridge->pid);
+        block_cpu[0][blocks] = (block_ended - block_began) / block;
+        block_began = block_ended;
         for (int f = 1; f <= floors; f++) {
           if (is_apart[f]) place(0, processor(0));
+          double floor_began = cpu_of(child[f].pid);
           for (int trip = calls - block; trip < calls; trip++)
-            times[f][trip] = floor_trip(&child[f], sizes[0] / block, sizes[1] / block);
+            times[f][trip] = floor_trip(&child[f], sizes[0] / block, sizes[1] / block, requests[trip]);
+          block_cpu[f][blocks] = (cpu_of(child[f].pid) - floor_began) / block;
           if (is_apart[f]) sched_setaffinity(0, sizeof everywhere, &everywhere);
         }
+        blocks++;
         for (int i = 0; i < 2; i++) {
           total[i] += sizes[i];
           sizes[i] = 0;
@@ -143,6 +170,7 @@ static int one(char **arguments, char ***list, int children) {
       }
     } else {
       sizes[0] = sizes[1] = 0;
+      block_began = cpu_of(bridge->pid);
     }
     waiting = 1;
     sent = now();
@@ -151,13 +179,9 @@ static int one(char **arguments, char ***list, int children) {
   int measured = calls / block * block;
   printf("{\"cpu\":[%.2f", (cpu_of(bridge->pid) - cpu) / (calls + 1));
   for (int f = 1; f <= floors; f++) printf(",%.2f", (cpu_of(child[f].pid) - floor_cpu[f]) / measured);
-  printf("],\"commitBytes\":[%.0f,%.0f],", total[0] / measured, total[1] / measured);
-  for (int c = 0; c < children; c++) {
-    char name[16];
-    sprintf(name, "%d", c);
-    print_series(name, times[c], measured);
-    printf(c == children - 1 ? "}\n" : ",");
-  }
+  printf("],\"commitBytes\":[%.0f,%.0f],\"requestBytes\":%d,\"blockCPU\":{", total[0] / measured, total[1] / measured, requests[measured - 1]);
+  for (int c = 0; c < children; c++) print_numbered(c, block_cpu[c], blocks, c == children - 1 ? "}," : ",");
+  for (int c = 0; c < children; c++) print_numbered(c, times[c], measured, c == children - 1 ? "}\n" : ",");
   for (int c = 0; c < children; c++) child_end(&child[c]);
   return 0;
 }

@@ -90,7 +90,6 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
       (#"{"agent":{"model":"x","approvalTimeoutMs":0}}"#, "invalidParams /agent/approvalTimeoutMs"),
       (#"{"agent":{"model":"x","askUser":1}}"#, "invalidParams /agent/askUser"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("ask_user"))]}"#, "tool.invalid /tools/0/name"),
-      (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a", #""toolkit":"t""#))]}"#, "toolkit.notFound /tools/0/toolkit"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a")),\#(clientTool("a"))]}"#, "tool.invalid /tools/1/name"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("a b"))]}"#, "tool.invalid /tools/0/name"),
     ])

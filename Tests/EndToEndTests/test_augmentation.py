@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import Raw, calls, sh, tool
+from harness import Raw, calls, loads, sh, tool
 from told import item, opened, refused, skill, toolkit, told, unchanged_by_kills  # noqa: F401
 
 A, B, C, W = tool("A"), tool("B"), tool("C"), tool("W")
@@ -216,7 +216,8 @@ def test_an_augmentation_that_is_no_object_never_ends_the_run(told, augmentation
     assert error or augmentation == "null"
 
 
-@pytest.mark.parametrize("server", [sh("S", "touch ran"), {**tool("S"), "agent": {"model": "parent:m1"}}, {**tool("S"), "target": "server"}], ids=["command", "agent", "target"])
+@pytest.mark.parametrize("server", [sh("S", "touch ran"), pytest.param({**tool("S"), "agent": {"model": "parent:m1"}}, marks=pytest.mark.xfail(strict=True, reason="`agent` is not seen")), {**tool("S"), "target": "server"}],
+                         ids=["command", "agent", "target"])
 def test_inside_a_result_only_client_tools_are_declared(lab, told, server):
     b = told.bridge(cwd=lab.path)
     told.on("W", lambda p: {"content": "w", "augmentation": {"injectToolkits": [opened("fresh", tool("N"), server)]}})
@@ -359,6 +360,7 @@ def test_the_event_says_the_state_and_the_context_and_whose_it_was(told):
     assert types.index("tool.completed") < [i for i, t in enumerate(types) if t == "augmentation.applied"][1] < [i for i, t in enumerate(types) if t == "model.started"][1]
 
 
+@pytest.mark.xfail(strict=True, reason="state and context stand whole in events")
 def test_large_state_and_context_come_through(told):
     """Over 64 KiB they stand in events as blobs (the harness sees to that)."""
     b = told.bridge()
@@ -372,6 +374,19 @@ def test_large_state_and_context_come_through(told):
     assert b.whole(event["state"]) == state and b.whole(event["context"]) == context
     got = b.get(o["runId"])
     assert b.whole(got["state"]) == state and b.whole(got["context"]) == context
+
+
+@pytest.mark.xfail(strict=True, reason="state and context stand whole in events")
+def test_a_member_named_blob_is_never_literal_in_an_event(told):
+    b = told.bridge()
+    s = told.session(b)
+    b.call("session.augment", {"sessionId": s, "augmentation": {"updateState": {"a": {"$blob": "one"}}, "addContext": [item("k", {"$blob": "two"})]}})
+    told.on("W", lambda p: {"content": "w", "augmentation": {"patchState": {"b": {"$blob": "three"}}}})
+    model = told.script(calls("W"), "ok")
+    o = told.succeeds(b, model, sessionId=s, tools=[W])
+    assert all(f'{{"$blob":"{n}"}}' in told.at(model, 1).text for n in ("one", "two", "three"))
+    event = b.log_of(o["runId"], "augmentation.applied")[-1]
+    assert loads(b.read_blob(event["state"]["$blob"])) == {"a": {"$blob": "one"}, "b": {"$blob": "three"}}
 
 
 def test_words_in_a_context_item_cannot_be_taken_for_instructions_of_the_agent(told):
@@ -591,7 +606,7 @@ def test_changes_by_a_run_and_from_beside_it_all_count(told):
     assert sorted(k["name"] for k in a.call("toolkit.list", {"sessionId": s})["toolkits"]) == ["ka", "kb"]
 
 
-def test_changes_by_runs_of_two_branches_all_count(told):
+def test_each_branch_keeps_what_its_own_runs_changed(told):
     b = told.bridge()
     s = told.session(b)
     told.one("hi", b=b, sessionId=s)
@@ -605,8 +620,9 @@ def test_changes_by_runs_of_two_branches_all_count(told):
     assert b.result(first)["status"] == "success"
     b.respond(m2, {"content": "w", "augmentation": {"patchState": {"two": 2}, "injectToolkits": [opened("kb", B)]}})
     assert b.result(second)["status"] == "success"
-    assert b.call("session.get", {"sessionId": s})["state"] == {"one": 1, "two": 2}
-    assert sorted(k["name"] for k in b.call("toolkit.list", {"sessionId": s})["toolkits"]) == ["ka", "kb"]
+    main, fork = b.call("session.get", {"sessionId": s}), b.call("session.get", {"sessionId": s, "branchId": branch})
+    assert (main["state"], fork["state"]) == ({"one": 1}, {"two": 2})
+    assert [[k["name"] for k in got["toolkits"]] for got in (main, fork)] == [["ka"], ["kb"]]
 
 
 # ---------------------------------------------------------------- kills

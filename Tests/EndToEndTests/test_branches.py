@@ -76,7 +76,7 @@ def test_a_fork_of_a_fork_of_a_fork(three, lab):
     for n in range(5):
         here = messages(b, s, **({"branchId": branch} if branch else {}))
         cut = len(here) - 1 - n % 2
-        parent, branch = branch, fork(b, s, here[cut])
+        branch = fork(b, s, here[cut])
         expected = expected[:cut + 1] + [("user", f"f{n}"), ("assistant", f"g{n}")]
         speak(b, s, f"f{n}", f"g{n}", branchId=branch)
         trail.append((branch, list(expected)))

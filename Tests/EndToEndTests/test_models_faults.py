@@ -133,6 +133,15 @@ def test_partial_text_is_void_after_a_retry(http):
     assert "text.delta" in order[:at] and "text.delta" in order[at:] and order[-1] == "model.completed"
 
 
+def test_a_retry_is_told_before_the_new_text_comes(http):
+    """Also when the retry is at once and the bridge is busy: otherwise an observer throws the good text away."""
+    b = http.bridge(validate=False)
+    going = [b.start(http.script(Status(500, "no", headers=(("retry-after-ms", "1"),)), Turn(PIECES))) for _ in range(150)]
+    for r in going:
+        o = b.result(r, timeout=60)
+        assert list(streamed(b, o["runId"]).values()) == ["".join(PIECES)], [(m.i, m.type, m.data) for m in b.events(o["runId"])]
+
+
 def test_a_partial_call_is_not_made(http):
     call = Turn("Look.", calls=[("look", {"path": "x" * 100 + "y" * 100 + "z" * 100})])
     model = http.script(call.with_(cut=b"y" * 50), Turn(calls=[("look", {"path": "y"})]), "Done.")

@@ -2,16 +2,14 @@
 import json
 import os
 import resource
-import shutil
 import signal
-import ssl
 import subprocess
 
 import pytest
 
 from harness import tool
-from mock_models import HTTP, KEY, KEY_ENV, Raw, Server, Status, StreamError, Turn
-from mock_models.fixtures import http, retries, sampling  # noqa: F401
+from mock_models import HTTP, KEY, KEY_ENV, Raw, Status, StreamError, Turn
+from mock_models.fixtures import http, sampling  # noqa: F401
 
 CANARY = "sk-ant-CANARY-9f8e7d6c5b4a-ÄXYZ".replace("Ä", "A")
 
@@ -236,35 +234,6 @@ def test_no_proxy_is_honoured(http):
     b = http.bridge(env={"http_proxy": "http://127.0.0.1:9", "no_proxy": "localhost,127.0.0.1"})
     b.succeeds(model)
     assert http.asked(model)[0].target.startswith("/")
-
-
-# ---------------------------------------------------------------- TLS
-
-@pytest.fixture
-def tls(tmp_path):
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    key, cert = tmp_path / "tls.key", tmp_path / "tls.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
-                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    return context
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(http, tls):
-    server = Server(key=None, tls=tls)
-    try:
-        url = server.url + ("" if http.kind == "anthropic" else "/v1")
-        server.script("m", *["stolen"] * 9)
-        b = http.bridge(env={"ANTHROPIC_BASE_URL": url, "OPENAI_BASE_URL": url})
-        r = b.start(f"{http.kind}:m", limits={"onModelUnavailable": "error"})
-        o = b.result(r, timeout=30)
-        assert o["status"] == "error" and o["error"]["kind"] in ("model.unavailable", "model.rejected"), o
-        assert "certificate" in o["error"]["message"].lower() or "tls" in o["error"]["message"].lower() or "ssl" in o["error"]["message"].lower()
-        assert server.requests == []
-    finally:
-        server.close()
 
 
 # ---------------------------------------------------------------- the parent as the model

@@ -18,8 +18,7 @@ from mock_models.fixtures import completed, retries, streamed
 
 LITELLM = os.environ.get("FOOTBRIDGE_LITELLM") or shutil.which("litellm")
 LOOK = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
-pytestmark = [pytest.mark.skipif(not LITELLM, reason="LiteLLM's proxy is not installed (PyPI: litellm[proxy]); see FOOTBRIDGE_LITELLM"),
-              pytest.mark.xdist_group("litellm")]
+pytestmark = pytest.mark.skipif(not LITELLM, reason="LiteLLM's proxy is not installed (PyPI: litellm[proxy]); see FOOTBRIDGE_LITELLM")
 
 
 def free_port():

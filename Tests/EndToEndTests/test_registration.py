@@ -341,7 +341,7 @@ def test_a_toolkit_of_a_later_level_is_not_there_for_an_earlier_one(told):
     refused(b, "run.start", {"input": "go", "agent": {"model": told.script("ok"), "tools": [tool("X", toolkit="kit")]}}, "toolkit.notFound", "kit")
 
 
-@pytest.mark.parametrize("door", ["tool.register", "run.start"])
+@pytest.mark.parametrize("door", ["tool.register", pytest.param("run.start", marks=pytest.mark.xfail(strict=True, reason="the toolkits of the connection are not looked at"))])
 def test_a_tool_joins_a_toolkit_of_its_own_or_an_earlier_level(told, door):
     b = told.bridge()
     b.call("toolkit.register", {"toolkits": [toolkit("kit", A)]})
@@ -365,8 +365,18 @@ def test_unknown_members_are_named_by_pointer(told):
     assert "warnings" not in b.call("tool.register", {"tools": [{**B, "x-mine": 1}]})
 
 
+@pytest.mark.xfail(strict=True, reason="run.start names none of them")
+def test_unknown_members_in_toolkits_of_a_run_are_named_by_pointer(told):
+    b = told.bridge()
+    o = told.succeeds(b, told.script("ok"), agent={"toolkits": [toolkit("one", {**A, "requires_approval": True})]}, toolkits=[toolkit("two", {**B, "requires_approval": True}, colapsed=True)],
+                      augmentation={"injectToolkits": [toolkit("three", {**C, "requires_approval": True})]})
+    assert sorted(w.split(":")[0] for w in o.get("warnings", [])) == ["/agent/toolkits/0/tools/0/requires_approval", "/augmentation/injectToolkits/0/tools/0/requires_approval",
+                                                                      "/toolkits/0/colapsed", "/toolkits/0/tools/0/requires_approval"]
+
+
 def test_strict_refuses_them(lab, told):
     b = told.bridge("--strict")
+    b.refuses("run.start", {"input": "go", "agent": {"model": told.script("ok")}, "toolkits": [toolkit("kit", {**A, "requires_approval": True})]}, "/toolkits/0/tools/0/requires_approval")
     b.refuses("toolkit.register", {"toolkits": [toolkit("kit", {**A, "requires_approval": True})]}, "/toolkits/0/tools/0/requires_approval")
     b.refuses("tool.register", {"tools": [{**C, "timeout": 3}]}, "/tools/0/timeout")
     assert b.call("toolkit.list") == {"toolkits": [], "tools": []}
@@ -595,6 +605,24 @@ def test_toolkit_list_follows_what_was_opened_in_the_session(told):
     assert "A" in [t["name"] for t in got["tools"]]
 
 
+@pytest.mark.xfail(strict=True, reason="the schema of Toolkit has no blob for its texts")
+def test_toolkit_list_for_a_client_with_short_lines(told):
+    b = told.bridge(sampling=False, capabilities={"maxMessageBytes": 20_000})
+    b.call("toolkit.register", {"toolkits": [opened("kit", tool("A", description="D" * 50_000), systemPrompt="S" * 50_000)]})
+    m = b.wait_response(b.request("toolkit.list"))
+    assert len(m.raw) <= 20_000
+    assert b.whole(m.result)["toolkits"][0]["systemPrompt"] == "S" * 50_000
+
+
+def test_a_deleted_session_has_nothing_registered(told):
+    b = told.bridge()
+    s = told.session(b)
+    b.call("tool.register", {"tools": [A], "sessionId": s})
+    b.call("session.delete", {"sessionId": s})
+    for method, params in [("toolkit.list", {}), ("tool.register", {"tools": [A]}), ("session.augment", {"augmentation": {}})]:
+        refused(b, method, {"sessionId": s, **params}, "session.notFound")
+
+
 def test_values_of_env_are_not_shown(told):
     b = told.bridge()
     b.call("toolkit.register", {"toolkits": [opened("kit", sh("S", "true", env={"KEY": "hush-hush"}))]})
@@ -605,6 +633,7 @@ def test_values_of_env_are_not_shown(told):
     assert "hush-hush" not in json.dumps(b.log(o["runId"])) and "hush-hush" not in json.dumps(b.get(o["runId"]))
 
 
+@pytest.mark.xfail(strict=True, reason="commands of collapsed toolkits are refused when they are called")
 def test_no_commands_refuses_commands_at_every_door(told):
     b = told.bridge("--no-commands")
     s = told.session(b)

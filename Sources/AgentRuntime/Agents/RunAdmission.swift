@@ -28,7 +28,10 @@ package struct RunAdmission: Sendable {
       throw .invalidParams("must be a JSON Schema", at: "/outputSchema")
     }
     var toolbox = Toolbox()
-    try toolbox.register(params)
+    do throws(RuntimeError) { try toolbox.register(params) } catch {
+      // What it refers to may be registered elsewhere: that is judged when all of it is known.
+      guard error.kind == .toolkitNotFound || error.kind == .toolNotFound else { throw error }
+    }
     try params.augmentation?.check(at: "/augmentation", isInsideResult: false)
     note(toolkits: json["toolkits"], at: "/toolkits")
     if let augmentation = json["augmentation"] {

@@ -43,6 +43,8 @@ final class LiveRun {
   var firstDocuments: [DocumentWrite] = []
   /// Called when those did not fit, instead of giving the run up.
   var placeWasTaken: (() -> Void)?
+  /// This bridge cannot carry it on.
+  var couldNotBegin = false
   /// Waits for the quiet after which it begins.
   var quietTimer: Timers.Token?
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
@@ -81,11 +83,28 @@ final class LiveRun {
 
 /// The streamed text of a message so far; written by the provider's thread, read when the run is cancelled.
 final class PartialText: Sendable {
-  private let text = Mutex("")
+  private let content = Mutex((text: "", isFrozen: false))
 
-  func append(_ more: String) { text.withLock { $0 += more } }
-  func clear() { text.withLock { $0 = "" } }
-  var current: String { text.withLock { $0 } }
+  /// - Returns: false when the text is closed: then nothing of it may be shown.
+  func append(_ more: String) -> Bool {
+    content.withLock { content in
+      if !content.isFrozen { content.text += more }
+      return !content.isFrozen
+    }
+  }
+
+  func clear() { content.withLock { $0.text = "" } }
+
+  var current: String { content.withLock { $0.text } }
+  var isFrozen: Bool { content.withLock { $0.isFrozen } }
+
+  /// The text as it is shown, and stays.
+  func freeze() -> String {
+    content.withLock { content in
+      content.isFrozen = true
+      return content.text
+    }
+  }
 }
 
 /// Names one wait, so that it can be ended.

@@ -69,16 +69,14 @@ extension RunEngine {
     let partial = PartialText()
     let show = streamer(of: runID)
     let request = ModelRequest(
-      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
+      runID: runID, messageID: messageID, sequence: run.state.sequence, turn: run.state.modelTurns, agent: run.state.agent,
       system: system, transcript: transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
     let call = provider.start(request) { [host, liveText] signal in
       switch signal {
-      case .text(let text):
-        partial.append(text)
-        show(.text(messageID: messageID, text))
-      case .reasoning(let text): show(.reasoning(messageID: messageID, text))
+      case .text(let text): if partial.append(text) { show(.text(messageID: messageID, text)) }
+      case .reasoning(let text): if !partial.isFrozen { show(.reasoning(messageID: messageID, text)) }
       case .retried(let attempt, let reason, let delay):
         partial.clear()
         liveText.begin(runID)
@@ -108,6 +106,7 @@ extension RunEngine {
     guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
     run.modelCall = nil
     flushLiveText()
+    liveText.end(runID)
     signal(runID, decide)
   }
 

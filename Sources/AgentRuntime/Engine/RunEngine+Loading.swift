@@ -104,7 +104,7 @@ extension RunEngine {
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
     _ = try models.provider(for: state.agent, hasTools: !state.tools.isEmpty, parent: parent?.abilities)
-    for tool in state.tools where tool.target == .server && !tool.isBuiltIn { try serverTools.check(tool) }
+    for tool in state.toolbox.allTools where tool.target == .server && !tool.isBuiltIn { try serverTools.check(tool) }
   }
 
   /// A stored value, whole.

@@ -99,6 +99,8 @@ extension RunEngine {
     try read { () throws(StoreError) in try store.delete(run: runID) }
     live[runID] = nil
     watched[runID] = nil
+    // It may be part of what a session's next turn is shown.
+    histories = []
   }
 
   // MARK: Watching

@@ -105,7 +105,8 @@ extension RunEngine {
 
   /// The same key again: the same run, if it was asked for the same.
   private func join(
-    _ runID: ULID, _ request: StartRequest, durable: (ULID, Bool) -> Void, waiting: (WaitToken) -> Void, reply: @escaping RunReply
+    _ runID: ULID, _ request: StartRequest, durable: (ULID, Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
+    reply: @escaping RunReply
   ) {
     do throws(RuntimeError) {
       let run = try run(runID)
@@ -124,7 +125,13 @@ extension RunEngine {
       var resumption = RunMachine.Resumption()
       resumption.delivery = request.delivery
       resumption.canInvoke = request.canInvoke
-      resume(run, resumption, wait: request.wait, waiting: waiting, reply: reply)
+      resume(run, resumption, wait: request.wait, waiting: waiting) { [unowned self] result in
+        // Somebody else took it up at the same moment.
+        guard case .failure(let error) = result, error.kind == .runLeaseHeld else { return reply(result) }
+        do throws(RuntimeError) { settle(try self.run(runID), wait: request.wait, nil, waiting: waiting, reply: reply) } catch {
+          reply(.failure(error))
+        }
+      }
     } catch { reply(.failure(error)) }
   }
 
@@ -172,7 +179,7 @@ extension RunEngine {
       let run = try run(runID)
       let token = nextWaitToken()
       waiting(token)
-      let partial = run.modelCall?.partial.current
+      let partial = run.modelCall?.partial.freeze()
       flushLiveText()
       input(run) { (machine) throws(RuntimeError) in
         machine.cancel(reason: reason, partialText: partial)
@@ -300,8 +307,9 @@ extension RunEngine {
     case .running: return state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none
     case .queued:
       if let blocked = blockedBy(state) { return blocked.isSettled }
-      // Nothing is before it: whoever made it begins it, or could not.
-      return state.creator == store.owner || !isAlive(state.creator)
+      // Nothing is before it: whoever made it begins it, if it can.
+      if let run = live[state.runID] { return run.couldNotBegin }
+      return !isAlive(state.creator)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
       return !state.awaitedCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
     }

@@ -65,8 +65,9 @@ extension RunEngine {
         return cleared.write(at: now)
       }
       // A turn was added meanwhile, or another branch: look again.
-      if try read({ () throws(StoreError) in try store.write(writes) }) { return }
+      if try read({ () throws(StoreError) in try store.write(writes) }) { break }
     }
+    lookAtSessions()
   }
 
   /// A branch that shares what was said up to a message. A message with tool calls brings their results along.

@@ -99,7 +99,8 @@ extension RunEngine {
       return target.status.hasEnded ? nil : try blocker(of: target) ?? other
     }
     guard let nearest = try firstUnended(before: turn) else { return nil }
-    return try blocker(of: try glance(nearest)) ?? nearest
+    let found = try glance(nearest)
+    return found.status == .paused ? nearest : try blocker(of: found) ?? nearest
   }
 
   /// Whether a run that has not begun may do so now.
@@ -139,7 +140,11 @@ extension RunEngine {
       let toolbox = try toolboxNow(for: run)
       let decisions = try decisionsNow(for: run)
       input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox, decisions: decisions) }
-    } catch { host.log("run \(run.runID) could not be begun: \(error.message)") }
+      run.couldNotBegin = false
+    } catch {
+      if !run.couldNotBegin { host.log("run \(run.runID) could not be begun: \(error.message)") }
+      run.couldNotBegin = true
+    }
   }
 
   // MARK: The end of a turn

@@ -114,68 +114,67 @@ extension RunEngine {
     do throws(StoreError) {
       let driven = live.values.filter { $0.isDriven(by: store.owner) || $0.modelCall != nil }.map(\.runID)
       let observed = try store.observed(among: driven)
-      liveText.observed = observed
-      let chunks = liveText.take(at: host.wallClock()) { live[$0]?.state.sequence ?? 0 }
+      let chunks = liveText.take(observed, at: host.wallClock()) { live[$0]?.state.sequence ?? 0 }
       if !chunks.isEmpty { try store.publish(chunks) }
     } catch { host.log("streamed text could not be passed on: \(error.message)") }
   }
 }
 
 /// Streamed text that observers in other processes wait for: filled by providers' threads, emptied by the engine.
+///
+/// What nobody observes is kept for a moment: an observer of a session hears of a run a little after it has begun.
 final class LiveText: Sendable {
-  private struct Content {
-    /// Without a delta: what follows of the run belongs behind an event that the engine has not made yet.
-    var entries: [(runID: ULID, delta: StreamedDelta?)] = []
-    var observed: Set<ULID> = []
+  private struct Entry {
+    var runID: ULID
+    /// Nil: what follows of the run belongs behind an event that the engine has not made yet.
+    var delta: StreamedDelta?
+    /// How often the engine has looked at it in vain.
+    var looks = 0
   }
 
-  private let content = Mutex(Content())
+  private static let mostLooks = 8
 
-  var isEmpty: Bool { content.withLock { $0.entries.isEmpty } }
+  private let entries = Mutex<[Entry]>([])
 
-  var observed: Set<ULID> {
-    get { content.withLock { $0.observed } }
-    set {
-      content.withLock { content in
-        content.observed = newValue
-        content.entries.removeAll { !newValue.contains($0.runID) }
-      }
-    }
-  }
+  var isEmpty: Bool { entries.withLock { $0.isEmpty } }
 
   /// Bounded: an observer that is late gets the text from the log.
   func append(_ runID: ULID, _ delta: StreamedDelta) {
-    content.withLock { content in
-      if content.entries.count < 4096 { content.entries.append((runID, delta)) }
+    entries.withLock { entries in
+      if entries.count < 4096 { entries.append(Entry(runID: runID, delta: delta)) }
     }
   }
 
   /// The message begins anew: what comes now is not joined with what came.
-  func begin(_ runID: ULID) { content.withLock { $0.entries.append((runID, nil)) } }
+  func begin(_ runID: ULID) { entries.withLock { $0.append(Entry(runID: runID, delta: nil)) } }
 
   /// The event that a beginning waited for is made.
   func pass(_ runID: ULID) {
-    content.withLock { content in
-      guard let place = content.entries.firstIndex(where: { $0.runID == runID && $0.delta == nil }) else { return }
-      content.entries.remove(at: place)
+    entries.withLock { entries in
+      guard let place = entries.firstIndex(where: { $0.runID == runID && $0.delta == nil }) else { return }
+      entries.remove(at: place)
     }
   }
 
-  /// The events for what came since, text of one message in one piece.
-  func take(at now: Timestamp, after sequence: (ULID) -> Int) -> [LiveChunk] {
-    let deltas = content.withLock { content in
+  /// The message is complete: who has not seen its text gets it whole.
+  func end(_ runID: ULID) { entries.withLock { $0.removeAll { $0.runID == runID } } }
+
+  /// The events for what came since of the observed runs, text of one message in one piece.
+  func take(_ observed: Set<ULID>, at now: Timestamp, after sequence: (ULID) -> Int) -> [LiveChunk] {
+    let deltas = entries.withLock { entries in
       var ready: [(runID: ULID, delta: StreamedDelta)] = []
-      var waiting: [(runID: ULID, delta: StreamedDelta?)] = []
+      var waiting: [Entry] = []
       var behind: Set<ULID> = []
-      for entry in content.entries {
-        if let delta = entry.delta, !behind.contains(entry.runID) {
+      for var entry in entries {
+        if let delta = entry.delta, observed.contains(entry.runID), !behind.contains(entry.runID) {
           ready.append((entry.runID, delta))
-        } else {
-          behind.insert(entry.runID)
-          waiting.append(entry)
+          continue
         }
+        if entry.delta == nil { behind.insert(entry.runID) }
+        entry.looks += 1
+        if entry.looks <= Self.mostLooks { waiting.append(entry) }
       }
-      content.entries = waiting
+      entries = waiting
       return ready
     }
     return StreamedDelta.merged(deltas).map {

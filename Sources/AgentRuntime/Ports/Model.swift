@@ -5,6 +5,8 @@ package import Synchronization
 package struct ModelRequest: Sendable {
   package var runID: ULID
   package var messageID: ULID
+  /// The last event before the turn.
+  package var sequence: Int
   /// How many turns the run's log has: the place in a script.
   package var turn: Int
   package var agent: Agent
@@ -23,13 +25,15 @@ package struct ModelRequest: Sendable {
   package var parent: (any Parent)?
 
   package init(
-    runID: ULID, messageID: ULID, turn: Int, agent: Agent, system: [String], transcript: [TranscriptEntry], tools: [Tool],
+    runID: ULID, messageID: ULID, sequence: Int = 0, turn: Int, agent: Agent, system: [String], transcript: [TranscriptEntry],
+    tools: [Tool],
     cache: ModelCache = ModelCache(), parent: (any Parent)? = nil,
     load: @escaping @Sendable (StoredValue) throws(StoreError) -> CarriedJSON,
     schedule: @escaping @Sendable (_ milliseconds: Int, _ body: @escaping @Sendable () -> Void) -> Void
   ) {
     self.runID = runID
     self.messageID = messageID
+    self.sequence = sequence
     self.turn = turn
     self.agent = agent
     self.system = system

@@ -85,7 +85,7 @@ extension RunMachine {
     if let pointer = arguments.firstDuplicateMember() { return ("the arguments have a member twice, at \(pointer)", false) }
     let failures = call.tool?.schema.map { context.failures($0, arguments) } ?? []
     if !failures.isEmpty { return ("the arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; "))", false) }
-    do throws(StoreError) { return (nil, try context.load(call.arguments).isEquivalent(to: arguments)) } catch { throw RuntimeError(error) }
+    do throws(StoreError) { return (nil, try load(call.arguments).isEquivalent(to: arguments)) } catch { throw RuntimeError(error) }
   }
 
   // MARK: Deciding

@@ -164,7 +164,7 @@ extension RunMachine {
 
   private func isSame(_ a: StoredValue?, _ b: StoredValue?) throws(StoreError) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
-    return try context.load(a).isEquivalent(to: try context.load(b))
+    return try load(a).isEquivalent(to: try load(b))
   }
 }
 

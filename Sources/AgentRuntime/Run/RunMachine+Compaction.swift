@@ -9,7 +9,9 @@ extension RunMachine {
   /// - Returns: false when the run has to end with that.
   mutating func makeRoom(for messageID: ULID) -> Bool {
     let strategy = state.agent.compaction ?? CompactionStrategy.none
-    guard strategy != CompactionStrategy.none, state.compactionsOfTurn < Self.mostPerTurn, let plan = context.compactionPlan(state) else { return false }
+    guard strategy != CompactionStrategy.none, state.compactionsOfTurn < Self.mostPerTurn, let plan = context.compactionPlan(state) else {
+      return false
+    }
     if strategy == .summarize {
       perform(.summarize(messageID: messageID, plan))
     } else {

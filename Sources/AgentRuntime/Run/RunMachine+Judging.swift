@@ -147,6 +147,6 @@ extension RunMachine {
 
   private func isSame(_ given: CarriedJSON?, _ stored: StoredValue?) throws(StoreError) -> Bool {
     guard let given, let stored else { return given == nil && stored == nil }
-    return try context.load(stored).isEquivalent(to: given)
+    return try load(stored).isEquivalent(to: given)
   }
 }

@@ -41,7 +41,7 @@ extension RunMachine {
 
   private mutating func decide(_ call: Call) throws(StoreError) -> ToolResult? {
     guard let agentID = state.storedAgent?.agentID,
-      let (label, edit) = MemoryTool(rawValue: call.name)?.edit(try context.load(call.arguments))
+      let (label, edit) = MemoryTool(rawValue: call.name)?.edit(try load(call.arguments))
     else { return .failure("The arguments do not fit the tool's inputSchema.") }
     let labels = (state.agent.memory ?? []).map(\.label)
     guard labels.contains(label) else {

@@ -22,7 +22,7 @@ extension RunMachine {
 
   /// Tells once, when four fifths of a limit are used.
   private mutating func warn(_ limit: String, used: Int, maximum: Int?) {
-    guard let maximum, used * 5 >= maximum * 4, !state.warnedLimits.contains(limit) else { return }
+    guard let maximum, used >= maximum - maximum / 5, !state.warnedLimits.contains(limit) else { return }
     append(.limitWarning(limit: limit, used: used, maximum: maximum))
   }
 
@@ -79,7 +79,9 @@ extension RunMachine {
       return ModelMessage.Call(
         callID: context.makeID(), name: call.name, arguments: store(.inline(judged.arguments)), refusal: judged.refusal)
     }
-    var usage = turn.usage
+    // Nothing of what a model says may be below 0.
+    var usage = Usage()
+    usage += turn.usage
     usage.modelCalls = 1
     usage.toolCalls = calls.count
     let message = ModelMessage(

@@ -14,7 +14,7 @@ extension RunMachine {
   /// - Throws: `store.unavailable` when the call's arguments cannot be read.
   func question(of call: Call) throws(RuntimeError) -> Question {
     let arguments: CarriedJSON
-    do throws(StoreError) { arguments = try context.load(call.arguments) } catch { throw RuntimeError(error) }
+    do throws(StoreError) { arguments = try load(call.arguments) } catch { throw RuntimeError(error) }
     do throws(Question.Unaskable) { return try Question(arguments) } catch { throw RuntimeError(.internalError, error.words) }
   }
 

@@ -177,6 +177,14 @@ package struct RunMachine {
 
   mutating func store(_ value: StoredValue) -> StoredValue { spiller.store(value) }
 
+  /// A value that stands in the log, or that is on its way there.
+  func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON {
+    if case .blob(let reference) = value, let new = spiller.blobs.first(where: { $0.id == reference.id }) {
+      return new.type == .string ? CarriedJSON(quoting: new.value) : CarriedJSON(trusted: new.value)
+    }
+    return try context.load(value)
+  }
+
   mutating func complete(_ callID: ULID, _ result: ToolResult) {
     append(.toolCompleted(callID: callID, result: result.stored(by: &spiller)))
   }

@@ -11,13 +11,13 @@ package struct Usage: Sendable, Equatable {
 
   package init() {}
 
-  package var totalTokens: Int { inputTokens + outputTokens }
+  package var totalTokens: Int { inputTokens.saturatingAdd(outputTokens) }
 
   package static func += (a: inout Usage, b: Usage) {
-    a.inputTokens += b.inputTokens
-    a.outputTokens += b.outputTokens
-    a.cacheReadTokens += b.cacheReadTokens
-    a.cacheWriteTokens += b.cacheWriteTokens
+    a.inputTokens = a.inputTokens.saturatingAdd(b.inputTokens)
+    a.outputTokens = a.outputTokens.saturatingAdd(b.outputTokens)
+    a.cacheReadTokens = a.cacheReadTokens.saturatingAdd(b.cacheReadTokens)
+    a.cacheWriteTokens = a.cacheWriteTokens.saturatingAdd(b.cacheWriteTokens)
     a.modelCalls += b.modelCalls
     a.toolCalls += b.toolCalls
   }
@@ -46,6 +46,14 @@ package struct Usage: Sendable, Equatable {
       default: break
       }
     }
+  }
+}
+
+extension Int {
+  /// The sum of two counts, whatever a model says: nothing is below 0, and what is too much is as much as there can be.
+  package func saturatingAdd(_ other: Int) -> Int {
+    let (sum, overflow) = Swift.max(0, self).addingReportingOverflow(Swift.max(0, other))
+    return overflow ? .max : sum
   }
 }
 

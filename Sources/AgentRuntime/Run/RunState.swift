@@ -100,7 +100,8 @@ package struct RunState: Sendable {
     if let tool = builtInTools.first(where: { $0.name == name }) { return tool }
     return switch toolbox.offer(named: name) {
     case .plain(let tool), .hiddenChild(let tool, _): tool
-    case .toolkit, .skill: tools.first { $0.name == name }
+    // One that is expanded, or stands in a collapsed toolkit, can be called too, though it is not offered.
+    case .toolkit, .skill: tools.first { $0.name == name } ?? Tool(name: name, description: "", inputSchema: .emptyObject)
     case .unknown: nil
     }
   }

@@ -32,10 +32,12 @@ package struct Tool: Sendable, Codable, Equatable {
   package var command: [String]?
   package var cwd: String?
   package var env: [String: String]?
+  /// Sub-agents are not served yet: a tool that names one is refused, wherever it is declared.
+  var agent: Anything?
 
   enum CodingKeys: String, CodingKey {
     case name, title, description, inputSchema, parameters, outputSchema, annotations, requiresApproval, parallel, timeoutMs, maxCallsPerRun
-    case onTimeout, onDisconnect, maxResultBytes, toolkit, command, cwd, env
+    case onTimeout, onDisconnect, maxResultBytes, toolkit, command, cwd, env, agent
     case declaredTarget = "target"
   }
 
@@ -70,6 +72,9 @@ package struct Tool: Sendable, Codable, Equatable {
     guard Self.isName(name) else {
       throw RuntimeError(.toolInvalid, "a tool's name must match ^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$", pointer: pointer + "/name")
     }
+    if agent != nil {
+      throw RuntimeError(.unsupportedCapability, "this release has no tools with agent", pointer: pointer + "/agent")
+    }
     if Toolbox.builtInNames.contains(name) {
       throw RuntimeError(.toolInvalid, "no tool can be called '\(name)': that is a built-in tool", pointer: pointer + "/name")
     }
@@ -93,5 +98,15 @@ package struct Tool: Sendable, Codable, Equatable {
 
   private static func isLetter(_ byte: UInt8) -> Bool {
     (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
+  }
+}
+
+/// A member of which only matters that it is there.
+struct Anything: Sendable, Codable, Equatable {
+  init(from decoder: any Decoder) throws {}
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encodeNil()
   }
 }

@@ -66,7 +66,7 @@ struct AnthropicFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"input_schema\":")
-      writer.raw(EscapedText.wellFormed((tool.schema ?? .emptyObject).bytes))
+      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
       if index == tools.count - 1 { writer.raw(mark) }
       writer.raw("}")
     }

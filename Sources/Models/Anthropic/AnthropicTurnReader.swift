@@ -155,7 +155,7 @@ struct AnthropicTurnReader: TurnReader {
     var usage = Usage()
     usage.cacheReadTokens = counts["cache_read_input_tokens"] ?? 0
     usage.cacheWriteTokens = counts["cache_creation_input_tokens"] ?? 0
-    usage.inputTokens = (counts["input_tokens"] ?? 0) + usage.cacheReadTokens + usage.cacheWriteTokens
+    usage.inputTokens = (counts["input_tokens"] ?? 0).saturatingAdd(usage.cacheReadTokens).saturatingAdd(usage.cacheWriteTokens)
     usage.outputTokens = counts["output_tokens"] ?? 0
     return usage
   }

@@ -47,7 +47,7 @@ struct ChatFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"parameters\":")
-      writer.raw(EscapedText.wellFormed((tool.schema ?? .emptyObject).bytes))
+      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
       writer.raw("}}")
     }
     writer.raw("]")

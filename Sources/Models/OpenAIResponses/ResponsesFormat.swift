@@ -62,7 +62,7 @@ struct ResponsesFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"parameters\":")
-      writer.raw(EscapedText.wellFormed((tool.schema ?? .emptyObject).bytes))
+      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
       writer.raw(",\"strict\":false}")
     }
     writer.raw("]")

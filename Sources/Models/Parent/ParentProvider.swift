@@ -17,7 +17,7 @@ struct ParentProvider: ModelProvider {
       let transcript = try TranscriptRenderer.render(request.transcript, as: format, cache: request.cache, load: request.load)
       let question = ParentRequest(
         .createMessage, runID: request.runID, params: format.params(of: request, transcript), progressToken: request.messageID.text,
-        afterSequence: 0, carrying: SamplingResult.carriedPaths)
+        afterSequence: request.sequence, carrying: SamplingResult.carriedPaths)
       let exchange = SamplingExchange(question, to: parent, model: model, policy, request.schedule, signal)
       exchange.begin()
       return exchange

@@ -189,7 +189,7 @@ struct SamplingFormat: TranscriptFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"inputSchema\":")
-      writer.raw((tool.schema ?? .emptyObject).bytes)
+      writer.raw(tool.schemaForModels)
       writer.raw("}")
     }
     writer.raw("],\"toolChoice\":{\"mode\":\"auto\"}")

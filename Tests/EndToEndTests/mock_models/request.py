@@ -35,17 +35,17 @@ class Request:
         self.left_at = None
         self.answered = threading.Event()  # the answer is out, or given up
         self.held = threading.Event()      # the answer stands still where `hold` or `stall` says
-        self.twice = []                    # members that stand twice in an object of the body
+        self.twice = []                    # members that stand twice in the body (what is only carried inside may be anything)
         try:
             self.json = json.loads(body, object_pairs_hook=self._object) if body else None
         except ValueError:
             self.json = None
 
     def _object(self, pairs):
-        value = dict(pairs)
-        if len(value) != len(pairs):
-            self.twice += [k for k, _ in pairs if [x for x, _ in pairs].count(k) > 1]
-        return value
+        """Called for the outermost object last."""
+        names = [k for k, _ in pairs]
+        self.twice = [k for k in set(names) if names.count(k) > 1] if len(set(names)) < len(names) else []
+        return dict(pairs)
 
     def header(self, name):
         values = [v for k, v in self.headers if k.lower() == name.lower()]
