@@ -110,6 +110,14 @@ extension Scenario {
       params: startParams(tools: [clientTool("g", gatedCalls).replacing(#"{"type":"object"}"#, with: #"{"required":["x"]}"#)]),
       model: turns(.call(("g", "{}")), .say("ok")), abilities: .people),
     Scenario(
+      name: "a pause before an approval is asked for", params: startParams(tools: [serverTool("g", gatedCalls)]),
+      model: { request, life in request.turn > 0 ? .say("ok") : life == 1 ? .held : .call(("g", "{}")) }, abilities: .people,
+      steps: { stage in
+        _ = stage.first.pause(stage.run)
+        stage.finishModel(.call([("g", "{}")]))
+        _ = stage.first.resume(stage.run)
+      }),
+    Scenario(
       name: "a pause while an approval is out", params: startParams(tools: [serverTool("g", gatedCalls)]),
       model: turns(.call(("g", "{}")), .say("ok")), abilities: .people, person: { _, life in life == 1 ? nil : approved },
       steps: { stage in

@@ -131,6 +131,41 @@ import Testing
     #expect(second.model.calls.isEmpty)
   }
 
+  @Test func `who waits for a run leaves a late approval to the process whose client is asked`() throws {
+    let first = launch(.call(("g", "{}")), .say("ok"))
+    let second = launch(.call(), .say("not me"))
+    let run = try #require(first.start("hi", startParams(agent: #""approvalTimeoutMs":100"#, tools: [clientTool("g", gatedCalls)])).runID)
+    world.clock.advance(to: 150)
+    let waiting = second.wait(run)
+    #expect(log(run, "approval.decided").isEmpty)
+    world.advance(milliseconds: 100)
+    #expect(waiting.outcome?.status == .success)
+    #expect(second.model.calls.isEmpty)
+  }
+
+  @Test func `an answer that comes when the time is over is too late, though nobody has said so yet`() throws {
+    let process = launch(.call(("g", "{}")), .say("ok"))
+    let started = process.start("hi", startParams(agent: #""approvalTimeoutMs":100"#, tools: [serverTool("g", gatedCalls)]))
+    world.clock.advance(to: 100)
+    process.parent.question(of: "g")?.answer(approved)
+    world.settle()
+    #expect(started.outcome?.status == .success)
+    #expect(log(try #require(started.runID), "approval.decided").map { $0["by"]?.stringValue } == ["expiry"])
+    #expect(process.tools.runs.isEmpty)
+  }
+
+  @Test func `time in which nobody drove a run does not count, whatever is decided in it`() throws {
+    let first = launch(.call(("s", "{}"), ("g", "{}")))
+    first.tools.answer = { _ in nil }
+    let second = launch(.call(), .say("ok"), asked: false)
+    let tools = [serverTool("s"), serverTool("g", gatedCalls)]
+    let run = try #require(first.start("hi", startParams(tools: tools, limits: #"{"deadlineMs":1000}"#)).runID)
+    first.kill()
+    world.advance(milliseconds: 5000)
+    let calls = try second.engine.glance(run).awaitedCalls.map(\.callID.text)
+    #expect(second.approve(run, [(calls[0], ApprovalAnswer(.deny))]).outcome?.status == .success)
+  }
+
   @Test func `who touches a run too late denies the call, and the client that was asked goes on`() throws {
     let first = launch(.call(("g", "{}")), .say("ok"))
     let second = launch(.call(), .say("not me"))
@@ -171,6 +206,14 @@ import Testing
     process.parent.question(of: "g")?.answer(approved)
     world.settle()
     #expect(resumed.outcome?.status == .success)
+  }
+
+  @Test func `what is asked is taken back when the store fails under the run`() throws {
+    let process = launch(.call(("g", "{}")), .say("ok"))
+    let run = try #require(process.start("hi", startParams(tools: [serverTool("g", gatedCalls)])).runID)
+    process.store.faults = [.refused(StoreError(.unavailable, "gone"))]
+    _ = process.note(run, "lost")
+    #expect(asked(process) == ["g withdrawn"])
   }
 
   @Test func `an answer to what was taken back changes nothing`() throws {

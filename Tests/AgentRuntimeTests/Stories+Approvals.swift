@@ -335,6 +335,28 @@ let approvalStories: [String: String] = [
   7 run.completed success 'ok'
   start -> success
   """#,
+  "a pause before an approval is asked for": #"""
+  1 run.started
+  2 model.started
+  3 model.completed '' g
+  4 run.paused paused g approval-parked
+  start -> paused
+  pause -> paused
+  5 run.resumed resume
+  6 approval.requested g
+  7 run.paused waiting_approval g approval-open
+  ask approval g {}
+  8 approval.decided g approve client
+  9 run.resumed approval
+  10 tool.started g#1
+  run g#1 {}
+  11 tool.completed g 'g ran'
+  12 model.started again
+  text 'ok'
+  13 model.completed 'ok'
+  14 run.completed success 'ok'
+  resume -> success
+  """#,
   "a pause while an approval is out": #"""
   1 run.started
   2 model.started

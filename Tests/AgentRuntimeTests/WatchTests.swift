@@ -30,7 +30,7 @@ import Testing
     let run = try #require(first.start("hi", startParams()).runID)
     let call = try first.model.call(0)
     call.send(.text("nobody "))
-    world.advance(milliseconds: 600)
+    world.advance(milliseconds: 1500)
     second.watch(run, after: 2)
     world.advance(milliseconds: 200)
     for piece in ["hel", "lo ", "wor"] { call.send(.text(piece)) }

@@ -17,6 +17,8 @@ import pytest
 
 from harness import TIMEOUT, alive, calls, command, contains, expect, say, sh, text_of, tool, until
 
+pytestmark = pytest.mark.skip(reason="agent.mcpServers is not served yet")
+
 PYTHON = os.environ.get("FOOTBRIDGE_MCP_PYTHON", sys.executable)
 EVERYTHING = Path(__file__).resolve().parent / "mcp_servers" / "everything.py"
 LONG = 6 * TIMEOUT

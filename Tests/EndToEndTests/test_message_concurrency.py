@@ -412,7 +412,6 @@ def test_the_log_of_a_queued_turn_has_no_gap_and_says_its_input(lab):
     assert log[0]["type"] == "run.started" and log[0]["data"]["input"] == "two" and log[-1]["type"] == "run.completed"
 
 
-@pytest.mark.xfail(strict=True, reason="run.start is answered run.leaseHeld")
 def test_racing_takeups_by_key_are_both_answered(lab):
     """The process of a turn died; two others send its request again, by its key, at the same time: one takes it up, the other waits for it."""
     a, *others = [lab.bridge() for _ in range(4)]

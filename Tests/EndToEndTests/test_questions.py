@@ -354,7 +354,6 @@ def test_the_answer_is_carried_exactly(told):
     assert "0.10" in seen and "18446744073709551615" in seen
 
 
-@pytest.mark.xfail(strict=True, reason="its arguments are read from the store before they are there")
 def test_a_large_question_comes_through(told):
     question = "Q" * 100_000
     told.replies["elicitation/create"] = lambda p: {"action": "accept", "content": {"answer": "A" * 100_000}}
@@ -364,7 +363,6 @@ def test_a_large_question_comes_through(told):
     assert told.asked["elicitation/create"][0].params["message"] == question and "A" * 100_000 in told.at(model, 1).result
 
 
-@pytest.mark.xfail(strict=True, reason="the schema of elicitation/create has no blob for the message")
 def test_a_client_with_short_lines_is_asked_with_blobs(told):
     b = told.bridge(questions=True, sampling=False, capabilities={"maxMessageBytes": 20_000})
     id = b.start([calls(ask("Q" * 50_000)), say("ok")], agent=ASK)

@@ -341,7 +341,7 @@ def test_a_toolkit_of_a_later_level_is_not_there_for_an_earlier_one(told):
     refused(b, "run.start", {"input": "go", "agent": {"model": told.script("ok"), "tools": [tool("X", toolkit="kit")]}}, "toolkit.notFound", "kit")
 
 
-@pytest.mark.parametrize("door", ["tool.register", pytest.param("run.start", marks=pytest.mark.xfail(strict=True, reason="the toolkits of the connection are not looked at"))])
+@pytest.mark.parametrize("door", ["tool.register", "run.start"])
 def test_a_tool_joins_a_toolkit_of_its_own_or_an_earlier_level(told, door):
     b = told.bridge()
     b.call("toolkit.register", {"toolkits": [toolkit("kit", A)]})
@@ -633,7 +633,6 @@ def test_values_of_env_are_not_shown(told):
     assert "hush-hush" not in json.dumps(b.log(o["runId"])) and "hush-hush" not in json.dumps(b.get(o["runId"]))
 
 
-@pytest.mark.xfail(strict=True, reason="commands of collapsed toolkits are refused when they are called")
 def test_no_commands_refuses_commands_at_every_door(told):
     b = told.bridge("--no-commands")
     s = told.session(b)

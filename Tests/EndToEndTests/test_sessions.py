@@ -409,7 +409,6 @@ def test_the_runs_of_a_session(lab):
     assert b.call("run.list", {"sessionId": s, "status": "error"}) == {"runs": []}
 
 
-@pytest.mark.xfail(strict=True, reason="the process that saw a deleted turn still shows it to the model")
 def test_a_run_of_a_session_may_be_deleted(lab):
     b = window(lab)
     s = session(b)
@@ -476,7 +475,6 @@ def test_a_clear_is_seen_by_observers_in_all_processes(lab):
     assert not c.collect(lambda m: m.method == "session.event")
 
 
-@pytest.mark.xfail(strict=True, reason="the connection that clears is not told")
 def test_an_observer_sees_its_own_clear(lab):
     b = lab.bridge()
     s = session(b)

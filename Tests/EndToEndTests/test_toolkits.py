@@ -222,7 +222,6 @@ def test_a_skill_makes_its_references_available(told):
     assert shown[2].result == "b was here"
 
 
-@pytest.mark.xfail(strict=True, reason="a skill of a collapsed toolkit is unknown to a call")
 def test_a_call_of_a_hidden_skill_opens_its_toolkit_first(told):
     shown = told.one(calls("pay"), "ok", toolkits=[toolkit("kit", A, B, systemPrompt="ASK FIRST.", skills=[skill("pay", "A", functionResult="STEPS.", systemPrompt="PAY SLOWLY.")])])
     assert "STEPS." in shown[1].result

@@ -67,7 +67,8 @@ import Testing
     try makeDatabase("PRAGMA application_id = \(Schema.applicationID); PRAGMA user_version = 99; CREATE TABLE t (a)")
     #expect(
       error()
-        == StoreError(.newer, "DIR/runs.db has store version 99, this program knows up to \(Schema.version); use a newer one, or another file"))
+        == StoreError(
+          .newer, "DIR/runs.db has store version 99, this program knows up to \(Schema.version); use a newer one, or another file"))
   }
 
   @Test func `names that cannot be a store`() throws {

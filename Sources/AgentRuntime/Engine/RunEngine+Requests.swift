@@ -319,8 +319,10 @@ extension RunEngine {
   func blockedBy(_ state: RunState) -> (runID: ULID, isSettled: Bool)? {
     do throws(RuntimeError) {
       guard let runID = try blocker(of: state) else { return nil }
-      if let run = live[runID] { return (runID, isSettled(run)) }
-      return (runID, isSettled(try glance(runID)))
+      // It may have ended since it was found.
+      if let run = live[runID] { return (runID, !run.state.status.hasEnded && isSettled(run)) }
+      let found = try glance(runID)
+      return (runID, !found.status.hasEnded && isSettled(found))
     } catch {
       host.log("what run \(state.runID) waits for cannot be said: \(error.message)")
       return nil

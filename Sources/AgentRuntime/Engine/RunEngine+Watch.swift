@@ -132,7 +132,7 @@ final class LiveText: Sendable {
     var looks = 0
   }
 
-  private static let mostLooks = 8
+  private static let mostLooks = 20
 
   private let entries = Mutex<[Entry]>([])
 
@@ -141,7 +141,8 @@ final class LiveText: Sendable {
   /// Bounded: an observer that is late gets the text from the log.
   func append(_ runID: ULID, _ delta: StreamedDelta) {
     entries.withLock { entries in
-      if entries.count < 4096 { entries.append(Entry(runID: runID, delta: delta)) }
+      if entries.count >= 4096 { entries.removeFirst(1024) }
+      entries.append(Entry(runID: runID, delta: delta))
     }
   }
 
