@@ -76,7 +76,11 @@ step invariants Tests/check-invariants.sh
 step format swift format lint --strict -r Sources Tests Package.swift
 step schemas schemas
 step "release build" swift build -c release --product footbridge && released=1
-step "debug build" swift build --build-tests && step "swift tests" swift test --skip-build --parallel
+# The tests of memory wait for processes of their own, and the testing library does so by waiting for any child: not beside tests that keep children.
+swift_tests() {
+  swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
+}
+step "debug build" swift build --build-tests && step "swift tests" swift_tests
 [ -n "${released:-}" ] && step "end to end" end_to_end
 step fuzz fuzz
 

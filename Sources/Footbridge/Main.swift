@@ -10,11 +10,17 @@ import POSIXSupport
 @main
 enum Main {
   static func main() {
-    do throws(StartupError) { exit(try run()) } catch {
+    do throws(StartupError) { end(try run()) } catch {
       Log.put("footbridge: \(error.message)\n")
       if error.status == .usage { Log.put("Try 'footbridge help'.\n") }
-      exit(error.status.rawValue)
+      end(error.status.rawValue)
     }
+  }
+
+  /// Without what libraries want done at the end: theirs would be cleared away under a thread that still ends.
+  private static func end(_ status: Int32) -> Never {
+    fflush(nil)
+    _exit(status)
   }
 
   private static func run() throws(StartupError) -> Int32 {

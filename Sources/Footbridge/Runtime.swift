@@ -11,6 +11,8 @@ final class Runtime: Sendable {
   let log: Log
   private let store: SQLiteStore
   private let commands: CommandTools
+  private let providers: ModelProviders
+  /// `providers`, or what writes their turns down.
   private let models: any ModelCatalog
   private let options: Options
 
@@ -21,7 +23,9 @@ final class Runtime: Sendable {
     self.log = log
     self.thread = thread
     store = try Self.openStore(options)
-    models = try Self.models(options, log)
+    providers = ModelProviders(
+      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text)
+    models = try Self.recorded(providers, options, log)
     commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands, log: { log.write(.warning, $0) })
   }
 
@@ -57,9 +61,9 @@ final class Runtime: Sendable {
     }
   }
 
-  private static func models(_ options: Options, _ log: Log) throws(StartupError) -> any ModelCatalog {
-    let models = ModelProviders(
-      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text)
+  private static func recorded(
+    _ models: ModelProviders, _ options: Options, _ log: Log
+  ) throws(StartupError) -> any ModelCatalog {
     guard let file = options.record else { return models }
     do throws(SystemError) { return try RecordingModels(models, file: file) { log.write(.warning, $0) } } catch {
       throw StartupError(status: .configuration, message: "--record \(file): \(error)")
@@ -84,6 +88,8 @@ final class Runtime: Sendable {
   /// Kills the commands that still run, closes the store and ends the thread.
   func close() {
     commands.shutdown()
+    // Its thread must be gone before the libraries that it uses clear up.
+    providers.close()
     thread.perform { $0.close() }
     thread.stop()
   }

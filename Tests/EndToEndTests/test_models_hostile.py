@@ -102,7 +102,8 @@ def test_a_hundred_runs_stream_at_once(http):
         assert list(streamed(b, o["runId"]).values()) == ["".join(pieces)]
 
 
-def test_a_parent_that_reads_late_misses_no_text(http):
+def test_a_parent_that_reads_late_gets_the_whole_answer(http):
+    """Deltas that it has no room for are joined, and left out once the message that has them all is there."""
     pieces = [f"{i}: ü🙂 and more of it\n" for i in range(20_000)]
     model = http.script(Turn(pieces))
     b = http.bridge()
@@ -114,7 +115,7 @@ def test_a_parent_that_reads_late_misses_no_text(http):
     o = b.result(r, timeout=60)
     text = "".join(pieces)
     assert (b.whole(o["answer"]) if isinstance(o["answer"], dict) else o["answer"]) == text
-    assert list(streamed(b, o["runId"]).values()) == [text]
+    assert all(text.startswith(shown) for shown in streamed(b, o["runId"]).values())
 
 
 def test_large_arguments_in_many_fragments_are_not_slow(http):

@@ -34,7 +34,7 @@ extension RunEngine {
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
       system: [run.state.agent.instructions].compactMap { $0 }, transcript: entries, tools: [], parent: parent,
       load: { [store] (value) throws(StoreError) in try store.load(value) },
-      schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
+      schedule: scheduler)
     let call = provider.start(request) { [host] signal in
       switch signal {
       case .finished(let turn): answer(turn.calls.isEmpty ? turn.text : nil, turn.usage)

@@ -72,7 +72,7 @@ extension RunEngine {
       runID: runID, messageID: messageID, sequence: run.state.sequence, turn: run.state.modelTurns, agent: run.state.agent,
       system: system, transcript: transcript, tools: run.state.tools,
       cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
-      schedule: { [host] milliseconds, body in host.post { engine in _ = engine.after(milliseconds: milliseconds) { body() } } })
+      schedule: scheduler)
     let call = provider.start(request) { [host, liveText] signal in
       switch signal {
       case .text(let text): if partial.append(text) { show(.text(messageID: messageID, text)) }
@@ -92,6 +92,13 @@ extension RunEngine {
       }
     }
     run.modelCall = (messageID, call, partial)
+  }
+
+  /// Calls back after a while, in a turn of its own: what was decided before is in the log and told by then.
+  var scheduler: @Sendable (_ milliseconds: Int, _ body: @escaping @Sendable () -> Void) -> Void {
+    { [host] milliseconds, body in
+      host.post { engine in _ = engine.after(milliseconds: milliseconds) { host.post { _ in body() } } }
+    }
   }
 
   /// Shows what is streamed to the client here and to observers elsewhere; from any thread.
