@@ -52,7 +52,14 @@ suites() {
 }
 
 schemas() { "$python" Schemas/bundle.py --check && "$python" Schemas/validate.py; }
-end_to_end() { "$python" -m pytest -q -n "${PYTEST_WORKERS:-4}" Tests/EndToEndTests; }
+
+# What fails beside the others, for want of time, is tried once more by itself; the log shows both.
+end_to_end() {
+  local pytest=("$python" -m pytest -q Tests/EndToEndTests)
+  "${pytest[@]}" -n "${PYTEST_WORKERS:-4}" && return
+  echo "once more, what failed:"
+  "${pytest[@]}" -n 0 --last-failed --last-failed-no-failures none
+}
 
 fuzz() {
   if [ -x Tests/Fuzz/run.sh ]; then Tests/Fuzz/run.sh "${FUZZ_SECONDS:-10}"; else echo "there are no fuzz targets: SKIPPED"; fi
