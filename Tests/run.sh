@@ -73,6 +73,7 @@ want python3-pytest-xdist "runs them in parallel" "$python" -c 'import xdist'
 want python3-jsonschema "judges every message by its schema" "$python" -c 'import jsonschema'
 want python3-pylsp-jsonrpc "a client that others wrote" "$python" -c 'import pylsp_jsonrpc'
 want nodejs "runs the example for Node" command -v node
+want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
 install_missing
 check_swift
 mkdir -p "$logs"

@@ -34,5 +34,6 @@ extension BridgeService {
     writer.endObject()
     writer.endObject()
     ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
+    onInitialize()
   }
 }

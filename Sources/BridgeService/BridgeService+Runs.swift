@@ -121,21 +121,25 @@ extension BridgeService {
     var resumption = RunMachine.Resumption()
     resumption.delivery = try delivery(params.delivery)
     resumption.canInvoke = answersInvocations
+    var warnings: [String] = []
     if let limits = params.limits {
       let admission = try RunAdmission(limits: limits, at: "/limits")
       if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
       resumption.limits = limits
+      warnings = admission.warnings
     }
     resumption.reissue = Set((params.reissue ?? []).compactMap(ULID.init))
     if let after = params.afterSeq, after < 0 { throw .invalidParams("must not be negative", at: "/afterSeq") }
-    let wanted = resumption
+    let (wanted, noted) = (resumption, warnings)
     post(ticket) { service, engine in
       if let after = params.afterSeq, let standing = try? engine.standing(of: runID) {
         service.outbox.subscribe(runID, after: after, last: standing.lastSequence, on: engine)
       } else {
         service.subscribe(runID, after: nil, engine)
       }
-      engine.resume(runID, wanted, wait: params.wait ?? true, waiting: { ticket.wait = $0 }) { service.answer(ticket, $0, engine) }
+      engine.resume(runID, wanted, wait: params.wait ?? true, waiting: { ticket.wait = $0 }) {
+        service.answer(ticket, $0.noting(noted), engine)
+      }
     }
   }
 
@@ -197,6 +201,12 @@ enum OutcomeJSON {
     writer.beginObject()
     write(answer.outcome, to: &writer, engine)
     if let verdicts = answer.verdicts { writer.member("verdicts", verdicts.json) }
+    if !answer.warnings.isEmpty {
+      writer.key("warnings")
+      writer.beginArray()
+      for warning in answer.warnings { writer.string(warning) }
+      writer.endArray()
+    }
     writer.endObject()
     return CarriedJSON(trusted: writer.finish())
   }

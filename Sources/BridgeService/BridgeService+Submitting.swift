@@ -46,11 +46,13 @@ extension BridgeService {
       inputs: try given.inputs.map(Self.inputs), isPartial: given.isPartial ?? false, tools: given.tools, delivery: door,
       canInvoke: answersInvocations && door == .invoke)
     submission.insistsOnDelivery = given.delivery != nil
+    var warnings: [String] = []
     if let tools = given.tools {
       let admission = try RunAdmission(tools: tools, at: "/tools")
       if settings.isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
+      warnings = admission.warnings
     }
-    let read = submission
+    let (read, noted) = (submission, warnings)
     host.post { [self] engine in
       if ticket.request.isCancelled { return }
       var submission = read
@@ -62,7 +64,7 @@ extension BridgeService {
       engine.submit(runID, submission, wait: given.wait ?? true) {
         ticket.wait = $0
       } reply: { [self] in
-        answer(ticket, $0, engine)
+        answer(ticket, $0.noting(noted), engine)
       }
     }
   }

@@ -38,6 +38,8 @@ package final class BridgeService: Sendable {
   let settings: ServiceSettings
   let host: any EngineHost
   let connection = Connection()
+  /// Called on the reader thread when `initialize` was answered.
+  let onInitialize: @Sendable () -> Void
   private let onEnd: @Sendable (ConnectionEnd) -> Void
   private let links = Mutex(Links())
 
@@ -48,9 +50,13 @@ package final class BridgeService: Sendable {
     var questions: Questions?
   }
 
-  package init(settings: ServiceSettings, host: any EngineHost, onEnd: @escaping @Sendable (ConnectionEnd) -> Void) {
+  package init(
+    settings: ServiceSettings, host: any EngineHost, onInitialize: @escaping @Sendable () -> Void = {},
+    onEnd: @escaping @Sendable (ConnectionEnd) -> Void
+  ) {
     self.settings = settings
     self.host = host
+    self.onInitialize = onInitialize
     self.onEnd = onEnd
   }
 

@@ -44,6 +44,9 @@ final class Runtime: Sendable {
     }
   }
 
+  /// Makes ready what the first request to a model would have to wait for.
+  func prepare() { providers.prepare() }
+
   /// Takes up what dead processes left, if that is wanted.
   func adopt() {
     if options.adopts { thread.post { $0.adoptOrphans() } }

@@ -34,7 +34,8 @@ final class Serve {
     do throws(SystemError) {
       let happenings = try Happenings()
       self.happenings = happenings
-      service = BridgeService(settings: settings, host: thread) { happenings.add(.connection($0)) }
+      service = BridgeService(
+        settings: settings, host: thread, onInitialize: { happenings.add(.initialized) }, onEnd: { happenings.add(.connection($0)) })
       peer = try Peer(
         input: descriptors.input, output: descriptors.output, framing: options.framing, limits: limits, errors: ErrorMapping.peerErrors,
         handler: service)
@@ -69,6 +70,7 @@ final class Serve {
       }
       for happening in happenings.take() {
         switch happening {
+        case .initialized: runtime.prepare()
         case .connection(.outputLost): return finish(.hangUp, isDraining: false)
         case .connection(.inputEnded(let wasInitialized, let drains)):
           guard onEOF == .drain || onEOF == .auto && (!wasInitialized || drains) else { return finish(.hangUp, isDraining: false) }
@@ -112,6 +114,7 @@ final class Serve {
 /// What the main thread waits for besides signals.
 private final class Happenings: Sendable {
   enum Happening: Sendable {
+    case initialized
     case connection(ConnectionEnd)
     case idle
   }

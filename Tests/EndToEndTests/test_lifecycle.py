@@ -290,6 +290,18 @@ def test_unknown_members_of_agent_tool_and_limits_are_named_in_warnings(bridge, 
     o = bridge.call("run.start", p)
     started = bridge.wait_event("run.started", o["runId"]).data
     assert pointer in json.dumps(started.get("warnings"))
+    assert [w.split(":")[0] for w in o["warnings"]] == [pointer], "a client that wants no events learns it too"
+
+
+def test_unknown_members_of_a_submit_and_of_a_resume_are_named_in_their_answers(lab):
+    b = lab.bridge()
+    o = b.run([calls(("t", {})), say("ok")], [tool("t")], limits={"maxIterations": 1, "onLimit": "pause"})
+    c = o["pendingToolCalls"][0]["callId"]
+    o = b.call("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": c, "content": "1"}], "tools": [tool("t", tmeoutMs=3)]})
+    assert o["status"] == "paused" and [w.split(":")[0] for w in o["warnings"]] == ["/tools/0/tmeoutMs"]
+    o = b.call("run.resume", {"runId": o["runId"], "limits": {"maxIterations": 9, "maxIteration": 3}})
+    assert o["status"] == "success" and [w.split(":")[0] for w in o["warnings"]] == ["/limits/maxIteration"]
+    assert "warnings" not in b.call("run.wait", {"runId": o["runId"]})
 
 
 @pytest.mark.parametrize("pointer,change", [
@@ -315,7 +327,7 @@ def test_extensions_with_x_are_no_warning(lab):
 
 def test_a_run_without_typos_has_no_warnings(bridge):
     o = bridge.run([say("ok")], [tool("t"), sh("s", "true")], agent={"limits": {"maxIterations": 3}, "instructions": "be kind"})
-    assert not bridge.wait_event("run.started", o["runId"]).data.get("warnings")
+    assert not bridge.wait_event("run.started", o["runId"]).data.get("warnings") and "warnings" not in o
 
 
 # ---- limits of a connection

@@ -365,7 +365,6 @@ def test_unknown_members_are_named_by_pointer(told):
     assert "warnings" not in b.call("tool.register", {"tools": [{**B, "x-mine": 1}]})
 
 
-@pytest.mark.xfail(strict=True, reason="run.start names none of them")
 def test_unknown_members_in_toolkits_of_a_run_are_named_by_pointer(told):
     b = told.bridge()
     o = told.succeeds(b, told.script("ok"), agent={"toolkits": [toolkit("one", {**A, "requires_approval": True})]}, toolkits=[toolkit("two", {**B, "requires_approval": True}, colapsed=True)],

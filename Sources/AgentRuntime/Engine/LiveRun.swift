@@ -114,6 +114,18 @@ package typealias WaitToken = Int
 package struct RunAnswer: Sendable {
   package var outcome: RunOutcome
   package var verdicts: Verdicts?
+  /// What in the request was not taken as written, in words that begin with its pointer.
+  package var warnings: [String] = []
+}
+
+extension Result<RunAnswer, RuntimeError> {
+  package func noting(_ warnings: [String]) -> Self {
+    map { answer in
+      var answer = answer
+      answer.warnings += warnings
+      return answer
+    }
+  }
 }
 
 /// Called on the engine's thread.

@@ -43,9 +43,10 @@ extension RunEngine {
     do throws(RuntimeError) {
       try refuseWhenEnding()
       if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
-        return join(known, request, durable: durable, waiting: waiting, reply: reply)
+        return join(known, request, durable: durable, waiting: waiting) { reply($0.noting(request.warnings)) }
       }
-      try begin(try admit(request), durable: durable, waiting: waiting, reply: reply)
+      let admitted = try admit(request)
+      try begin(admitted, durable: durable, waiting: waiting) { reply($0.noting(admitted.warnings)) }
     } catch { reply(.failure(error)) }
   }
 
