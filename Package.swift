@@ -43,6 +43,8 @@ let package = Package(
     .target(name: "CPOSIX"),
     // Loads libcurl when it is first needed: Debian's libcurl4-openssl-dev has the headers, libcurl4 the library.
     .target(name: "CCurl"),
+    // Loads libpq when a store in PostgreSQL is named: Debian's libpq-dev has the headers, libpq5 the library.
+    .target(name: "CPostgres"),
     .target(name: "CSchemas"),
 
     library("JSON", ["CJansson"], extra: optimisedInDebug),
@@ -51,6 +53,7 @@ let package = Package(
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"], extra: optimisedInDebug),
     library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"]),
+    library("PostgresStore", ["AgentRuntime", "JSON", "POSIXSupport", "CPostgres"]),
     library("Models", ["AgentRuntime", "JSON", "POSIXSupport", "CCurl"]),
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
     library("BridgeProtocol", ["JSON"]),
@@ -59,7 +62,7 @@ let package = Package(
       name: "Footbridge",
       dependencies: [
         "AgentRuntime", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models", "POSIXSupport",
-        "SQLiteStore", "ToolHosts",
+        "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],
       swiftSettings: settings,
@@ -75,6 +78,7 @@ let package = Package(
     tests("POSIXSupportTests", ["POSIXSupport", "CPOSIX"]),
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
     tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("PostgresStoreTests", ["PostgresStore", "AgentRuntime", "JSON", "POSIXSupport"]),
     tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -16,14 +16,15 @@ ARROWS = {
     "JSONRPC": "JSON POSIXSupport",
     "AgentRuntime": "JSON",
     "SQLiteStore": "AgentRuntime JSON POSIXSupport CSQLite",
+    "PostgresStore": "AgentRuntime JSON POSIXSupport CPostgres",
     "Models": "AgentRuntime JSON POSIXSupport CCurl",
     "ToolHosts": "AgentRuntime JSON JSONRPC POSIXSupport",
     "BridgeProtocol": "JSON",
     "BridgeService": "BridgeProtocol JSONRPC AgentRuntime JSON",
     "TestSupport": "AgentRuntime JSON JSONRPC POSIXSupport",
-    "Footbridge": "AgentRuntime BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport SQLiteStore ToolHosts",
+    "Footbridge": "AgentRuntime BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport PostgresStore SQLiteStore ToolHosts",
 }
-ADAPTERS = {"SQLiteStore", "Models", "ToolHosts", "JSONSchema"}
+ADAPTERS = {"SQLiteStore", "PostgresStore", "Models", "ToolHosts", "JSONSchema"}
 SYSTEM = {"Glibc", "Musl", "Darwin", "Synchronization"}
 # Ways to read arguments and the environment, and to take signals; the second are defined in POSIXSupport. `Signals.block` takes none.
 ARGUMENTS = re.compile(r"\b(?:CommandLine|ProcessInfo|environ|getenv|secure_getenv)\b")

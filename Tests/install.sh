@@ -35,6 +35,7 @@ want_libraries() {
   want libjansson-dev "parses JSON" has_header jansson.h
   want libcurl4-openssl-dev "speaks HTTP" has_header curl/curl.h
   want libsqlite3-dev "keeps the runs" has_header sqlite3.h
+  want libpq-dev "keeps them in PostgreSQL" has_header postgresql/libpq-fe.h
   want libpcre2-dev "matches the patterns of JSON Schema" has_header pcre2.h
 }
 

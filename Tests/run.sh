@@ -72,6 +72,8 @@ want python3-pytest "their framework" "$python" -c 'import pytest'
 want python3-pytest-xdist "runs them in parallel" "$python" -c 'import xdist'
 want python3-jsonschema "judges every message by its schema" "$python" -c 'import jsonschema'
 want python3-pylsp-jsonrpc "a client that others wrote" "$python" -c 'import pylsp_jsonrpc'
+want postgresql "the server that stores are tried on" ls /usr/lib/postgresql/*/bin/initdb
+want pgbouncer "a pooler before it" command -v pgbouncer
 want nodejs "runs the example for Node" command -v node
 want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
 install_missing

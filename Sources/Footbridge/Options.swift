@@ -5,10 +5,6 @@ import SQLiteStore
 
 /// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
 struct Options: Sendable {
-  enum StoreLocation: Sendable, Equatable {
-    case memory
-    case sqlite(path: String)
-  }
   enum OnEOF: String { case auto, drain, exit }
   enum LogFormat: String { case text, json }
 
@@ -52,8 +48,9 @@ struct Options: Sendable {
   }
 
   static let known: [Known] = [
-    Known("store", "FOOTBRIDGE_STORE", "sqlite:PATH | memory", "where runs are kept") { (o, v) throws(OptionError) in
-      o.store = try storeLocation(v)
+    Known("store", "FOOTBRIDGE_STORE", "sqlite:PATH | postgresql://... | memory", "where runs are kept") {
+      (o, v) throws(OptionError) in
+      o.store = try StoreLocation(v)
     },
     Known(
       "synchronous", "FOOTBRIDGE_SYNCHRONOUS", "full | normal", "normal survives a crash of the process, full also a power cut"
@@ -112,19 +109,6 @@ struct Options: Sendable {
   }
 
   // MARK: Values
-
-  private static func storeLocation(_ text: String) throws(OptionError) -> StoreLocation {
-    if text == "memory" { return .memory }
-    if text.hasPrefix("sqlite:") {
-      let path = String(text.dropFirst(7))
-      guard !path.isEmpty else { throw OptionError("needs a path after sqlite:") }
-      return .sqlite(path: path)
-    }
-    if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
-      throw OptionError("names PostgreSQL, for which this release has no store")
-    }
-    throw OptionError("must be sqlite:PATH or memory")
-  }
 
   private static func word<T: RawRepresentable>(_ text: String) throws(OptionError) -> T where T.RawValue == String, T: Sendable {
     guard let value = T(rawValue: text) else { throw OptionError("is not one of the values it can have") }

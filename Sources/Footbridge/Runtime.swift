@@ -2,14 +2,13 @@ import AgentRuntime
 import JSON
 import Models
 import POSIXSupport
-import SQLiteStore
 import ToolHosts
 
 /// The runtime as this program wires it: store, models, tools, and the thread they work on.
 final class Runtime: Sendable {
   let thread: EngineThread
   let log: Log
-  private let store: SQLiteStore
+  private let store: any RunStore
   private let commands: CommandTools
   private let providers: ModelProviders
   /// `providers`, or what writes their turns down.
@@ -73,19 +72,12 @@ final class Runtime: Sendable {
     }
   }
 
-  private static func openStore(_ options: Options) throws(StartupError) -> SQLiteStore {
+  private static func openStore(_ options: Options) throws(StartupError) -> any RunStore {
     guard let location = options.store else {
       throw StartupError(
         status: .configuration, message: "neither HOME nor XDG_STATE_HOME is set: say where the store is with --store sqlite:PATH")
     }
-    let path =
-      switch location {
-      case .memory: ":memory:"
-      case .sqlite(let path): path
-      }
-    do throws(StoreError) {
-      return try SQLiteStore.open(path: path, synchronous: options.synchronous) { Clock.wallMilliseconds() }
-    } catch { throw StartupError(status: .store, message: error.message) }
+    return try location.open(synchronous: options.synchronous)
   }
 
   /// Kills the commands that still run, closes the store and ends the thread.

@@ -68,16 +68,6 @@ extension Options {
   }
 }
 
-extension Options.StoreLocation {
-  /// As `--store` takes it.
-  var text: String {
-    switch self {
-    case .memory: "memory"
-    case .sqlite(let path): "sqlite:" + path
-    }
-  }
-}
-
 extension EngineThread {
   /// Has the engine answer a question.
   func ask<Value: Sendable>(

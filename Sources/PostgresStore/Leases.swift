@@ -1,0 +1,71 @@
+package import AgentRuntime
+import POSIXSupport
+
+/// Who lives, as last seen: the leases of the other processes.
+final class Leases {
+  /// A heartbeat comes every two seconds (`Watch`), and a process that missed three of them is taken for dead.
+  static let milliseconds = 7000
+  /// What was seen counts for so long.
+  private static let freshMilliseconds = 1000
+  /// A process of this machine is looked at more often: its end shows at once.
+  private static let localMilliseconds = 50
+
+  private struct Lease {
+    var isFresh: Bool
+    var process: ProcessIdentity
+    var lookedAt = 0
+    var hasEnded = false
+  }
+
+  private var seen: [OwnerID: Lease] = [:]
+  private var seenAt: Int?
+  /// Not in the table when it was last read: left, or dead for long.
+  private var gone: Set<OwnerID> = []
+
+  /// By the server's clock, one for all. After a restart of the server everybody has the time of a lease to come back.
+  static let all = Query(
+    """
+    SELECT number, machine, process, process_start,
+      greatest(beat, pg_postmaster_start_time()) > clock_timestamp() - interval '\(milliseconds) milliseconds' FROM footbridge.owners
+    """)
+
+  /// - Parameter read: asks the database; nil when it does not answer.
+  func isAlive(_ owner: OwnerID, read: () -> Answer?) -> Bool {
+    let now = Clock.monotonicMilliseconds()
+    let isOld = seenAt.map { now - $0 > Self.freshMilliseconds } ?? true
+    if isOld || (seen[owner] == nil && !gone.contains(owner)) {
+      // Taking a run that is driven does more harm than leaving one: where nobody says, all live that were not seen dead.
+      guard let answer = read() else { return seen[owner].map { !$0.hasEnded } ?? true }
+      take(answer, at: now)
+      if seen[owner] == nil { gone.insert(owner) }
+    }
+    guard var lease = seen[owner], lease.isFresh, !lease.hasEnded else { return false }
+    if now - lease.lookedAt > Self.localMilliseconds {
+      lease.hasEnded = lease.process.hasEnded
+      lease.lookedAt = now
+      seen[owner] = lease
+    }
+    return !lease.hasEnded
+  }
+
+  private func take(_ answer: Answer, at now: Int) {
+    let before = seen
+    seen = [:]
+    for row in 0..<answer.count {
+      let owner = OwnerID(number: answer.int(row, 0))
+      let process = ProcessIdentity(machine: answer.text(row, 1), number: answer.int(row, 2), start: answer.int(row, 3))
+      seen[owner] = Lease(isFresh: answer.bool(row, 4), process: process, hasEnded: before[owner]?.hasEnded ?? false)
+    }
+    gone = gone.filter { seen[$0] == nil }
+    if gone.count > 10_000 { gone = [] }
+    seenAt = now
+  }
+}
+
+extension PostgresStore {
+  package func isAlive(_ owner: OwnerID) -> Bool {
+    if owner == self.owner { return true }
+    guard owner.number > 0 else { return false }
+    return leases.isAlive(owner) { try? perform(Leases.all) }
+  }
+}

@@ -1,0 +1,49 @@
+package import AgentRuntime
+package import JSON
+
+extension PostgresStore {
+  private static let chunkBytes = 256 << 10
+
+  private static let find = Query("SELECT type, bytes FROM footbridge.blobs WHERE id = $1 AND complete")
+  /// From the chunk that holds the first byte on.
+  private static let chunks = Query(
+    """
+    SELECT start, data FROM footbridge.blob_chunks WHERE blob_id = $1 AND start < $3
+      AND start >= (SELECT max(start) FROM footbridge.blob_chunks WHERE blob_id = $1 AND start <= $2) ORDER BY start
+    """)
+  private static let grow = Query("SELECT footbridge.append_to_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+
+  package func blob(_ id: ULID) throws(StoreError) -> (type: BlobType, bytes: Int)? {
+    let answer = try perform(Self.find, [.id(id)])
+    guard answer.count > 0, let type = BlobType(rawValue: answer.text(0, 0)) else { return nil }
+    return (type, answer.int(0, 1))
+  }
+
+  package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(StoreError) -> Bytes {
+    let start = max(0, offset)
+    let (sum, isTooFar) = start.addingReportingOverflow(max(0, length))
+    let end = isTooFar ? Int.max : sum
+    guard start < end else { return Bytes() }
+    let answer = try perform(Self.chunks, [.id(id), .int(start), .int(end)])
+    var bytes = ByteBuffer(capacity: answer.count > 0 ? min(end - start, answer.count * Self.chunkBytes) : 0)
+    for row in 0..<answer.count {
+      let at = answer.int(row, 0)
+      unsafe answer.withBytes(row, 1) { raw in
+        let part = min(raw.count, max(0, start - at))..<min(raw.count, end - at)
+        unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[part]))
+      }
+    }
+    return bytes.finish()
+  }
+
+  package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int {
+    let pieces = chunk.chunks(of: Self.chunkBytes)
+    let answer = try write(
+      Self.grow,
+      [
+        .id(id), .text(type.rawValue), .ints(pieces.map(\.start)), .byteStrings(pieces.map(\.bytes)), .int(chunk.count), .int(last ? 1 : 0),
+      ])
+    guard let size = answer.optionalInt(0, 0) else { throw StoreError(.unavailable, "blob \(id) is complete") }
+    return size
+  }
+}

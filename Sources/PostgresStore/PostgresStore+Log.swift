@@ -1,0 +1,40 @@
+package import AgentRuntime
+package import JSON
+
+extension PostgresStore {
+  /// The records that a portion may have, with the bytes up to and with each. Lengths are known without reading what is stored out of line.
+  private static func portion(_ columns: String, of condition: String, size: String, limit: String) -> Query {
+    Query(
+      """
+      SELECT \(columns) FROM (
+        SELECT *, sum(\(size)) OVER (ORDER BY position) AS total, row_number() OVER (ORDER BY position) AS place FROM (
+          SELECT position, sequence, type, event, hidden FROM footbridge.log WHERE run_id = $1 AND position > $2 AND \(condition)
+          ORDER BY position LIMIT \(limit)) AS first) AS counted
+      WHERE total <= $3 OR place = 1 ORDER BY position
+      """)
+  }
+
+  private static let records = portion(
+    "position, sequence, type, event, hidden", of: "true", size: "coalesce(octet_length(event), 0) + coalesce(octet_length(hidden), 0)",
+    limit: "2000")
+  /// A record's sequence is at most its position.
+  private static let events = portion(
+    "sequence, event", of: "sequence > $2", size: "coalesce(octet_length(event), 0)", limit: "least($4, 2000)")
+
+  package func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord] {
+    let answer = try perform(Self.records, [.id(run), .int(max(0, position)), .int(maxBytes)])
+    return (0..<answer.count).map { row in
+      LogRecord(
+        position: answer.int(row, 0), sequence: answer.optionalInt(row, 1), type: answer.text(row, 2), event: answer.bytes(row, 3),
+        hidden: answer.bytes(row, 4))
+    }
+  }
+
+  package func events(
+    of run: ULID, after sequence: Int, limit: Int, maxBytes: Int
+  ) throws(StoreError) -> [(sequence: Int, event: Bytes)] {
+    guard limit > 0 else { return [] }
+    let answer = try perform(Self.events, [.id(run), .int(max(0, sequence)), .int(maxBytes), .int(limit)])
+    return (0..<answer.count).map { (answer.int($0, 0), answer.bytes($0, 1) ?? Bytes()) }
+  }
+}
