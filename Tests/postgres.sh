@@ -3,6 +3,7 @@
 #
 #   Tests/postgres.sh start FOLDER [PID]     makes and starts it; it stops, and FOLDER goes, when the process PID has ended
 #   Tests/postgres.sh restart FOLDER         as after a crash: no process of the server is left time to do anything
+#   Tests/postgres.sh halt FOLDER            stops it in the same way; `start` starts it again
 #   Tests/postgres.sh stop FOLDER            stops it and removes FOLDER
 #
 # FOLDER must be new, or what `start` made; its path must be short, for the socket. The store is then, for a database that was made,
@@ -75,6 +76,9 @@ case $command in
   restart)
     stop_server
     start_server
+    ;;
+  halt)
+    stop_server
     ;;
   stop)
     stop_server

@@ -79,18 +79,14 @@ private struct AppendColumns {
 
   mutating func add(_ append: Append) {
     add(append.summary, expected: append.expectedPosition)
-    var position = append.expectedPosition
     for record in append.records {
-      position += 1
-      precondition(record.position == position, "an append's records follow on its expected position")
       recordAppends.append(count)
-      recordPositions.append(position)
+      recordPositions.append(record.position)
       recordSequences.append(record.sequence)
       recordTypes.append(record.type)
       events.append(record.event)
       hidden.append(record.hidden)
     }
-    precondition(position == append.summary.lastPosition, "a summary's last position is that of its last record")
     for blob in append.blobs { add(blob) }
     for blob in append.adoptedBlobs { use(blob) }
     addDocuments(append.documents)

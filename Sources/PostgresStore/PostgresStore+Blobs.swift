@@ -29,7 +29,8 @@ extension PostgresStore {
     for row in 0..<answer.count {
       let at = answer.int(row, 0)
       unsafe answer.withBytes(row, 1) { raw in
-        let part = min(raw.count, max(0, start - at))..<min(raw.count, end - at)
+        let first = min(raw.count, max(0, start - at))
+        let part = first..<max(first, min(raw.count, end - at))
         unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[part]))
       }
     }

@@ -43,15 +43,15 @@ extension Schema {
       d_append bigint[], d_kind text[], d_id bytea[], d_expected bigint[], d_updated bigint[], d_json bytea[])
     RETURNS bigint[] LANGUAGE plpgsql AS $$
     DECLARE
-      results bigint[] := footbridge.begin_write_1(p_owner, p_machine, p_process, p_start, p_batch);
+      outcomes bigint[] := footbridge.begin_write_1(p_owner, p_machine, p_process, p_start, p_batch);
       outcome bigint;
       are_all_appended bool := true;
       a record;
       d record;
     BEGIN
-      IF results = '{}' THEN RETURN array_fill(0::bigint, ARRAY[cardinality(p_runs)]); END IF;
-      IF results IS NOT NULL THEN RETURN results; END IF;
-      results := array_fill(0::bigint, ARRAY[cardinality(p_runs)]);
+      IF outcomes = '{}' THEN RETURN array_fill(0::bigint, ARRAY[cardinality(p_runs)]); END IF;
+      IF outcomes IS NOT NULL THEN RETURN outcomes; END IF;
+      outcomes := array_fill(0::bigint, ARRAY[cardinality(p_runs)]);
       -- In one order for everybody, so that no two transactions wait for each other.
       IF cardinality(p_runs) > 1 THEN
         PERFORM FROM footbridge.runs WHERE run_id = ANY (p_runs) ORDER BY run_id FOR UPDATE;
@@ -107,32 +107,32 @@ extension Schema {
           END LOOP;
         END IF;
         IF outcome <> 0 THEN
-          results[a.n] := outcome;
+          outcomes[a.n] := outcome;
           are_all_appended := false;
         END IF;
       END LOOP;
       INSERT INTO footbridge.log (run_id, position, sequence, type, event, hidden)
         SELECT p_runs[append], pos, seq, type, event, hidden
         FROM unnest(r_append, r_position, r_sequence, r_type, r_event, r_hidden) AS t (append, pos, seq, type, event, hidden)
-        WHERE results[append] = 0;
+        WHERE outcomes[append] = 0;
       IF cardinality(b_append) > 0 THEN
         INSERT INTO footbridge.blobs (id, type, bytes, complete)
-          SELECT id, type, bytes, true FROM unnest(b_append, b_id, b_type, b_bytes) AS t (append, id, type, bytes) WHERE results[append] = 0;
+          SELECT id, type, bytes, true FROM unnest(b_append, b_id, b_type, b_bytes) AS t (append, id, type, bytes) WHERE outcomes[append] = 0;
         INSERT INTO footbridge.blob_chunks (blob_id, start, data)
-          SELECT blob, start, data FROM unnest(c_append, c_blob, c_start, c_data) AS t (append, blob, start, data) WHERE results[append] = 0;
+          SELECT blob, start, data FROM unnest(c_append, c_blob, c_start, c_data) AS t (append, blob, start, data) WHERE outcomes[append] = 0;
       END IF;
       IF cardinality(u_append) > 0 THEN
         -- Locked, so that the blob is not just being deleted with its last run.
         PERFORM FROM footbridge.blobs WHERE id = ANY (u_blob) ORDER BY id FOR UPDATE;
         INSERT INTO footbridge.blob_uses (run_id, blob_id)
           SELECT p_runs[append], blob FROM unnest(u_append, u_blob) AS t (append, blob)
-          WHERE results[append] = 0 AND EXISTS (SELECT FROM footbridge.blobs WHERE id = blob)
+          WHERE outcomes[append] = 0 AND EXISTS (SELECT FROM footbridge.blobs WHERE id = blob)
           ON CONFLICT DO NOTHING;
       END IF;
       IF NOT are_all_appended THEN
-        UPDATE footbridge.owners o SET results = append_1.results WHERE number = p_owner;
+        UPDATE footbridge.owners o SET results = outcomes WHERE number = p_owner;
       END IF;
-      RETURN results;
+      RETURN outcomes;
     END $$;
 
     """

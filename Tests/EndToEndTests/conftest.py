@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("harness")
 import harness  # noqa: E402
+import postgres  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -62,9 +63,23 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((b.name, b.dump()))
 
 
+def pytest_generate_tests(metafunc):
+    """A module that says STORES has each of its tests tried on each of them; FOOTBRIDGE_TEST_STORE says one for all modules."""
+    if "lab" in metafunc.fixturenames and (stores := getattr(metafunc.module, "STORES", None)) and "FOOTBRIDGE_TEST_STORE" not in os.environ:
+        metafunc.parametrize("store_kind", stores, indirect=True)
+
+
 @pytest.fixture
-def lab(tmp_path):
-    lab = harness.Lab(tmp_path)
+def store_kind(request):
+    kind = getattr(request, "param", os.environ.get("FOOTBRIDGE_TEST_STORE", "sqlite"))
+    if kind == "postgres" and not postgres.IS_INSTALLED:
+        pytest.skip("PostgreSQL is not installed")
+    return kind
+
+
+@pytest.fixture
+def lab(tmp_path, store_kind):
+    lab = harness.Lab(tmp_path, store_kind)
     yield lab
     lab.destroy()
 

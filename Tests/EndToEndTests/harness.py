@@ -27,6 +27,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import postgres
+
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 BINARY = os.environ.get("FOOTBRIDGE_BINARY") or str(REPO / ".build" / "release" / "footbridge")
@@ -1181,14 +1183,20 @@ def text_of(content):
 class Lab:
     """A folder, a store in it, scripts, and the bridges that a test starts; all ended and checked when the test ends."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, kind="sqlite"):
         self.path = path
+        self.kind = kind
         self.bridges: list[Bridge] = []
         self.count = 0
+        self.database = None
 
     @property
     def store(self):
-        return f"sqlite:{self.path / 'runs.db'}"
+        if self.kind == "sqlite":
+            return f"sqlite:{self.path / 'runs.db'}"
+        if self.database is None:
+            self.database = postgres.server().database()
+        return postgres.server().store(self.database)
 
     def bridge(self, *args, store=None, capabilities=None, **kw):
         if store is None and "--store" not in args:

@@ -5,6 +5,8 @@ import pytest
 
 from harness import TIMEOUT, TIME, calls, dumps, expect, loads, raw_elements, say, sh, text_of, tool, until
 
+STORES = ("sqlite", "postgres")
+
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 

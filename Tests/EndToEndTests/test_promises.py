@@ -9,6 +9,8 @@ import pytest
 
 from harness import TIMEOUT, Never, RpcError, calls, contains, expect, loads, say, sh, text_of, tool, until
 
+STORES = ("sqlite", "postgres")
+
 
 def test_a_result_whose_submit_was_answered_survives_kill_9(lab):
     for n in range(5):

@@ -8,6 +8,8 @@ import pytest
 from conversations import (NOWHERE, asked, fork, messages, reply, session, speak, status, subscribe, turn, window)
 from harness import calls, loads, say, sh, text_of, tool, until
 
+STORES = ("sqlite", "postgres")
+
 TYPES = ("run.completed", "run.error", "run.cancelled")
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from harness import DEFER, TIMEOUT, Raw, calls, contains, expect, say, sh, text_of, tool, until
 
+STORES = ("sqlite", "postgres")
+
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 AB = [tool("a"), tool("b")]
 

@@ -5,6 +5,8 @@ import pytest
 
 from harness import DEFER, Never, TIMEOUT, TIME, ULID, alive, assert_pending, calls, contains, expect, say, sh, tool, until
 
+STORES = ("sqlite", "postgres")
+
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 

@@ -27,7 +27,7 @@ enum Cluster {
     #expect(run("restart \(folder)"))
   }
 
-  private static func run(_ command: String) -> Bool { system("\(script) \(command)") == 0 }
+  private static func run(_ command: String) -> Bool { unsafe system("\(script) \(command)") == 0 }
 
   /// The connection string of a database of its own.
   static func database() throws -> String {
