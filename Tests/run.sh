@@ -61,6 +61,21 @@ end_to_end() {
   "${pytest[@]}" -n 0 --last-failed --last-failed-no-failures none
 }
 
+# MCP servers that others wrote, by pip, on both lines of MCP's Python package; without PyPI their tests are skipped, but not with CI=true.
+mcp_servers() {
+  mcp_line 1 'mcp<2' mcp-server-time mcp-server-git mcp-server-fetch && mcp_line 2 'mcp>=2' mcp-server-time && { echo "installed in .build/mcp-1 and .build/mcp-2"; return; }
+  [ "${CI:-}" != true ] || return 1
+  echo "they cannot be installed: SKIPPED, and so are their tests"
+}
+
+mcp_line() {
+  local folder=.build/mcp-$1
+  shift
+  [ -e "$folder/complete" ] && return
+  rm -rf "$folder"
+  "$python" -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" && touch "$folder/complete"
+}
+
 fuzz() {
   if [ -x Tests/Fuzz/run.sh ]; then Tests/Fuzz/run.sh "${FUZZ_SECONDS:-10}"; else echo "there are no fuzz targets: SKIPPED"; fi
 }
@@ -74,6 +89,7 @@ want python3-jsonschema "judges every message by its schema" "$python" -c 'impor
 want python3-pylsp-jsonrpc "a client that others wrote" "$python" -c 'import pylsp_jsonrpc'
 want postgresql "the server that stores are tried on" ls /usr/lib/postgresql/*/bin/initdb
 want pgbouncer "a pooler before it" command -v pgbouncer
+want python3-venv "MCP servers that others wrote" "$python" -c 'import ensurepip'
 want nodejs "runs the example for Node" command -v node
 want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
 install_missing
@@ -91,6 +107,7 @@ swift_tests() {
   swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
 }
 step "debug build" swift build --build-tests && step "swift tests" swift_tests
+step "mcp servers" mcp_servers
 [ -n "${released:-}" ] && step "end to end" end_to_end
 step fuzz fuzz
 

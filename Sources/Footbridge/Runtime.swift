@@ -10,6 +10,7 @@ final class Runtime: Sendable {
   let log: Log
   private let store: any RunStore
   private let commands: CommandTools
+  private let servers: MCPHost
   private let providers: ModelProviders
   /// `providers`, or what writes their turns down.
   private let models: any ModelCatalog
@@ -25,7 +26,14 @@ final class Runtime: Sendable {
     providers = ModelProviders(
       allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text)
     models = try Self.recorded(providers, options, log)
-    commands = CommandTools(environment: { Environment.all }, allowsCommands: options.allowsCommands, log: { log.write(.warning, $0) })
+    let children = ChildGuard { log.write(.warning, $0) }
+    commands = CommandTools(
+      environment: { Environment.all }, allowsCommands: options.allowsCommands, children: children, log: { log.write(.warning, $0) })
+    var limits = MCPLimits()
+    limits.maxMessageBytes = options.maxMessageBytes
+    servers = MCPHost(
+      environment: { Environment.all }, allowsServers: options.allowsCommands, children: children, version: Version.text, limits: limits,
+      log: { log.write(.warning, $0) })
   }
 
   /// Begins the engine's thread. `parent` is kept by the caller.
@@ -33,11 +41,12 @@ final class Runtime: Sendable {
     var limits = RunEngine.Limits()
     limits.maxConcurrentRuns = options.maxConcurrentRuns
     let engineLimits = limits
-    try thread.start { [store, thread, commands, models, options] in
+    try thread.start { [store, thread, commands, servers, models, options] in
       let engine = RunEngine(
         store: store, host: thread, models: models, serverTools: commands,
         schemas: SchemaAdapter(), limits: engineLimits)
       engine.parent = parent
+      engine.mcpServers = servers
       engine.agentFiles = options.agents.map { AgentFolder(path: $0) }
       return engine
     }
@@ -80,9 +89,14 @@ final class Runtime: Sendable {
     return try location.open(synchronous: options.synchronous)
   }
 
-  /// Kills the commands that still run, closes the store and ends the thread.
+  /// The runs are left as they are to be: MCP servers, which get a moment to end by themselves, may begin to.
+  func beginToClose() { servers.close() }
+
+  /// Kills the commands that still run, ends the MCP servers, closes the store and ends the thread.
   func close() {
+    servers.close()
     commands.shutdown()
+    servers.shutdown()
     // Its thread must be gone before the libraries that it uses clear up.
     providers.close()
     thread.perform { $0.close() }

@@ -102,6 +102,7 @@ final class Serve {
       engine.end(ending)
       return engine.leavesWork
     }
+    runtime.beginToClose()
     thread.settle()
     while peer.flush(patience: Self.patienceMilliseconds), !thread.perform({ service.pump($0) }) {}
     thread.perform { _ in service.answerTheRest() }

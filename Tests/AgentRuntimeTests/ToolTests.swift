@@ -86,7 +86,14 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
       (#"{"agent":{"model":"x","memory":[{}]}}"#, "invalidParams /agent/memory/0/label"),
       (#"{"agent":{"model":"x","memory":[{"label":"a","value":""}]}}"#, "invalidParams /agent/memory"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("memory_insert"))]}"#, "tool.invalid /tools/0/name"),
-      (#"{"agent":{"model":"x","mcpServers":{"a":{}}}}"#, "unsupportedCapability /agent/mcpServers"),
+      (#"{"agent":{"model":"x","mcpServers":[]}}"#, "invalidParams /agent/mcpServers"),
+      (#"{"agent":{"model":"x","mcpServers":{"a/b":{}}}}"#, "invalidParams /agent/mcpServers/a~1b/command"),
+      (#"{"agent":{"model":"x","mcpServers":{"a":{"command":""}}}}"#, "invalidParams /agent/mcpServers/a/command"),
+      (#"{"agent":{"model":"x","mcpServers":{"":{"command":"x"}}}}"#, "invalidParams /agent/mcpServers/"),
+      (#"{"agent":{"model":"x","mcpServers":{"a":{"command":"x","args":[1]}}}}"#, "invalidParams /agent/mcpServers/a/args/0"),
+      (#"{"agent":{"model":"x","mcpServers":{"a":{"command":"x","env":{"A":1}}}}}"#, "invalidParams /agent/mcpServers/a/env/A"),
+      (#"{"agent":{"model":"x","mcpServers":{"a":{"command":"x","timeoutMs":0}}}}"#, "invalidParams /agent/mcpServers/a/timeoutMs"),
+      (#"{"agent":{"model":"x","mcpServers":{"a":{"command":"x","type":"sse"}}}}"#, "unsupportedCapability /agent/mcpServers/a/type"),
       (#"{"agent":{"model":"x","approvalTimeoutMs":0}}"#, "invalidParams /agent/approvalTimeoutMs"),
       (#"{"agent":{"model":"x","askUser":1}}"#, "invalidParams /agent/askUser"),
       (#"{"agent":{"model":"x"},"tools":[\#(clientTool("ask_user"))]}"#, "tool.invalid /tools/0/name"),
@@ -98,12 +105,12 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
   }
 
   @Test(
-    "members of a later release that ask for nothing are let through",
+    "members that ask for nothing are let through",
     arguments: [
       #""memory":[]"#, #""askUser":false"#, #""mcpServers":{}"#, #""toolkits":null"#, #""compaction":"none""#,
       #""messageConcurrency":"latest""#,
     ])
-  func laterMembers(member: String) throws {
+  func emptyMembers(member: String) throws {
     #expect(try RunAdmission(params: startParams(agent: member)).warnings == [])
   }
 

@@ -8,6 +8,8 @@ package struct Agent: Sendable, Codable, Equatable {
   package var instructions: String?
   package var tools: [Tool]?
   package var toolkits: [Toolkit]?
+  /// By the names under which their tools appear.
+  package var mcpServers: [String: MCPServer]?
   /// Of a stored agent: what its blocks begin with.
   package var memory: [MemoryBlock]?
   /// The model may ask the user, by the built-in tool `ask_user`.
@@ -26,14 +28,11 @@ package struct Agent: Sendable, Codable, Equatable {
 
   /// Members of an agent that this release understands, or carries for its provider.
   package static let members = [
-    "name", "model", "instructions", "tools", "toolkits", "memory", "askUser", "clientTools", "approvalTimeoutMs", "limits", "temperature",
-    "maxOutputTokens", "reasoning", "providerOptions", "apiKeyEnv", "messageConcurrency", "compaction",
+    "name", "model", "instructions", "tools", "toolkits", "mcpServers", "memory", "askUser", "clientTools", "approvalTimeoutMs", "limits",
+    "temperature", "maxOutputTokens", "reasoning", "providerOptions", "apiKeyEnv", "messageConcurrency", "compaction",
   ]
 
-  /// Members of the protocol that this release does not act on yet: an agent that relies on one is refused, not run without it.
-  package static let laterMembers = [
-    "mcpServers"
-  ]
+  var hasServers: Bool { mcpServers?.isEmpty == false }
 
   package static let carriedPaths = CarriedPaths([
     "/reasoning", "/providerOptions", "/messageConcurrency", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",

@@ -101,18 +101,14 @@ package struct RunAdmission: Sendable {
   }
 
   private mutating func check(_ agent: Agent, _ json: CarriedJSON, at pointer: String) throws(RuntimeError) {
-    for name in Agent.laterMembers {
-      guard let value = json[name], !value.isNull, value.boolValue != false, !value.isEmptyContainer else { continue }
-      if value.stringValue == "none" { continue }
-      throw RuntimeError(.unsupportedCapability, "this release has no agents with \(name)", pointer: "\(pointer)/\(name)")
-    }
-    note(json, Agent.members + Agent.laterMembers, at: pointer)
+    note(json, Agent.members, at: pointer)
     note(json["clientTools"], ClientToolPolicy.members, at: pointer + "/clientTools")
     note(json["limits"], Limits.members, at: pointer + "/limits")
     note(toolkits: json["toolkits"], at: pointer + "/toolkits")
     for (index, block) in (json["memory"]?.elements ?? []).enumerated() {
       note(block, MemoryBlock.members, at: "\(pointer)/memory/\(index)")
     }
+    try checkServers(of: agent, json["mcpServers"], at: pointer + "/mcpServers")
     try MemoryBlock.check(agent.memory ?? [], at: pointer + "/memory")
     try agent.limits?.check(at: pointer + "/limits")
     _ = try MessageConcurrency(reading: agent.messageConcurrency, at: pointer + "/messageConcurrency")
@@ -126,6 +122,15 @@ package struct RunAdmission: Sendable {
       }
     }
     try check(agent.tools ?? [], json["tools"], at: pointer + "/tools")
+  }
+
+  private mutating func checkServers(of agent: Agent, _ json: CarriedJSON?, at pointer: String) throws(RuntimeError) {
+    for (name, server) in (agent.mcpServers ?? [:]).sorted(by: { $0.key < $1.key }) {
+      let place = "\(pointer)/\(JSONPointer.escape(name))"
+      if name.isEmpty || name.utf8.contains(0) { throw .invalidParams("an MCP server needs a name", at: place) }
+      try server.check(at: place)
+      note(json?[name], MCPServer.members, at: place)
+    }
   }
 
   private mutating func check(_ tools: [Tool], _ json: CarriedJSON?, at pointer: String) throws(RuntimeError) {
@@ -172,18 +177,5 @@ package struct RunAdmission: Sendable {
       _ = try [ContentBlock](reading: content, at: place + "/content")
     }
     if index == 0 { throw .invalidParams("must not be empty", at: "/input") }
-  }
-}
-
-extension CarriedJSON {
-  fileprivate var isEmptyContainer: Bool {
-    switch kind {
-    case .object:
-      var isEmpty = true
-      forEachMember { _, _ in isEmpty = false }
-      return isEmpty
-    case .array: return elements.isEmpty
-    default: return false
-    }
   }
 }

@@ -49,6 +49,8 @@ final class LiveRun {
   var quietTimer: Timers.Token?
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
   var runningTools: [ULID: any RunningTool] = [:]
+  /// Its hold on the agent's MCP servers, from when they are first needed.
+  var servers: HeldServers?
   /// Calls whose request is with the parent or on its way there.
   var outCalls: Set<ULID> = []
   /// What the parent is asked about calls: approvals and questions that are with it, or on their way there.

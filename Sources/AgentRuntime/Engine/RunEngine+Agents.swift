@@ -163,7 +163,7 @@ extension RunEngine {
     let agent = try RunParams.read(Agent.self, json, at: pointer, carrying: Agent.carriedPaths)
     for (tools, place) in agent.toolLists(at: pointer) { try RunAdmission.checkSchemas(of: tools, at: place, with: schemas) }
     do throws(RuntimeError) {
-      _ = try models.provider(for: agent, hasTools: !(agent.tools ?? []).isEmpty, parent: nil)
+      _ = try models.provider(for: agent, hasTools: agent.hasServers || !(agent.tools ?? []).isEmpty, parent: nil)
     } catch {
       // What is missing here and now, a key or a capability of this client, may be there when the agent is used.
       let isWrong = error.kind == .modelUnknownProvider || error.kind == .invalidParams
@@ -183,6 +183,7 @@ extension RunEngine {
 
   /// A bridge that runs no commands stores none either: another one on the store would run them.
   private func refuseTools(of agent: Agent, at pointer: String) throws(RuntimeError) {
+    try checkServers(of: agent, at: pointer)
     for (tools, place) in agent.toolLists(at: pointer) {
       for (index, tool) in tools.enumerated() where tool.target == .server {
         do throws(RuntimeError) { try serverTools.check(tool) } catch {

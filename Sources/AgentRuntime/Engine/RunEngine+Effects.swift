@@ -40,6 +40,7 @@ extension RunEngine {
     case .withdraw(let callID, let reason): run.questions.removeValue(forKey: callID)?.exchange.cancel(reason: reason)
     case .log(let message): host.log(message)
     case .summarize(let messageID, let plan): summarize(messageID, plan, run)
+    case .askServers: askServers(run)
     case .waitForPlace:
       if !run.waitsForPlace { placeQueue.append(run.runID) }
       run.waitsForPlace = true
@@ -61,7 +62,7 @@ extension RunEngine {
     do throws(RuntimeError) {
       transcript = try shownTranscript(run)
       system = try read { () throws(StoreError) in try systemPrompt(of: run.state) }
-      provider = try models.provider(for: run.state.agent, hasTools: !run.state.tools.isEmpty, parent: parent?.abilities)
+      provider = try models.provider(for: run.state.agent, hasTools: run.state.mayHaveTools, parent: parent?.abilities)
     } catch {
       let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
       return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
@@ -118,7 +119,7 @@ extension RunEngine {
   }
 
   /// Something a run's work reports, when the run is still here.
-  fileprivate func signal(_ runID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
+  func signal(_ runID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
     guard !isEnding, let run = live[runID] else { return }
     input(run) { (machine) throws(RuntimeError) in decide(&machine) }
   }
@@ -133,15 +134,23 @@ extension RunEngine {
       let result = ToolResult.failure("The arguments could not be read from the store: \(error.message)")
       return input(run) { (machine) throws(RuntimeError) in machine.serverToolFinished(callID, attempt: attempt, result) }
     }
+    let completion: @Sendable (ToolResult) -> Void = { [host] result in
+      host.post { engine in
+        guard let run = engine.live[runID], run.runningTools.removeValue(forKey: callID) != nil else { return }
+        engine.signal(runID) { machine in machine.serverToolFinished(callID, attempt: attempt, result) }
+      }
+    }
+    let show = streamer(of: runID)
+    if let route = tool.route {
+      let call = MCPCall(
+        runID: runID, callID: callID, route: route, arguments: arguments, timeoutMilliseconds: tool.timeoutMs, meta: run.state.meta)
+      run.runningTools[callID] = startServerCall(
+        call, run, progress: { show(.toolProgress(callID: callID, $0)) }, completion: completion)
+      return
+    }
     run.runningTools[callID] = serverTools.start(
       ServerToolCall(runID: runID, callID: callID, tool: tool, arguments: arguments, attempt: attempt),
-      progress: { [show = streamer(of: runID)] stream, text in show(.toolProgress(callID: callID, Self.progress(stream, text))) },
-      completion: { [host] result in
-        host.post { engine in
-          guard let run = engine.live[runID], run.runningTools.removeValue(forKey: callID) != nil else { return }
-          engine.signal(runID) { machine in machine.serverToolFinished(callID, attempt: attempt, result) }
-        }
-      })
+      progress: { stream, text in show(.toolProgress(callID: callID, Self.progress(stream, text))) }, completion: completion)
   }
 
   private static func progress(_ stream: String, _ text: String) -> CarriedJSON {

@@ -103,8 +103,9 @@ extension RunEngine {
 
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
-    _ = try models.provider(for: state.agent, hasTools: !state.tools.isEmpty, parent: parent?.abilities)
-    for tool in state.toolbox.allTools where tool.target == .server && !tool.isBuiltIn { try serverTools.check(tool) }
+    _ = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
+    for tool in state.toolbox.allTools where tool.command != nil { try serverTools.check(tool) }
+    try checkServers(of: state.agent, at: "/agent")
   }
 
   /// A stored value, whole.

@@ -2,11 +2,12 @@ import JSON
 
 extension RunEngine {
   /// The parts of the system prompt, the most lasting first: the agent's instructions, those of expanded toolkits and active skills, the memory,
-  /// the shared state and the context items. The memory is read anew for every turn.
+  /// the shared state and the context items, and which MCP servers offer nothing. The memory is read anew for every turn.
   func systemPrompt(of state: RunState) throws(StoreError) -> [String] {
     let toolbox = state.toolbox
     let memory = try memoryPrompt(of: state)
-    return [state.agent.instructions].compactMap { $0 } + toolbox.prompts + [memory, toolbox.shownState].compactMap { $0 }
+    return [state.agent.instructions].compactMap { $0 } + toolbox.prompts
+      + [memory, toolbox.shownState, toolbox.shownFailures].compactMap { $0 }
   }
 
   /// The blocks that the run's agent declares, as they are in the store now; nil when there are none.

@@ -224,6 +224,7 @@ extension RunEngine {
         }
       } catch { host.log("the session of run \(state.runID) could not be asked for changes: \(error.message)") }
     }
+    if let offer = currentOffer(to: run) { toolbox.take(offer) }
     return toolbox == state.toolbox && changes == state.sessionChanges ? nil : (toolbox, changes)
   }
 }

@@ -22,6 +22,8 @@ package final class RunEngine {
   package weak var parent: (any Parent)?
   /// Agents in files. Set once, before the first input.
   package var agentFiles: (any AgentFiles)?
+  /// Without it no agent can have MCP servers. Set once, before the first input.
+  package var mcpServers: (any MCPServers)?
   /// Called at the end of a turn after which no run is at work.
   package var whenIdle: (() -> Void)?
 
@@ -243,6 +245,8 @@ package final class RunEngine {
     run.modelCall = nil
     for tool in run.runningTools.values { tool.stop() }
     run.runningTools = [:]
+    run.servers?.session.end()
+    run.servers = nil
     for timer in run.callTimers.values { timers.cancel(timer) }
     run.callTimers = [:]
     for callID in run.outCalls { parent?.closeInvocations(of: callID) }

@@ -12,6 +12,13 @@ package struct MCPServer: Sendable, Codable, Equatable {
   package var requiresApproval: MCPApproval?
   /// Tools of which a repeat does no harm. What the server itself says of that does not count.
   package var idempotent: [String]?
+  /// For a call, from its last sign of progress.
+  package var timeoutMs: Int?
+  package var maxResultBytes: Int?
+  /// False: each of its calls runs alone in its run.
+  package var parallel: Bool?
+  /// Editors write what kind of server it is; only `stdio` is a process.
+  package var type: String?
 
   package init(
     command: String, args: [String]? = nil, env: [String: String]? = nil, cwd: String? = nil, tools: [String]? = nil,
@@ -26,10 +33,19 @@ package struct MCPServer: Sendable, Codable, Equatable {
     self.idempotent = idempotent
   }
 
-  package static let members = ["command", "args", "env", "cwd", "tools", "requiresApproval", "idempotent"]
+  package static let members = [
+    "command", "args", "env", "cwd", "tools", "requiresApproval", "idempotent", "timeoutMs", "maxResultBytes", "parallel", "type",
+  ]
 
-  /// - Throws: `invalidParams` with the pointer of the member that no process can be started with.
+  /// - Throws: `invalidParams` with the pointer of the member that no process can be started with; `unsupportedCapability` for a server that is
+  ///   no process.
   package func check(at pointer: String) throws(RuntimeError) {
+    if let type, type != "stdio" {
+      throw RuntimeError(.unsupportedCapability, "only MCP servers over stdio are served", pointer: pointer + "/type")
+    }
+    for (member, value) in [("timeoutMs", timeoutMs), ("maxResultBytes", maxResultBytes)] {
+      if let value, value < 1 { throw .invalidParams("must be at least 1", at: "\(pointer)/\(member)") }
+    }
     guard !command.isEmpty, !command.utf8.contains(0) else { throw .invalidParams("must name a program", at: pointer + "/command") }
     for (index, argument) in (args ?? []).enumerated() where argument.utf8.contains(0) {
       throw .invalidParams("must not contain U+0000", at: "\(pointer)/args/\(index)")
@@ -73,6 +89,8 @@ package struct MCPRoute: Sendable, Codable, Equatable {
   package var server: String
   /// As the server calls it.
   package var tool: String
+  /// Its `inputSchema` is in a language that is not known here: only the server judges arguments by it.
+  package var isUnjudged: Bool?
 
   package init(server: String, tool: String) {
     self.server = server
@@ -137,7 +155,10 @@ package struct MCPCall: Sendable {
 
 /// One run's hold on the servers of its agent. They are started when first needed, and may end a while after the last hold on them is given up.
 package protocol MCPSession: AnyObject, Sendable {
-  /// Starts the servers that were never heard of; `completion` comes once, when each has told its tools or failed to.
+  /// Has the servers say what they offer now; `completion` comes once, when each has told its tools or failed to.
+  ///
+  /// The first time, servers that were never heard of are waited for, even if they have failed others. Later, a server that has failed is started
+  /// again without being waited for, and one that has told of a change of its list is waited for a moment.
   func prepare(_ completion: @escaping @Sendable (MCPOffer) -> Void)
 
   /// What is known now, without waiting. A server that has died keeps its place: a call starts it again.
@@ -223,12 +244,15 @@ extension MCPOffer.Entry {
       annotations.idempotentHint = true
       annotations.readOnlyHint = hints?["readOnlyHint"]?.boolValue
     }
-    let tool = Tool(
+    var tool = Tool(
       name: name, title: listed["title"]?.stringValue ?? hints?["title"]?.stringValue,
       description: listed["description"]?.stringValue ?? "",
       inputSchema: object("inputSchema") ?? CarriedJSON(trusted: Bytes(#"{"type":"object"}"#)), outputSchema: object("outputSchema"),
       annotations: annotations == Tool.Annotations() ? nil : annotations,
       requiresApproval: definition.requiresApproval?.covers(route.tool) == true ? true : nil)
+    tool.timeoutMs = definition.timeoutMs
+    tool.maxResultBytes = definition.maxResultBytes
+    tool.parallel = definition.parallel
     self.init(tool: tool, route: route)
   }
 }

@@ -88,9 +88,7 @@ extension RunEvent {
       writeTools(of: state, to: &writer)
       if !start.warnings.isEmpty {
         writer.key("warnings")
-        writer.beginArray()
-        for warning in start.warnings { writer.string(warning) }
-        writer.endArray()
+        writer.array(of: start.warnings)
       }
     case .modelStarted(let messageID, let continuation):
       writer.member("messageId", messageID.text)
@@ -140,7 +138,13 @@ extension RunEvent {
       writer.member("limit", limit)
       writer.member("used", used)
       writer.member("max", maximum)
-    case .toolsChanged, .toolboxChanged: writeTools(of: state, to: &writer)
+    case .toolsChanged, .toolboxChanged:
+      writeTools(of: state, to: &writer)
+      let warnings = state.toolbox.serverWarnings
+      if !warnings.isEmpty {
+        writer.key("warnings")
+        writer.array(of: warnings)
+      }
     case .toolkitsRegistered(let names):
       writer.key("toolkits")
       writer.array(of: names)

@@ -83,7 +83,7 @@ extension RunMachine {
     guard let arguments = answer.arguments else { return (nil, false) }
     guard arguments.kind == .object else { return ("the arguments must be a JSON object", false) }
     if let pointer = arguments.firstDuplicateMember() { return ("the arguments have a member twice, at \(pointer)", false) }
-    let failures = call.tool?.schema.map { context.failures($0, arguments) } ?? []
+    let failures = failures(of: arguments, for: call.tool)
     if !failures.isEmpty { return ("the arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; "))", false) }
     do throws(StoreError) { return (nil, try load(call.arguments).isEquivalent(to: arguments)) } catch { throw RuntimeError(error) }
   }

@@ -20,6 +20,8 @@ extension RunMachine {
     guard !state.status.hasEnded, state.status != .paused else { return }
     if state.status == .running, let owner = state.owner, context.isAlive(owner) {
       if !state.pauseRequested { append(.pauseRequested) }
+      // No call is at work then, and servers can take long to start.
+      if isAskingServers { advance(cause: .resume) }
       return
     }
     // What was asked of a driver that died comes first.

@@ -12,6 +12,7 @@ extension RunMachine {
     if let most = state.limits.deadlineMs, state.drivenMilliseconds >= most {
       return stopAtLimit(limitFault("deadlineMs", most, "milliseconds"), maxIterations: false, cause: .resume)
     }
+    guard hearServers() else { return }
     takeChangedToolbox()
     warn("maxIterations", used: state.modelTurns, maximum: state.maxIterations)
     warn("maxTotalTokens", used: state.usage.totalTokens, maximum: state.limits.maxTotalTokens)
@@ -140,14 +141,13 @@ extension RunMachine {
     if call.isCutOff { return (arguments, "The call was cut off by the output limit; it was not run.") }
     guard let tool = state.tool(named: call.name) else {
       let names = state.tools.map(\.name).joined(separator: ", ")
-      return (arguments, "There is no tool named \"\(call.name.prefix(128))\". Available: \(names.isEmpty ? "none" : names).")
+      let words = ["There is no tool named \"\(call.name.prefix(128))\". Available: \(names.isEmpty ? "none" : names)."]
+      return (arguments, (words + state.toolbox.failures).joined(separator: " "))
     }
     guard arguments.kind == .object else { return (arguments, "The arguments must be a JSON object.") }
     if let pointer = arguments.firstDuplicateMember() { return (arguments, "The arguments have a member twice, at \(pointer).") }
-    if let schema = tool.schema {
-      let failures = context.failures(schema, arguments)
-      if !failures.isEmpty { return (arguments, "The arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; ")).") }
-    }
+    let failures = failures(of: arguments, for: tool)
+    if !failures.isEmpty { return (arguments, "The arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; ")).") }
     if tool.name == Question.toolName {
       do throws(Question.Unaskable) { _ = try Question(arguments) } catch { return (arguments, error.words) }
     }

@@ -24,6 +24,8 @@ package enum RunEffect: Sendable, Equatable {
   case summarize(messageID: ULID, Compaction)
   /// There are calls to carry out that had to wait until these records are in the log.
   case continueCalls
+  /// Have the agent's MCP servers say what they offer; the model turn begins when they have.
+  case askServers
 }
 
 /// What the machine needs of the world, as values and pure look-ups.
@@ -80,6 +82,9 @@ package struct RunMachine {
   var toResend: Set<ULID> = []
   /// Calls whose last attempt timed out and that are to be sent once more.
   var awaitingRetry: Set<ULID> = []
+  /// The agent's MCP servers are asked what they offer, for the turn that is next; and they have answered.
+  var isAskingServers = false
+  var hasHeardServers = false
 
   package init(state: RunState, context: MachineContext) {
     self.state = state

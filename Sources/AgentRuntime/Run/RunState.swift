@@ -95,6 +95,9 @@ package struct RunState: Sendable {
   /// Exactly what the next model turn is offered.
   package var tools: [Tool] { builtInTools.isEmpty ? toolbox.offered : toolbox.offered + builtInTools }
 
+  /// Also of a run whose tools are not known yet.
+  var mayHaveTools: Bool { agent.hasServers || !tools.isEmpty }
+
   /// What a call by this name is a call of: also a tool in a collapsed toolkit.
   package func tool(named name: String) -> Tool? {
     if let tool = builtInTools.first(where: { $0.name == name }) { return tool }

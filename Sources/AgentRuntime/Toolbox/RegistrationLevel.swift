@@ -1,21 +1,22 @@
-/// Who registered something; later levels win.
+/// Who registered something; later levels win. What the agent's MCP servers offer is below all that anybody chose.
 package enum RegistrationLevel: String, Sendable, Codable, CaseIterable, Comparable {
-  case agent, session, connection, run, augmentation
+  case servers, agent, session, connection, run, augmentation
 
   var place: Int {
     switch self {
-    case .agent: 0
-    case .session: 1
-    case .connection: 2
-    case .run: 3
-    case .augmentation: 4
+    case .servers: 0
+    case .agent: 1
+    case .session: 2
+    case .connection: 3
+    case .run: 4
+    case .augmentation: 5
     }
   }
 
   package static func < (a: Self, b: Self) -> Bool { a.place < b.place }
 
   /// For sentences: "the run's".
-  var possessive: String { "the \(rawValue)'s" }
+  var possessive: String { self == .servers ? "an MCP server's" : "the \(rawValue)'s" }
 }
 
 /// What one level has registered, in the order in which it did.

@@ -76,8 +76,8 @@ extension Toolbox {
   /// expanded, hidden and active, state and context. The agent's and the connection's come anew with each run, the run's plain tools do not.
   package var keptBySession: Toolbox {
     var kept = self
-    kept[.agent] = Registrations()
-    kept[.connection] = Registrations()
+    for level in [RegistrationLevel.servers, .agent, .connection] { kept[level] = Registrations() }
+    kept.failedServers = [:]
     for level in [RegistrationLevel.run, .augmentation] {
       // They replace the session's whole: with what joined those.
       for toolkit in self[level].toolkits { kept[.session].dropTools(of: toolkit.name) }

@@ -7,6 +7,8 @@ extension Toolbox {
       var toolkits: [Toolkit]?
       var tools: [Tool]?
       var gates: [String]?
+      /// Of tools of MCP servers, by name.
+      var routes: [String: MCPRoute]?
     }
 
     /// By `RegistrationLevel`; those without anything are left out, as is all that is empty.
@@ -16,6 +18,7 @@ extension Toolbox {
     var skills: [ActiveSkill]?
     var state: CarriedJSON?
     var context: [ContextItem]?
+    var failedServers: [String: String]?
 
     static let carriedPaths = CarriedPaths(["/state", "/context/*/value"])
       .union(Toolkit.listPaths.nested(under: "/levels/*/toolkits"))
@@ -27,11 +30,12 @@ extension Toolbox {
     for level in RegistrationLevel.allCases where !self[level].isEmpty {
       let registrations = self[level]
       levels[level.rawValue] = Snapshot.Level(
-        toolkits: registrations.toolkits.nonEmpty, tools: registrations.tools.nonEmpty, gates: registrations.gates.nonEmpty)
+        toolkits: registrations.toolkits.nonEmpty, tools: registrations.tools.nonEmpty, gates: registrations.gates.nonEmpty,
+        routes: registrations.routes)
     }
     let snapshot = Snapshot(
       levels: levels.isEmpty ? nil : levels, expansion: expansion.isEmpty ? nil : expansion, hidden: hidden.nonEmpty,
-      skills: activeSkills.nonEmpty, state: state, context: context.nonEmpty)
+      skills: activeSkills.nonEmpty, state: state, context: context.nonEmpty, failedServers: failedServers.isEmpty ? nil : failedServers)
     do throws(JSONError) { return try JSONCoding.encode(snapshot) } catch {
       preconditionFailure("a toolbox holds nothing that JSON cannot say: \(error)")
     }
@@ -45,12 +49,14 @@ extension Toolbox {
       guard let level = RegistrationLevel(rawValue: name) else { throw .invalidParams("is not a level", at: "/levels/" + name) }
       self[level] = Registrations(
         toolkits: registrations.toolkits ?? [], tools: registrations.tools ?? [], gates: registrations.gates ?? [])
+      self[level].take(routes: registrations.routes ?? [:])
     }
     expansion = snapshot.expansion ?? [:]
     hidden = snapshot.hidden ?? []
     activeSkills = snapshot.skills ?? []
     state = snapshot.state
     context = snapshot.context ?? []
+    failedServers = snapshot.failedServers ?? [:]
     index = ToolboxIndex(self)
   }
 }

@@ -22,6 +22,8 @@ package struct Toolbox: Sendable {
   package internal(set) var state: CarriedJSON?
   /// In the order in which their keys came.
   package internal(set) var context: [ContextItem]
+  /// MCP servers of which no tools are known, and why, in sentences.
+  package internal(set) var failedServers: [String: String] = [:]
   /// What all this comes to; made anew by each change.
   var index: ToolboxIndex
 
@@ -63,7 +65,7 @@ extension Toolbox: Equatable {
   /// The index follows from the rest.
   package static func == (a: Toolbox, b: Toolbox) -> Bool {
     a.levels == b.levels && a.expansion == b.expansion && a.hidden == b.hidden && a.activeSkills == b.activeSkills && a.state == b.state
-      && a.context == b.context
+      && a.context == b.context && a.failedServers == b.failedServers
   }
 }
 

@@ -32,6 +32,8 @@ package struct Tool: Sendable, Codable, Equatable {
   package var command: [String]?
   package var cwd: String?
   package var env: [String: String]?
+  /// What stands behind a tool of an MCP server. In the log beside the tool, not in it: nobody can declare one.
+  var route: MCPRoute?
   /// Sub-agents are not served yet: a tool that names one is refused, wherever it is declared.
   var agent: Anything?
 
@@ -48,7 +50,7 @@ package struct Tool: Sendable, Codable, Equatable {
   package static let laterMembers = ["agent"]
   package static let annotationMembers = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint", "title"]
 
-  package var target: Target { command != nil || isBuiltIn ? .server : .client }
+  package var target: Target { command != nil || route != nil || isBuiltIn ? .server : .client }
 
   /// One of the runtime's own, which works inside the engine: no tool that is declared can have such a name.
   package var isBuiltIn: Bool { MemoryTool(rawValue: name) != nil }

@@ -6,6 +6,7 @@ import POSIXSupport
 final class MCPHeldServers: MCPSession {
   private struct State: Sendable {
     var offer = MCPOffer()
+    var hasPrepared = false
     var hasEnded = false
   }
 
@@ -46,7 +47,11 @@ final class MCPHeldServers: MCPSession {
 
   func prepare(_ completion: @escaping @Sendable (MCPOffer) -> Void) {
     let id = id
-    if mailbox?.post({ $0.prepare(id, completion) }) != true { completion(nothing) }
+    let isFirst = state.withLock { state in
+      defer { state.hasPrepared = true }
+      return !state.hasPrepared
+    }
+    if mailbox?.post({ $0.prepare(id, isFirst: isFirst, completion) }) != true { completion(nothing) }
   }
 
   /// What is offered when there is nobody to ask.

@@ -98,13 +98,18 @@ package final class MCPHost: MCPServers {
     }
   }
 
-  /// Ends all servers and waits for them, less than a second; for the end of the process. Nothing starts any more.
-  package func shutdown() {
+  /// Begins to end all servers; for the end of the process. Nothing starts any more.
+  package func close() {
     let mailbox = state.withLock { state in
       state.isClosed = true
       return state.mailbox
     }
-    guard let mailbox, mailbox.post({ $0.close() }) else { return }
-    mailbox.awaitEnd(untilMilliseconds: Clock.monotonicMilliseconds() + 800)
+    mailbox?.post { $0.close() }
+  }
+
+  /// Ends all servers and waits for them, less than a second.
+  package func shutdown() {
+    close()
+    state.withLock { $0.mailbox }?.awaitEnd(untilMilliseconds: Clock.monotonicMilliseconds() + 800)
   }
 }

@@ -17,6 +17,8 @@ package struct MCPLimits: Sendable {
   package var listPages = 1000
   /// Between two readings of a list that changes and changes.
   package var listMilliseconds = 250
+  /// For a list that has changed, before a model turn begins with the one that was known before.
+  package var renewalMilliseconds = 2000
   /// Questions of one server that are open at once.
   package var questions = 16
   /// How often one call may come back with questions (MCP 2026-07-28).

@@ -26,6 +26,9 @@ final class MCPLoop {
 
   private struct Preparation {
     var session: Int
+    var awaited: Set<MCPServerKey>
+    /// A list that is read anew is not waited for any longer.
+    var renewalDeadline: Int
     var completion: @Sendable (MCPOffer) -> Void
   }
 
@@ -81,7 +84,7 @@ final class MCPLoop {
       if server.isForgettable(at: now) { servers[server.key] = nil }
     }
     // A server may have been dismissed just now.
-    return min(wakeAt, advanceDepartures(at: now))
+    return min(wakeAt, advanceDepartures(at: now), finishPreparations(at: now))
   }
 
   func note(_ name: String, _ words: String) { context.log("MCP server '\(name)' \(words)") }
@@ -132,12 +135,13 @@ final class MCPLoop {
     session.update(offer(to: session, keys))
   }
 
-  func prepare(_ id: Int, _ completion: @escaping @Sendable (MCPOffer) -> Void) {
-    guard let holder = sessions[id], let session = holder.session, !isClosed else { return completion(MCPOffer()) }
+  func prepare(_ id: Int, isFirst: Bool, _ completion: @escaping @Sendable (MCPOffer) -> Void) {
+    guard let holder = sessions[id], !isClosed else { return completion(MCPOffer()) }
     let now = Clock.monotonicMilliseconds()
-    for (name, key) in holder.keys where session.definitions[name] != nil { servers[key]?.want(at: now) }
-    preparations.append(Preparation(session: id, completion: completion))
-    finishPreparations()
+    let awaited = Set(holder.keys.values).filter { servers[$0]?.want(isFirst: isFirst, at: now) == true }
+    preparations.append(
+      Preparation(
+        session: id, awaited: awaited, renewalDeadline: now + context.limits.renewalMilliseconds, completion: completion))
   }
 
   func end(_ id: Int) {
@@ -149,32 +153,36 @@ final class MCPLoop {
       server.holders.remove(id)
       if server.holders.isEmpty { server.idleSince = now }
     }
-    finishPreparations()
   }
 
   /// A server has become ready, has failed to, or has told its tools anew.
-  func settled(_ server: MCPSharedServer, hasChanged: Bool) {
+  func settled(_ server: MCPSharedServer) {
     for id in server.holders {
       guard let holder = sessions[id], let session = holder.session else { continue }
       session.update(offer(to: session, holder.keys))
     }
-    finishPreparations()
   }
 
-  private func finishPreparations() {
+  /// Tells those whose servers have been heard.
+  /// - Returns: when to look again at the latest.
+  private func finishPreparations(at now: Int) -> Int {
     var rest: [Preparation] = []
+    var wakeAt = Int.max
     for preparation in preparations {
-      guard let holder = sessions[preparation.session], let session = holder.session else {
+      guard let session = sessions[preparation.session]?.session else {
         preparation.completion(MCPOffer())
         continue
       }
-      if holder.keys.values.contains(where: { servers[$0]?.isWanted == true }) {
+      let isRenewing = now < preparation.renewalDeadline && preparation.awaited.contains { servers[$0]?.isRenewing == true }
+      if isRenewing || preparation.awaited.contains(where: { servers[$0]?.isWanted == true }) {
         rest.append(preparation)
+        if isRenewing { wakeAt = min(wakeAt, preparation.renewalDeadline) }
       } else {
         preparation.completion(session.offer)
       }
     }
     preparations = rest
+    return wakeAt
   }
 
   private func offer(to session: MCPHeldServers, _ keys: [String: MCPServerKey]) -> MCPOffer {

@@ -50,10 +50,9 @@ extension MCPSharedServer {
     let now = Clock.monotonicMilliseconds()
     listing = nil
     listedAt = now
-    let hasChanged = self.tools != tools
     self.tools = tools
     if isStarting { becomeReady(at: now) }
-    loop.settled(self, hasChanged: hasChanged)
+    loop.settled(self)
   }
 
   private func failList(_ words: String) {

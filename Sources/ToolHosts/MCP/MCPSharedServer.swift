@@ -135,12 +135,22 @@ final class MCPSharedServer {
   // MARK: Start
 
   /// Somebody needs the list of tools. One that is known stays, though the server may have died: a call starts it again.
-  func want(at now: Int) {
-    guard tools == nil, !isReady else { return }
-    // A server that has just failed is not waited for: whoever asks is told at once.
-    if failure != nil, retryAt - now > context.limits.firstBackoffMilliseconds { return }
+  /// - Returns: whether there is something to wait for.
+  func want(isFirst: Bool, at now: Int) -> Bool {
+    if isReady { return isRenewing }
+    guard tools == nil else { return false }
+    if failure != nil {
+      // A server that has just failed is not waited for: whoever asks is told at once.
+      if isFirst, retryAt - now > context.limits.firstBackoffMilliseconds { return false }
+      isWanted = true
+      return isFirst
+    }
     isWanted = true
+    return true
   }
+
+  /// It has told of a change of its list, which is read anew.
+  var isRenewing: Bool { isReady && (isListStale || listing != nil) }
 
   private func start(at now: Int) {
     generation += 1
@@ -213,7 +223,7 @@ final class MCPSharedServer {
     let calls = waiting
     waiting = []
     for call in calls { call.fail(words) }
-    loop.settled(self, hasChanged: false)
+    loop.settled(self)
   }
 
   private func backOff(at now: Int) {

@@ -1,0 +1,26 @@
+import JSON
+
+/// The agent's MCP servers are heard before every model turn, so that it is offered what there is.
+extension RunMachine {
+  /// Whether they have been; otherwise they are asked, and the turn begins when they have answered.
+  mutating func hearServers() -> Bool {
+    guard state.agent.hasServers, !hasHeardServers else { return true }
+    if !isAskingServers { perform(.askServers) }
+    isAskingServers = true
+    return false
+  }
+
+  /// They have all told what they offer, or failed to.
+  package mutating func serversAnswered() {
+    isAskingServers = false
+    hasHeardServers = true
+    advance(cause: .resume)
+    hasHeardServers = false
+  }
+
+  /// What is wrong with arguments by the tool's `inputSchema`; nothing where only its server can judge that.
+  func failures(of arguments: CarriedJSON, for tool: Tool?) -> [String] {
+    guard let schema = tool?.schema, tool?.route?.isUnjudged != true else { return [] }
+    return context.failures(schema, arguments)
+  }
+}
