@@ -13,16 +13,16 @@ import Testing
     try box.register(tools: [client("a", #""title":"new""#)], at: later)
     try box.register(tools: [server("a"), client("b")], at: earlier)
     #expect(box.offered.map { "\($0.name) \($0.target) \($0.title ?? "")" } == ["a client new", "b client "])
-    #expect(box.overrides == ["tool 'a': the \(later)'s client tool overrides the \(earlier)'s server tool"])
+    #expect(box.overrides == ["tool 'a': \(later.possessive) client tool overrides \(earlier.possessive) server tool"])
     #expect(box.offer(named: "a") == .plain(client("a", #""title":"new""#)))
   }
 
   @Test func `levels stand in their order, whatever the order of registration`() throws {
     var box = Toolbox()
     for level in RegistrationLevel.allCases.reversed() { try box.register(tools: clients("of_\(level)"), at: level) }
-    #expect(box.offeredNames == ["of_agent", "of_session", "of_connection", "of_run", "of_augmentation"])
+    #expect(box.offeredNames == ["of_servers", "of_agent", "of_session", "of_connection", "of_run", "of_augmentation"])
     #expect(box.overrides == [])
-    #expect(box.totalTools == 5)
+    #expect(box.totalTools == 6)
   }
 
   @Test func `a toolkit of a later level replaces its namesake whole`() throws {
