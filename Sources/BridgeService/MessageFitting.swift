@@ -11,7 +11,7 @@ final class MessageFitting {
   /// Members whose whole value may be stored, whatever is in it.
   private static let carriedMembers: Set<String> = [
     "arguments", "structuredContent", "structuredAnswer", "value", "input", "resource", "metadata", "_meta", "agent", "content", "stdout",
-    "stderr",
+    "stderr", "state", "augmentation", "inputSchema", "outputSchema",
   ]
 
   private let room: Int
@@ -22,9 +22,12 @@ final class MessageFitting {
 
   func fits(_ bytes: Int) -> Bool { bytes <= room }
 
-  /// The value, with its longest parts stored until it fits.
+  /// Whether it goes out as it is: it fits, and nothing in it could be mistaken for the name of a blob.
+  func isReady(_ json: CarriedJSON) -> Bool { fits(json.bytes.count) && !json.holdsLiteralBlobName }
+
+  /// The value, with its longest parts stored until it fits, and those that a `$blob` in them would make ambiguous.
   func fit(_ json: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    var fitted = json
+    var fitted = fits(json.bytes.count) ? try rewrite(json, room, nil, engine) : json
     var longest = room / 2
     while !fits(fitted.bytes.count), longest >= 512 {
       fitted = try rewrite(json, longest, nil, engine)
@@ -34,7 +37,7 @@ final class MessageFitting {
   }
 
   private func rewrite(_ json: CarriedJSON, _ longest: Int, _ name: String?, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    guard json.bytes.count > longest else { return json }
+    guard json.bytes.count > longest || json.holdsLiteralBlobName else { return json }
     switch json.kind {
     case .string: return try reference(to: json, engine)
     case .object where name.map(Self.carriedMembers.contains) == true && BlobReference(wire: json) == nil:
@@ -65,5 +68,17 @@ final class MessageFitting {
     if known.count >= 256 { known = [:] }
     known[json.bytes] = reference
     return reference.wire
+  }
+}
+
+extension CarriedJSON {
+  /// Whether an object in it has a member `$blob` and is no reference of ours.
+  var holdsLiteralBlobName: Bool {
+    guard holdsMember("$blob") else { return false }
+    if hasMember("$blob") { return BlobReference(wire: self) == nil }
+    var found = false
+    forEachMember { _, value in found = found || value.holdsLiteralBlobName }
+    forEachElement { found = found || $0.holdsLiteralBlobName }
+    return found
   }
 }

@@ -104,13 +104,13 @@ final class Outbox: Sendable {
 
   /// A value for a message to this client.
   func fitted(_ json: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    guard let fitting = fitting(), !fitting.fits(json.bytes.count) else { return json }
+    guard let fitting = fitting(), !fitting.isReady(json) else { return json }
     let fitted = try fitting.fit(json, engine)
     BlobNames.collect(in: fitted.bytes, into: &state.value.blobs)
     return fitted
   }
 
-  /// Arguments that are too long for a `tool.invoke`, as a blob.
+  /// Arguments that are too long for a `tool.invoke`, or ambiguous in it, as a blob.
   func fittedArguments(_ arguments: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
     let reference = try engine.storeLoose(arguments, previewCharacters: 128)
     noteBlob(reference.id)

@@ -358,7 +358,6 @@ def test_the_event_says_the_state_and_the_context_and_whose_it_was(told):
     assert types.index("tool.completed") < [i for i, t in enumerate(types) if t == "augmentation.applied"][1] < [i for i, t in enumerate(types) if t == "model.started"][1]
 
 
-@pytest.mark.xfail(strict=True, reason="state and context stand whole in events")
 def test_large_state_and_context_come_through(told):
     """Over 64 KiB they stand in events as blobs (the harness sees to that)."""
     b = told.bridge()
@@ -374,7 +373,6 @@ def test_large_state_and_context_come_through(told):
     assert b.whole(got["state"]) == state and b.whole(got["context"]) == context
 
 
-@pytest.mark.xfail(strict=True, reason="state and context stand whole in events")
 def test_a_member_named_blob_is_never_literal_in_an_event(told):
     b = told.bridge()
     s = told.session(b)

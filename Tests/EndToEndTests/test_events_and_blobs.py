@@ -368,6 +368,17 @@ def test_big_arguments_reach_such_a_client_as_a_blob(lab):
     within(b)
 
 
+def test_a_member_named_blob_is_never_literal_for_such_a_client(lab):
+    b = short(lab, **TOOLS)
+    b.handlers["t"] = lambda p: {"structuredContent": {"$blob": "mine"}}
+    o = b.run([calls(("t", {"a": {"$blob": "yours"}})), say("ok")], [tool("t")], augmentation={"updateState": {"s": [{"$blob": "ours"}]}})
+    assert o["status"] == "success"
+    arguments, = (m.params["arguments"] for m in b.invokes())
+    assert set(arguments) == {"$blob", "type", "bytes", "preview"} and b.whole(arguments) == {"a": {"$blob": "yours"}}
+    state = b.call("run.get", {"runId": o["runId"]})["state"]
+    assert set(state) == {"$blob", "type", "bytes", "preview"} and b.whole(state) == {"s": [{"$blob": "ours"}]}
+
+
 def test_reads_of_blobs_are_cut_to_fit(lab):
     b = short(lab)
     id = written(b, *["0123456789" * 4000] * 5)

@@ -604,7 +604,6 @@ def test_toolkit_list_follows_what_was_opened_in_the_session(told):
     assert "A" in [t["name"] for t in got["tools"]]
 
 
-@pytest.mark.xfail(strict=True, reason="the schema of Toolkit has no blob for its texts")
 def test_toolkit_list_for_a_client_with_short_lines(told):
     b = told.bridge(sampling=False, capabilities={"maxMessageBytes": 20_000})
     b.call("toolkit.register", {"toolkits": [opened("kit", tool("A", description="D" * 50_000), systemPrompt="S" * 50_000)]})

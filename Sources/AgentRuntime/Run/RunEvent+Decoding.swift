@@ -110,11 +110,11 @@ extension RunEvent {
       self = .toolkitExpanded(toolkit: toolkit, skill: data["skill"]?.stringValue)
     case "augmentation.applied":
       guard let callID = id(data, "callId") else {
-        self = .augmentationApplied(callID: nil, nil)
+        self = .augmentationApplied(callID: nil, nil, SharedContext(logged: data))
         return
       }
       guard let augmentation = hidden["augmentation"].flatMap({ try? Augmentation(reading: $0, at: "") }) else { return nil }
-      self = .augmentationApplied(callID: callID, augmentation)
+      self = .augmentationApplied(callID: callID, augmentation, SharedContext(logged: data))
     case "run.merged":
       guard let other = id(hidden, "into") else { return nil }
       self = .merged(into: other)

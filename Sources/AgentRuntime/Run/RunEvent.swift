@@ -34,7 +34,7 @@ package enum RunEvent: Sendable, Equatable {
   /// A call expanded a toolkit, or activated a skill of it.
   case toolkitExpanded(toolkit: String, skill: String?)
   /// By the result of a call; without one, by `run.start`, whose toolbox has it already.
-  case augmentationApplied(callID: ULID?, Augmentation?)
+  case augmentationApplied(callID: ULID?, Augmentation?, SharedContext)
   case ended(RunEnd)
 
   case callDeferred(callID: ULID)

@@ -138,11 +138,9 @@ extension RunMachine {
   /// - Throws: when a stored value cannot be read.
   func isSame(_ given: ToolResult, _ stored: ToolResult, toolName: String) throws(StoreError) -> Bool {
     // One whose augmentation did not apply was stored as the error that says so.
-    if stored.isError, let wanted = stored.augmentation, !given.isError { return given.augmentation?.isEquivalent(to: wanted) ?? false }
+    if stored.isError, stored.augmentation != nil, !given.isError { return try isSame(given.augmentation, stored.augmentation) }
     let given = checked(given, of: state.tool(named: toolName))
-    guard given.augmentation.map({ a in stored.augmentation?.isEquivalent(to: a) ?? false }) ?? (stored.augmentation == nil) else {
-      return false
-    }
+    guard try isSame(given.augmentation, stored.augmentation) else { return false }
     guard given.isError == stored.isError, given.content.count == stored.content.count else { return false }
     for (a, b) in zip(given.content, stored.content) {
       guard a.type == b.type, a.members.count == b.members.count else { return false }

@@ -26,18 +26,18 @@ extension RunMachine {
   /// Makes what the client sent the call's result, and applies the augmentation in it: both, or an error that says why not.
   mutating func completeFromClient(_ call: Call, _ given: ToolResult) {
     var result = checked(given, of: call.tool)
-    guard let wanted = given.augmentation, !result.isError || given.isError else { return complete(call.callID, result) }
+    guard case .inline(let wanted)? = given.augmentation, !result.isError || given.isError else { return complete(call.callID, result) }
     do throws(RuntimeError) {
       let augmentation = try Augmentation(reading: wanted, at: "/augmentation")
       try context.checkTools(augmentation.injectToolkits.flatMap(\.tools))
       var toolbox = state.toolbox
       try toolbox.apply(augmentation, isInsideResult: true, pointer: "/augmentation")
       complete(call.callID, result)
-      append(.augmentationApplied(callID: call.callID, augmentation))
+      append(.augmentationApplied(callID: call.callID, augmentation, shared(by: toolbox)))
     } catch {
       let place = error.pointer.map { " (\($0))" } ?? ""
       result = .failure("The augmentation in the result could not be applied: \(error.message)\(place).")
-      result.augmentation = wanted
+      result.augmentation = .inline(wanted)
       complete(call.callID, result)
     }
   }

@@ -32,7 +32,7 @@ extension RunState {
     case .toolkitsRegistered: break
     case .toolkitExpanded(let toolkit, let skill):
       if let skill { try toolbox.activate(skill: skill) } else { try toolbox.expand(toolkit: toolkit) }
-    case .augmentationApplied(_, let augmentation):
+    case .augmentationApplied(_, let augmentation, _):
       if let augmentation { try toolbox.apply(augmentation, isInsideResult: true) }
     case .paused(let status, let fault):
       self.status = status

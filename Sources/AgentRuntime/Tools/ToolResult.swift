@@ -14,7 +14,7 @@ package struct ToolResult: Sendable, Equatable {
   package var exitCode: Int?
   package var meta: StoredValue?
   /// What the client wants changed of the toolbox; an object.
-  package var augmentation: CarriedJSON?
+  package var augmentation: StoredValue?
   /// Accepted; the result comes later.
   package var deferred = false
 
@@ -62,7 +62,7 @@ package struct ToolResult: Sendable, Equatable {
         meta = .inline(member)
       case "augmentation":
         guard member.kind == .object else { throw .invalidParams("must be an object", at: place) }
-        augmentation = member
+        augmentation = .inline(member)
       default: break
       }
     }
@@ -95,7 +95,7 @@ package struct ToolResult: Sendable, Equatable {
       case "stdout": stdout = member.elements.map(StoredValue.init(wire:))
       case "stderr": stderr = member.elements.map(StoredValue.init(wire:))
       case "exitCode": exitCode = member.intValue
-      case "augmentation": augmentation = member
+      case "augmentation": augmentation = StoredValue(wire: member)
       case "_meta": meta = StoredValue(wire: member)
       default: break
       }
@@ -109,6 +109,7 @@ package struct ToolResult: Sendable, Equatable {
     result.structuredContent = structuredContent.map { spiller.store($0) }
     result.stdout = stdout?.map { spiller.store($0) }
     result.stderr = stderr?.map { spiller.store($0) }
+    result.augmentation = augmentation.map { spiller.store($0) }
     result.meta = meta.map { spiller.store($0) }
     return result
   }
@@ -126,7 +127,7 @@ package struct ToolResult: Sendable, Equatable {
       Self.write(stderr, to: &writer)
     }
     writer.member("exitCode", ifPresent: exitCode)
-    writer.member("augmentation", ifPresent: augmentation)
+    writer.member("augmentation", ifPresent: augmentation?.wire)
     writer.member("_meta", ifPresent: meta?.wire)
   }
 
