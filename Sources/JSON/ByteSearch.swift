@@ -65,6 +65,37 @@ enum ByteSearch {
     return i
   }
 
+  /// Counts the backslashes of a string's inside; nil when two stand side by side, or one before a `u`, so that they are not each an escape of two bytes.
+  static func countOfShortEscapes(_ base: UnsafePointer<UInt8>, _ count: Int) -> Int? {
+    var escapes = 0
+    var i = 0
+    while i + 32 < count {
+      // A byte of each lane counts to 255 at most.
+      var sums = SIMD4<UInt64>(repeating: 0)
+      var odd = SIMD4<UInt64>(repeating: 0)
+      for _ in 0..<255 where i + 32 < count {
+        let here = unsafe UnsafeRawPointer(base + i).loadUnaligned(as: SIMD4<UInt64>.self)
+        let after = unsafe UnsafeRawPointer(base + i + 1).loadUnaligned(as: SIMD4<UInt64>.self)
+        let slashes = marks(here, of: 0x5C)
+        odd |= slashes & (marks(after, of: 0x5C) | marks(after, of: 0x75))
+        sums &+= slashes &>> 7
+        i += 32
+      }
+      if any(odd) { return nil }
+      for lane in 0..<4 {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { escapes += Int(sums[lane] >> shift & 0xFF) }
+      }
+    }
+    while i < count {
+      if unsafe base[i] == 0x5C {
+        if i + 1 < count, unsafe base[i + 1] == 0x5C || base[i + 1] == 0x75 { return nil }
+        escapes += 1
+      }
+      i += 1
+    }
+    return escapes
+  }
+
   @inline(__always)
   private static func escapedOrBorrowed(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
     let each = SIMD4<UInt64>(repeating: ones)
@@ -72,6 +103,14 @@ enum ByteSearch {
     let quotes = (words ^ SIMD4<UInt64>(repeating: ones &* 0x22)) &- each
     let slashes = (words ^ SIMD4<UInt64>(repeating: ones &* 0x5C)) &- each
     return controls | quotes | slashes
+  }
+
+  /// The highest bit of each byte that is `byte`, and no other bit.
+  @inline(__always)
+  private static func marks(_ words: SIMD4<UInt64>, of byte: UInt64) -> SIMD4<UInt64> {
+    let lows = SIMD4<UInt64>(repeating: ~highs)
+    let others = words ^ SIMD4<UInt64>(repeating: ones &* byte)
+    return ~(((others & lows) &+ lows) | others | lows)
   }
 
   /// Whether a byte is marked.

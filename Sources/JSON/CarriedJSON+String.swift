@@ -8,8 +8,10 @@ extension CarriedJSON {
   /// UTF-8 bytes of a string's text; each half of a surrogate pair's escapes counts for two, a lone one for three.
   package var stringByteCount: Int {
     precondition(kind == .string)
+    let inside = bytes[1..<bytes.count - 1]
+    if let escapes = inside.countOfShortEscapes { return inside.count - escapes }
     var walk = EscapeWalk()
-    walk.advance(over: bytes[1..<bytes.count - 1])
+    walk.advance(over: inside)
     return walk.decoded
   }
 
@@ -98,6 +100,18 @@ package struct EscapeWalk: Sendable {
       return (12, 4)
     }
     return (6, unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3)
+  }
+}
+
+extension Bytes {
+  /// How many escapes the inside of a string has, all of two bytes that stand for one; nil when that takes a closer look.
+  ///
+  /// Of a long text that is faster by far than going from one escape to the next.
+  fileprivate var countOfShortEscapes: Int? {
+    unsafe withUnsafeBytes { raw in
+      guard let start = raw.baseAddress else { return 0 }
+      return unsafe ByteSearch.countOfShortEscapes(start.assumingMemoryBound(to: UInt8.self), raw.count)
+    }
   }
 }
 

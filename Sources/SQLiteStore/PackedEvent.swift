@@ -14,8 +14,16 @@ enum PackedEvent {
 
   /// What an event of the run begins with, up to the text of its time.
   private static func beginning(_ run: ULID, _ sequence: Int, _ type: String) -> Bytes {
-    Bytes("{\"runId\":\"\(run.text)\",\"seq\":\(sequence),\"type\":\"\(type)\",\"time\":\"")
+    var text = JSONWriter(capacity: 128)
+    text.beginObject()
+    text.member("runId", run)
+    text.member("seq", sequence)
+    text.member("type", type)
+    text.member("time", CarriedJSON(trusted: quote))
+    return text.finish()
   }
+
+  private static let quote = Bytes("\"")
 
   static func pack(_ event: Bytes, run: ULID, sequence: Int, type: String) -> Bytes {
     let beginning = beginning(run, sequence, type)

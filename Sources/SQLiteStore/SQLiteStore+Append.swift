@@ -31,7 +31,6 @@ extension SQLiteStore {
         return results
       }
       completion(.success(results))
-      if isBig { checkpoint() }
     } catch {
       completion(.failure(error))
     }

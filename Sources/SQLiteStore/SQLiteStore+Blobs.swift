@@ -89,7 +89,6 @@ extension SQLiteStore {
       try connection.run(self.blobs.grow, .int(size), .int(last ? 1 : 0), .int(blob.number))
       return size
     }
-    if isBig { checkpoint() }
     return size
   }
 

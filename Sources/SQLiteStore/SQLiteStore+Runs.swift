@@ -54,7 +54,6 @@ extension SQLiteStore {
       try self.deleteBlobs(of: number, connection)
       try connection.run(self.runs.delete, .int(number))
     }
-    checkpoint()
   }
 
   /// The run in the current row of a query for `RunStatements.columns`.

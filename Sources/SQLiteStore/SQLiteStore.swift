@@ -26,6 +26,8 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   let wallClock: @Sendable () -> Int
 
   private var isClosed = false
+  /// The checkpoint that a big transaction left out is still to be made.
+  package private(set) var isUntidy = false
   /// nil when closed, and after a `reopen` that failed.
   private var connection: Connection?
   /// nil for a store in memory.
@@ -116,16 +118,19 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
 
   /// One transaction: all of `body` or nothing, synced when this returns.
   ///
-  /// - Parameter isBig: leaves out the checkpoint that would be part of the commit; `checkpoint` makes up for it.
+  /// - Parameter isBig: leaves out the checkpoint that would be part of the commit, and of those after it; `tidy` makes up for it.
   func write<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
     let connection = try ready()
     if let files { try files.lock.acquire(timeoutMilliseconds: busyMilliseconds) }
     defer { files?.lock.release() }
-    return try connection.transaction(isBig: isBig, body)
+    let result = try connection.transaction(isBig: isBig || isUntidy, body)
+    isUntidy = isUntidy || isBig
+    return result
   }
 
-  /// After a big transaction, when its completion was told.
-  func checkpoint() {
+  /// Copies the log into the database after a big transaction.
+  package func tidy() {
+    isUntidy = false
     guard let files, let connection = try? ready(), (try? files.lock.acquire(timeoutMilliseconds: busyMilliseconds)) != nil else { return }
     connection.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
     files.lock.release()

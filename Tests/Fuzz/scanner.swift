@@ -117,7 +117,11 @@ private struct Mirrored: Decodable {
     switch exact.kind {
     case .object: demand(try place.decode([String: Mirrored].self).isEmpty == (exact.firstName == nil), "an object has lost its members")
     case .array: demand(try place.decode([Mirrored].self).count == exact.elements.count, "an array has another length")
-    case .string: demand(try Array(place.decode(String.self).utf8) == Array((exact.stringValue ?? "").utf8), "a string differs")
+    case .string:
+      let text = exact.stringValue ?? ""
+      demand(try Array(place.decode(String.self).utf8) == Array(text.utf8), "a string differs")
+      // A lone surrogate counts three bytes, as U+FFFD has; of a pair, two each.
+      demand(exact.stringByteCount == text.utf8.count, "a string's bytes are miscounted")
     case .bool: demand(try place.decode(Bool.self) == exact.boolValue, "a truth value differs")
     case .null: break
     case .number:

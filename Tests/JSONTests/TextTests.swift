@@ -20,6 +20,19 @@ import Testing
     #expect(try value(json).stringValue == text)
   }
 
+  @Test(arguments: [
+    #"\n"#, #"\\"#, #"\""#, #"\\\n"#, #"\\u0041"#, #"\u0041"#, #"\u00e9"#, #"\ud83d\ude00"#, "é", #"\n\n"#, #"\t\\"#,
+  ])
+  func `has as many bytes as are counted, wherever its escapes stand`(escape: String) throws {
+    for length in [0, 1, 30, 31, 32, 33, 63, 64, 65, 100, 8160, 8192] {
+      for place in Set([0, 1, length / 2, length - 32, length - 2, length - 1, length]) where (0...length).contains(place) {
+        let text = String(repeating: "x", count: place) + escape + String(repeating: "y", count: length - place) + escape
+        let json = try value("\"\(text)\"")
+        #expect(json.stringByteCount == json.stringValue?.utf8.count, "\(length) at \(place)")
+      }
+    }
+  }
+
   @Test func `comes back from its escaped form whatever it is`() throws {
     var random = Random(3)
     let scalars: [Unicode.Scalar] = [

@@ -60,6 +60,8 @@ package final class RunEngine {
   /// Blobs that the client is building.
   var unfinishedBlobs: [ULID: UnfinishedBlob] = [:]
   private var storeHasFailed = false
+  private var isTidying = false
+  private static let tidyingMilliseconds = 250
 
   package init(
     store: any RunStore, host: any EngineHost, models: any ModelCatalog, serverTools: any ServerTools, schemas: any SchemaCompiler,
@@ -81,8 +83,19 @@ package final class RunEngine {
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
     commit()
+    tidySoon()
     if let whenIdle, isIdle { whenIdle() }
     return timers.nextDue
+  }
+
+  /// Not in the turn that made the work: what was decided then goes out first, and what follows from it at once is not held up either.
+  private func tidySoon() {
+    guard store.isUntidy, !isTidying else { return }
+    isTidying = true
+    _ = after(milliseconds: Self.tidyingMilliseconds) { [unowned self] in
+      isTidying = false
+      store.tidy()
+    }
   }
 
   func after(milliseconds: Int, _ body: @escaping () -> Void) -> Timers.Token {
@@ -193,8 +206,12 @@ package final class RunEngine {
     let inputs = run.inputs
     run.inputs = []
     for input in inputs where input.error == nil { input.committed(run) }
-    publish(run.runID, records)
-    for effect in effects { perform(effect, run) }
+    let tell = { [self] in
+      publish(run.runID, records)
+      for effect in effects { perform(effect, run) }
+    }
+    // A request to the parent leaves in one write with the events that announce it.
+    if let parent, effects.contains(where: \.asksParent) { parent.together(tell) } else { tell() }
     for input in inputs { input.answered(run, input.error) }
     afterChange(run)
   }

@@ -166,6 +166,10 @@ package protocol RunStore: AnyObject, Sendable {
   /// An append that conflicts changes nothing and does not hinder the others. On failure nothing of the batch is there.
   func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void)
 
+  /// A commit left work for later that nobody waits for; `tidy` does it, and may take long.
+  var isUntidy: Bool { get }
+  func tidy()
+
   func summary(of run: ULID) throws(StoreError) -> RunSummary?
 
   /// Last position of each run that exists, for those given.
@@ -228,4 +232,9 @@ package protocol RunStore: AnyObject, Sendable {
 
   /// Checkpoints and closes; the owner's claims are free afterwards.
   func close()
+}
+
+extension RunStore {
+  package var isUntidy: Bool { false }
+  package func tidy() {}
 }

@@ -67,13 +67,15 @@ package struct BlobSpiller: Sendable {
   package mutating func store(_ value: StoredValue) -> StoredValue {
     guard case .inline(let literal) = value else { return value }
     guard literal.bytes.count > Self.threshold || literal.holdsMember("$blob") else { return value }
-    if literal.kind == .string, literal.stringByteCount <= Self.threshold { return value }
-    let (reference, blob) = reference(to: literal, previewCharacters: Self.previewCharacters)
+    let textBytes = literal.kind == .string ? literal.stringByteCount : nil
+    if let textBytes, textBytes <= Self.threshold { return value }
+    let (reference, blob) = reference(to: literal, textBytes: textBytes, previewCharacters: Self.previewCharacters)
     blobs.append(blob)
     return .blob(reference)
   }
 
-  func reference(to literal: CarriedJSON, previewCharacters: Int) -> (BlobReference, NewBlob) {
+  /// - Parameter textBytes: a string's `stringByteCount` where it is known: counting reads the whole string.
+  func reference(to literal: CarriedJSON, textBytes: Int? = nil, previewCharacters: Int) -> (BlobReference, NewBlob) {
     let id = makeID()
     guard literal.kind == .string else {
       let preview = Self.preview(literal.bytes, characters: previewCharacters)
@@ -83,7 +85,7 @@ package struct BlobSpiller: Sendable {
     }
     let preview = literal.stringPrefix(characters: previewCharacters)
     return (
-      BlobReference(id: id, type: .string, bytes: literal.stringByteCount, preview: preview),
+      BlobReference(id: id, type: .string, bytes: textBytes ?? literal.stringByteCount, preview: preview),
       NewBlob(id: id, type: .string, value: literal.bytes[1..<literal.bytes.count - 1])
     )
   }
