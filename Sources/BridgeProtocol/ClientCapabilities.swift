@@ -1,7 +1,7 @@
-import JSON
+package import JSON
 
 /// What a client can do. A capability is there when its member is, as an object or as `true`.
-package struct ClientCapabilities: Decodable, Sendable {
+package struct ClientCapabilities: Sendable {
   package var tools = false
   package var approvals = false
   package var elicitation = false
@@ -17,33 +17,40 @@ package struct ClientCapabilities: Decodable, Sendable {
   /// Of a client that did not say `initialize`.
   package init() {}
 
-  private enum CodingKeys: String, CodingKey { case tools, approvals, elicitation, sampling, drain, events, maxMessageBytes }
+  package init(reading json: CarriedJSON, at pointer: String) throws(JSONError) {
+    guard json.kind == .object else { throw JSONError(.typeMismatch, "must be an object", pointer: pointer) }
+    try json.forEachMember { (name, value) throws(JSONError) in
+      let place = pointer + "/" + name
+      switch name {
+      case "tools": tools = try Self.isDeclared(value, place)
+      case "approvals": approvals = try Self.isDeclared(value, place)
+      case "elicitation":
+        elicitation = try Self.isDeclared(value, place)
+        // As in MCP, an empty object means forms; one that names only other modes does not.
+        if elicitation, value.hasMember("url") { elicitation = value.hasMember("form") }
+      case "sampling":
+        sampling = try Self.isDeclared(value, place)
+        if sampling, let tools = value["tools"] { samplingTools = try Self.isDeclared(tools, place) }
+      case "drain": drain = try Self.isDeclared(value, place)
+      case "events":
+        if !value.isNull { optOut = try JSONCoding.decode(Events.self, from: value, at: place).optOut ?? [] }
+      case "maxMessageBytes":
+        if value.isNull { return }
+        let most = try JSONCoding.decode(Int.self, from: value, at: place)
+        if most < 4096 { throw JSONError(.invalidValue, "must be at least 4096", pointer: place) }
+        maxMessageBytes = most
+      default: break
+      }
+    }
+  }
+
   private struct Events: Decodable { var optOut: [String]? }
 
-  package init(from decoder: any Decoder) throws {
-    let members = try decoder.container(keyedBy: CodingKeys.self)
-    func isDeclared(_ key: CodingKeys) throws -> Bool {
-      guard let value = try members.decodeIfPresent(CarriedJSON.self, forKey: key), !value.isNull else { return false }
-      if let flag = value.boolValue { return flag }
-      guard value.kind == .object else { throw decoder.invalid("must be an object", key) }
-      return true
-    }
-    tools = try isDeclared(.tools)
-    approvals = try isDeclared(.approvals)
-    elicitation = try isDeclared(.elicitation)
-    // As in MCP, an empty object means forms; one that names only other modes does not.
-    if elicitation, let modes = try members.decodeIfPresent(CarriedJSON.self, forKey: .elicitation), modes.hasMember("url") {
-      elicitation = modes.hasMember("form")
-    }
-    sampling = try isDeclared(.sampling)
-    if sampling, let tools = try members.decodeIfPresent(CarriedJSON.self, forKey: .sampling)?["tools"], !tools.isNull {
-      guard tools.kind == .object || tools.boolValue != nil else { throw decoder.invalid("must be an object", CodingKeys.sampling) }
-      samplingTools = tools.boolValue ?? true
-    }
-    drain = try isDeclared(.drain)
-    optOut = try members.decodeIfPresent(Events.self, forKey: .events)?.optOut ?? []
-    maxMessageBytes = try members.decodeIfPresent(Int.self, forKey: .maxMessageBytes)
-    if let maxMessageBytes, maxMessageBytes < 4096 { throw decoder.invalid("must be at least 4096", CodingKeys.maxMessageBytes) }
+  private static func isDeclared(_ value: CarriedJSON, _ place: String) throws(JSONError) -> Bool {
+    if value.isNull { return false }
+    if let flag = value.boolValue { return flag }
+    guard value.kind == .object else { throw JSONError(.invalidValue, "must be an object", pointer: place) }
+    return true
   }
 
   package func wants(eventType type: String) -> Bool {

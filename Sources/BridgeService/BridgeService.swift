@@ -94,7 +94,7 @@ package final class BridgeService: Sendable {
 extension BridgeService: PeerHandler {
   package func knows(method: String) -> Bool { MethodTable.methods[method] != nil || WireNotification.fromClient.contains(method) }
 
-  package func carriedPaths(ofMethod method: String) -> CarriedPaths { MethodTable.methods[method]?.carriedPaths ?? .none }
+  package func carriedPaths(ofMethod method: String) -> CarriedPaths { MethodTable.methods[method]?.carriedPaths.value ?? .none }
 
   package func peer(_ peer: Peer, refusedRequestOf method: String) {
     if method != Initialize.name { connection.noteRequest() }
@@ -174,6 +174,8 @@ extension BridgeService: Parent {
 
   package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta) }
 
+  package func together(_ body: () -> Void) { peer.together(body) }
+
   package func streamForeign(_ chunk: LiveChunk) { outbox.streamForeign(chunk) }
 
   package func invoke(
@@ -191,9 +193,9 @@ extension BridgeService: Parent {
           }
           sent()
         }
-        guard let fitting = outbox.fitting(), !fitting.fits(invocation.arguments.bytes.count + 512) else {
-          return send(invocation.arguments)
-        }
+        guard let fitting = outbox.fitting(),
+          !fitting.fits(invocation.arguments.bytes.count + 512) || invocation.arguments.holdsLiteralBlobName
+        else { return send(invocation.arguments) }
         host.post { engine in
           do throws(RuntimeError) { send(try outbox.fittedArguments(invocation.arguments, engine)) } catch {
             reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))

@@ -52,9 +52,9 @@ final class Invocations: Sendable {
   private static func params(_ invocation: ToolInvocation, _ arguments: CarriedJSON) -> CarriedJSON {
     var writer = JSONWriter(capacity: 384 + arguments.bytes.count)
     writer.beginObject()
-    writer.member("runId", invocation.runID.text)
+    writer.member("runId", invocation.runID)
     writer.member("sessionId", ifPresent: invocation.sessionID?.text)
-    writer.member("callId", invocation.callID.text)
+    writer.member("callId", invocation.callID)
     writer.member("name", invocation.name)
     writer.member("arguments", arguments)
     writer.member("attempt", invocation.attempt)
@@ -66,7 +66,7 @@ final class Invocations: Sendable {
       writer.key(escaping: name)
       writer.value(value)
     }
-    writer.member("progressToken", invocation.callID.text)
+    writer.member("progressToken", invocation.callID)
     writer.endObject()
     writer.endObject()
     return CarriedJSON(trusted: writer.finish())

@@ -2,11 +2,12 @@ import AgentRuntime
 import BridgeProtocol
 import JSON
 import JSONRPC
+import Synchronization
 
 /// The requests that a client may send: one line each.
 enum MethodTable {
   struct Entry: Sendable {
-    var carriedPaths: CarriedPaths
+    var carriedPaths: LazyPaths
     var handle: @Sendable (BridgeService, Ticket) throws(RuntimeError) -> Void
   }
 
@@ -14,11 +15,12 @@ enum MethodTable {
     var table: [String: Entry] = [:]
     func add<M: WireMethod>(_ method: M.Type, _ handle: @escaping @Sendable (BridgeService, M.Params, Ticket) throws(RuntimeError) -> Void)
     {
-      table[M.name] = Entry(carriedPaths: M.carriedPaths) { (service, ticket) throws(RuntimeError) in
+      let paths = LazyPaths { M.carriedPaths }
+      table[M.name] = Entry(carriedPaths: paths) { (service, ticket) throws(RuntimeError) in
         let params: M.Params
-        do throws(JSONError) {
-          params = try JSONCoding.decode(M.Params.self, from: ticket.request.params ?? .emptyObject, carrying: M.carriedPaths)
-        } catch { throw RuntimeError(error) }
+        do throws(JSONError) { params = try M.read(ticket.request.params ?? .emptyObject, carrying: paths.value) } catch {
+          throw RuntimeError(error)
+        }
         try handle(service, params, ticket)
       }
     }
@@ -66,4 +68,21 @@ enum MethodTable {
     add(SessionUnsubscribe.self) { (s, p, t) throws(RuntimeError) in try s.unsubscribeSession(p, t) }
     return table
   }()
+}
+
+/// Places that are worked out when a request first needs them: for all methods at once that would be a fifth of the work of a start.
+final class LazyPaths: Sendable {
+  private let make: @Sendable () -> CarriedPaths
+  private let made = Mutex<CarriedPaths?>(nil)
+
+  init(_ make: @escaping @Sendable () -> CarriedPaths) { self.make = make }
+
+  var value: CarriedPaths {
+    made.withLock { made in
+      if let made { return made }
+      let paths = make()
+      made = paths
+      return paths
+    }
+  }
 }

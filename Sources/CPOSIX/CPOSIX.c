@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +83,18 @@ long cposix_send_now(int descriptor, const void *bytes, unsigned long count) {
   do sent = send(descriptor, bytes, count, flags);
   while (sent < 0 && errno == EINTR);
   return (long)sent;
+}
+
+long cposix_write_now(int descriptor, const void *bytes, unsigned long count) {
+#if defined(__linux__) && defined(RWF_NOWAIT)
+  struct iovec piece = {(void *)bytes, count};
+  /* https://man7.org/linux/man-pages/man2/readv.2.html: for pipes since Linux 6.5 */
+  return pwritev2(descriptor, &piece, 1, -1, RWF_NOWAIT);
+#else
+  (void)descriptor, (void)bytes, (void)count;
+  errno = EOPNOTSUPP;
+  return -1;
+#endif
 }
 
 int cposix_unread_output(int descriptor) {

@@ -6,13 +6,14 @@
 
 /// A growing run of bytes with one owner; `finish` hands its memory over as `Bytes` without a copy.
 @safe package struct ByteBuffer: ~Copyable {
-  private var base: UnsafeMutablePointer<UInt8>
+  /// Nil while there is no capacity.
+  private var base: UnsafeMutablePointer<UInt8>?
   package private(set) var capacity: Int
   package private(set) var count = 0
 
   package init(capacity: Int = 256) {
     self.capacity = capacity
-    unsafe base = ByteStorage.allocate(capacity)
+    unsafe base = capacity > 0 ? ByteStorage.allocate(capacity) : nil
   }
 
   deinit { unsafe free(base) }
@@ -35,14 +36,14 @@
 
   package mutating func append(_ byte: UInt8) {
     reserve(1)
-    unsafe base[count] = byte
+    unsafe base![count] = byte
     count += 1
   }
 
   package mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     reserve(bytes.count)
-    unsafe memcpy(base + count, source, bytes.count)
+    unsafe memcpy(base! + count, source, bytes.count)
     count += bytes.count
   }
 
@@ -52,6 +53,28 @@
 
   package mutating func append(_ text: StaticString) {
     unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// A few bytes between quotes, after a comma and before a colon where they are wanted; nothing in them needs escaping.
+  @inline(__always)
+  mutating func append(quoting text: UnsafeRawBufferPointer, comma: Bool, colon: Bool) {
+    reserve(text.count + 4)
+    guard let memory = unsafe base else { return }
+    var at = count
+    if comma {
+      unsafe memory[at] = 0x2C
+      at += 1
+    }
+    unsafe memory[at] = 0x22
+    if let source = text.baseAddress { unsafe memcpy(memory + at + 1, source, text.count) }
+    at += 1 + text.count
+    unsafe memory[at] = 0x22
+    at += 1
+    if colon {
+      unsafe memory[at] = 0x3A
+      at += 1
+    }
+    count = at
   }
 
   package mutating func append(_ text: String) {
@@ -77,7 +100,7 @@
   /// Lets `body` write into at least `room` free bytes and say how many it wrote (a negative number counts as none).
   package mutating func withUnsafeFreeSpace(_ room: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
     reserve(room)
-    let written = unsafe body(UnsafeMutableRawBufferPointer(start: base + count, count: capacity - count))
+    let written = unsafe body(UnsafeMutableRawBufferPointer(start: base.map { unsafe $0 + count }, count: capacity - count))
     count += max(0, written)
     return written
   }
@@ -91,19 +114,21 @@
   /// Drops the first `n` bytes.
   package mutating func removeFirst(_ n: Int) {
     precondition(n <= count)
-    unsafe memmove(base, base + n, count - n)
+    if n == 0 { return }
+    unsafe memmove(base!, base! + n, count - n)
     count -= n
   }
 
   /// What was written, as immutable bytes; the buffer is empty afterwards.
   package mutating func finish() -> Bytes {
-    if capacity > 2 * count + 4096, let memory = unsafe realloc(base, count + ByteStorage.padding) {
-      unsafe base = memory.bindMemory(to: UInt8.self, capacity: count + ByteStorage.padding)
+    guard var memory = unsafe base, count > 0 else { return Bytes() }
+    if capacity > 2 * count + 4096, let smaller = unsafe realloc(memory, count + ByteStorage.padding) {
+      unsafe memory = smaller.bindMemory(to: UInt8.self, capacity: count + ByteStorage.padding)
       capacity = count
     }
-    unsafe memset(base + count, 0, min(ByteStorage.padding, capacity + ByteStorage.padding - count))
-    let bytes = unsafe Bytes(storage: ByteStorage(base: base, capacity: capacity), start: 0, count: count)
-    unsafe base = ByteStorage.allocate(0)
+    unsafe memset(memory + count, 0, min(ByteStorage.padding, capacity + ByteStorage.padding - count))
+    let bytes = unsafe Bytes(storage: ByteStorage(base: memory, capacity: capacity), start: 0, count: count)
+    unsafe base = nil
     capacity = 0
     count = 0
     return bytes

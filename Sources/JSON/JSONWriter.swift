@@ -42,10 +42,8 @@ package struct JSONWriter: ~Copyable {
 
   /// A member name that needs no escaping.
   package mutating func key(_ name: StaticString) {
-    separate()
-    buffer.append(0x22)
-    buffer.append(name)
-    buffer.append("\":" as StaticString)
+    unsafe buffer.append(
+      quoting: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), comma: needsComma, colon: true)
     needsComma = false
   }
 
@@ -61,6 +59,13 @@ package struct JSONWriter: ~Copyable {
     var text = text
     text.withUTF8 { unsafe JSONText.escape(UnsafeRawBufferPointer($0), into: &buffer) }
     buffer.append(0x22)
+  }
+
+  /// Characters that need no escaping, such as the digits of an id.
+  package mutating func string<let length: Int>(plain characters: [length of UInt8]) {
+    let span = characters.span
+    unsafe span.withUnsafeBytes { unsafe buffer.append(quoting: $0, comma: needsComma, colon: false) }
+    needsComma = true
   }
 
   /// Text given as bytes; what is not UTF-8 becomes U+FFFD.

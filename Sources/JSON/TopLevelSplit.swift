@@ -36,7 +36,12 @@ private struct TopLevelParts {
   var values: [Range<Int>] = []
   let maxNodes: Int
 
-  init(maxNodes: Int) { self.maxNodes = maxNodes }
+  init(maxNodes: Int) {
+    self.maxNodes = maxNodes
+    // An envelope has four parts or so.
+    names.reserveCapacity(8)
+    values.reserveCapacity(8)
+  }
 
   mutating func read(_ scanner: inout JSONScanner) throws(JSONError) {
     scanner.skipWhitespace()

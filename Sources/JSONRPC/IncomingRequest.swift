@@ -1,5 +1,6 @@
 package import JSON
 import POSIXSupport
+import Synchronization
 
 /// A request of the other side, to be answered exactly once, from any thread.
 package final class IncomingRequest: Sendable {
@@ -17,7 +18,8 @@ package final class IncomingRequest: Sendable {
   private let peer: Peer
   /// The batch that the request came in.
   private let batch: Batch?
-  private let state = Monitor(State())
+  /// Not a `Monitor`, whose lock has memory of its own: there is one of these for each request.
+  private let state = Mutex(State())
 
   init(id: RequestID, method: String, params: CarriedJSON?, peer: Peer, batch: Batch?) {
     self.id = id

@@ -13,21 +13,14 @@ enum OutputChannel: Sendable {
     }
   }
 
-  /// Whether `writeNow` is worth a try. Where it is not, only the writer thread writes.
-  func canWriteNow(_ descriptor: Int32) -> Bool {
-    switch self {
-    // A pipe that polls as writable takes PIPE_BUF bytes without waiting.
-    case .pipe: PollSet.look(descriptor, for: .writable) == .writable
-    case .socket: true
-    case .other: false
-    }
-  }
+  /// Whether there is a way to write without waiting. Where there is none, only the writer thread writes.
+  var canWriteNow: Bool { self != .other }
 
-  /// Writes at most 4,096 bytes without waiting; says how many were taken.
+  /// Writes without waiting; says how many bytes were taken.
   func writeNow(_ bytes: Bytes, _ descriptor: borrowing FileDescriptor) throws(SystemError) -> Int {
     let isSocket = self == .socket
     return try unsafe bytes.withUnsafeBytes { (raw) throws(SystemError) in
-      isSocket ? try unsafe descriptor.sendNow(raw) : try unsafe descriptor.writeOnce(raw)
+      isSocket ? try unsafe descriptor.sendNow(raw) : try unsafe descriptor.writeNow(raw)
     }
   }
 

@@ -16,6 +16,8 @@ final class OutputQueue: Sendable {
     var isLost = false
     var isClosed = false
     var flushers = 0
+    /// Callers of `together` that have not come back.
+    var holders = 0
     var writtenBytes = 0
     /// More than `congestedBytes` waited, and `peerHasRoom` has not been said since.
     var owesRoom = false
@@ -46,32 +48,51 @@ final class OutputQueue: Sendable {
 
   func use(_ framing: Framing) { state.withLock { $0.framing = framing } }
 
+  private enum Next {
+    case nothing, wake
+    case write([Bytes])
+  }
+
   /// Puts messages in line. They are written at once, by the caller, when that takes no time; else by the writer thread.
   func enqueue(_ messages: [OutgoingMessage], isResponse: Bool) {
-    enum Next {
-      case nothing, wake
-      case write([Bytes])
-    }
     let limits = self.limits
-    let next: Next = state.withLock { state in
-      if state.isLost || state.isClosed { return .nothing }
-      let chunks = OutgoingMessage.chunks(messages, state.framing)
-      let isIdle = state.chunks.isEmpty && !state.isWriting
-      for chunk in chunks { state.chunks.append(chunk, isResponse: isResponse) }
-      if state.chunks.byteCount > limits.congestedBytes { state.owesRoom = true }
-      guard isIdle, state.chunks.byteCount <= min(Self.inlineBytes, limits.congestedBytes),
-        channel.canWriteNow(descriptor.rawValue)
-      else {
-        return isIdle ? .wake : .nothing
-      }
-      state.isWriting = true
-      return .write(chunks)
-    }
+    carryOut(
+      state.withLock { state in
+        if state.isLost || state.isClosed { return .nothing }
+        let chunks = OutgoingMessage.chunks(messages, state.framing)
+        let isIdle = state.chunks.isEmpty && !state.isWriting
+        for chunk in chunks { state.chunks.append(chunk, isResponse: isResponse) }
+        if state.chunks.byteCount > limits.congestedBytes { state.owesRoom = true }
+        return isIdle ? next(&state, chunks) : .nothing
+      })
+  }
+
+  /// What follows when something is in line and nobody writes; `chunks` is all of it.
+  private func next(_ state: inout State, _ chunks: [Bytes]) -> Next {
+    if state.holders > 0 { return .nothing }
+    guard channel.canWriteNow, state.chunks.byteCount <= min(Self.inlineBytes, limits.congestedBytes) else { return .wake }
+    state.isWriting = true
+    return .write(chunks)
+  }
+
+  private func carryOut(_ next: Next) {
     switch next {
     case .nothing: return
     case .wake: state.wakeAll()
     case .write(let chunks): writeNow(chunks)
     }
+  }
+
+  /// Carries out `body`; what it puts in line begins to leave when it returns, in one piece if it is small.
+  func together(_ body: () -> Void) {
+    state.withLock { $0.holders += 1 }
+    body()
+    carryOut(
+      state.withLock { state in
+        state.holders -= 1
+        if state.isLost || state.isClosed || state.isWriting || state.chunks.isEmpty { return .nothing }
+        return next(&state, [state.chunks.peek(atMost: Self.inlineBytes)])
+      })
   }
 
   private func writeNow(_ chunks: [Bytes]) {
@@ -104,7 +125,7 @@ final class OutputQueue: Sendable {
   private func nextPiece() -> Bytes? {
     state.wait { state -> Bytes?? in
       if state.isClosed { return .some(nil) }
-      if state.isWriting || state.chunks.isEmpty { return nil }
+      if state.isWriting || state.chunks.isEmpty || state.holders > 0 { return nil }
       state.isWriting = true
       return .some(state.chunks.peek(atMost: state.flushers > 0 ? Self.flushPieceBytes : Self.pieceBytes))
     } ?? nil
@@ -126,7 +147,7 @@ final class OutputQueue: Sendable {
       if hasRoom { state.owesRoom = false }
       let wakesReader = failure != nil || (state.readerWaits && state.chunks.responseBytes <= limits.maxUnreadBytes)
       if wakesReader { state.readerWaits = false }
-      return (hasRoom, wakesReader, !state.chunks.isEmpty || state.flushers > 0 || state.isClosed)
+      return (hasRoom, wakesReader, (!state.chunks.isEmpty && state.holders == 0) || state.flushers > 0 || state.isClosed)
     }
     if wakesWaiters { state.wakeAll() }
     if wakesReader { wakeReader() }

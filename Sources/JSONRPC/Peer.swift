@@ -46,11 +46,12 @@ package final class Peer: Sendable {
       return handler
     }
     guard let handler else { return }
-    try Thread.start(name: "rpc-writer") { self.output.runWriter { handler.peerHasRoom(self) } }
+    // The reader first: it has a message to take apart as soon as it is there, and most answers need no writer.
+    try Thread.start(name: "rpc-reader") { PeerReader(self, self.wake, handler).run() }
     do throws(SystemError) {
-      try Thread.start(name: "rpc-reader") { PeerReader(self, self.wake, handler).run() }
+      try Thread.start(name: "rpc-writer") { self.output.runWriter { handler.peerHasRoom(self) } }
     } catch {
-      output.close()
+      close()
       throw error
     }
   }
@@ -83,6 +84,9 @@ package final class Peer: Sendable {
   package func notify(_ notifications: [(StaticString, CarriedJSON)]) {
     output.enqueue(notifications.map { .notification($0.0, $0.1) }, isResponse: false)
   }
+
+  /// Carries out `body`; what it sends leaves together.
+  package func together(_ body: () -> Void) { output.together(body) }
 
   /// Asks the other side. `reply` is called once at most, on the reader thread, and not before this returns the id to a caller on that thread.
   ///

@@ -132,6 +132,20 @@ package struct FileDescriptor: ~Copyable, Sendable {
     throw .last("send")
   }
 
+  /// Writes to a pipe what it takes without waiting, which may be nothing; at most PIPE_BUF bytes where that takes two system calls.
+  package borrowing func writeNow(_ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
+    let count = unsafe cposix_write_now(rawValue, bytes.baseAddress, UInt(bytes.count))
+    if count >= 0 { return count }
+    switch errno {
+    case EAGAIN, EINTR: return 0
+    case EOPNOTSUPP, ENOSYS, EINVAL:
+      // A pipe that polls as writable takes PIPE_BUF bytes without waiting.
+      guard PollSet.look(rawValue, for: .writable) == .writable else { return 0 }
+      return try unsafe writeOnce(UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, 4096)]))
+    default: throw .last("write")
+    }
+  }
+
   /// How many bytes written to a pipe or socket the other side has not read; -1 when that cannot be known.
   package static func unreadOutput(_ descriptor: Int32) -> Int { Int(cposix_unread_output(descriptor)) }
 

@@ -100,8 +100,8 @@ extension RunEngine {
       timers.cancel(timer)
       run.expiryTimer = nil
     }
+    guard run.state.batch.calls.contains(where: { $0.expiresAt != nil }), !run.state.status.hasEnded, !isEnding else { return }
     let state = run.state
-    guard !state.status.hasEnded, !isEnding else { return }
     var next: Int?
     for call in state.awaitedCalls {
       guard let expiresAt = call.expiresAt else { continue }

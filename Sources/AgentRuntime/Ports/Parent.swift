@@ -93,6 +93,9 @@ package protocol Parent: AnyObject, Sendable {
   /// Streamed text from the process that drives a run which this client watches.
   func streamForeign(_ chunk: LiveChunk)
 
+  /// Carries out `body`; what it sends leaves together when it returns.
+  func together(_ body: () -> Void)
+
   /// Sends `tool.invoke` when the events before it are out; `sent` is called when it is written, `reply` once, unless `closeInvocation` came first.
   func invoke(
     _ invocation: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
@@ -118,4 +121,5 @@ package protocol Parent: AnyObject, Sendable {
 
 extension Parent {
   package var name: String? { nil }
+  package func together(_ body: () -> Void) { body() }
 }

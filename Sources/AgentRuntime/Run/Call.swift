@@ -7,7 +7,8 @@ package struct Call: Sendable, Equatable {
   /// The model's, or those that it was approved with.
   package internal(set) var arguments: StoredValue
   /// The tool as it stood when the model called it; nil when there is none of that name.
-  package let tool: Tool?
+  @Boxed package private(set) var tool: Tool?
+  package let target: Tool.Target
   /// Why it is not dispatched.
   package let refusal: String?
   /// How often it was sent.
@@ -26,9 +27,8 @@ package struct Call: Sendable, Equatable {
   package internal(set) var isParked = false
   /// When it was first sent, or else when the model made it.
   package internal(set) var since: Timestamp
-  package internal(set) var result: ToolResult?
+  @Boxed package internal(set) var result: ToolResult? = nil
 
-  package var target: Tool.Target { tool?.target ?? .client }
   package var isPending: Bool { result == nil }
   /// A question for the user.
   package var asksUser: Bool { tool?.name == Question.toolName }
@@ -49,6 +49,7 @@ package struct Call: Sendable, Equatable {
     name = call.name
     arguments = call.arguments
     self.tool = tool
+    target = tool?.target ?? .client
     refusal = call.refusal
     since = time
     needsApproval = tool?.requiresApproval == true && call.refusal == nil

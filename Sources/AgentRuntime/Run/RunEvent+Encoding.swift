@@ -60,10 +60,10 @@ extension RunEvent {
     if isOnTheWire {
       var writer = JSONWriter(capacity: 512)
       writer.beginObject()
-      writer.member("runId", state.runIDText)
+      writer.member("runId", state.runID)
       writer.member("seq", state.sequence)
       writer.member("type", type)
-      writer.member("time", time.text)
+      writer.member("time", time)
       writer.key("data")
       writer.beginObject()
       writeData(to: &writer, state: state, at: time, outcome: outcome)
@@ -91,24 +91,24 @@ extension RunEvent {
         writer.array(of: start.warnings)
       }
     case .modelStarted(let messageID, let continuation):
-      writer.member("messageId", messageID.text)
+      writer.member("messageId", messageID)
       writer.member("continuation", continuation)
     case .modelRetried(let messageID, let attempt, let reason, let retryAfter):
-      writer.member("messageId", messageID.text)
+      writer.member("messageId", messageID)
       writer.member("attempt", attempt)
       writer.member("reason", reason)
       writer.member("retryAfterMs", retryAfter)
     case .modelCompleted(let message): message.writeMembers(to: &writer)
     case .toolStarted(let callID, let attempt, _):
       guard let call = state.call(callID) else { return }
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       writer.member("name", call.name)
       writer.member("target", call.target.rawValue)
       writer.member("arguments", call.arguments.wire)
       writer.member("attempt", attempt)
     case .toolCompleted(let callID, let result):
       guard let call = state.completedCall(callID) else { return }
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       writer.member("name", call.name)
       writer.member("target", call.target.rawValue)
       writer.member("isError", result.isError)
@@ -131,7 +131,7 @@ extension RunEvent {
     case .resumed(let cause, _): writer.member("cause", cause.rawValue)
     case .approvalRequested(let callID, _, _), .approvalDecided(let callID, _), .inputRequested(let callID, _, _, _),
       .inputAnswered(let callID, _):
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       if let call = state.call(callID) { writeQuestion(of: call, to: &writer) }
     case .noteAdded(let text): writer.member("text", text.wire)
     case .limitWarning(let limit, let used, let maximum):
@@ -153,10 +153,9 @@ extension RunEvent {
       writer.member("toolkit", toolkit)
       writer.member("skill", ifPresent: skill)
       writeTools(of: state, to: &writer)
-    case .augmentationApplied(let callID, _):
+    case .augmentationApplied(let callID, _, let shared):
       writer.member("callId", ifPresent: callID?.text)
-      writer.member("state", state.toolbox.state ?? .null)
-      writer.member("context", state.toolbox.contextJSON)
+      shared.writeMembers(to: &writer)
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
@@ -215,23 +214,23 @@ extension RunEvent {
       }
     case .toolStarted(_, _, let sender): writer.member("sender", sender.number)
     case .resumed(_, let claim): claim.writeMembers(to: &writer)
-    case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID.text)
+    case .callDeferred(let callID), .callParked(let callID): writer.member("callId", callID)
     case .approvalRequested(_, _, let asker?), .inputRequested(_, _, _, let asker?): writer.member("asker", asker.number)
     case .approvalDecided(_, let decision):
       guard decision.keepsArguments else { return nil }
       writer.member("keepsArguments", true)
     case .callAsked(let callID, let asker):
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       writer.member("asker", asker.number)
     case .callUnanswered(let callID, let reason):
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       writer.member("reason", reason)
     case .decisionsTaken(let decisions): writer.member("decisions", StandingDecision.json(decisions))
     case .toolsChanged(let tools): writer.member("tools", tools)
     case .toolboxChanged(let toolbox, let sessionChanges):
       writer.member("toolbox", toolbox)
       writer.member("sessionChanges", sessionChanges)
-    case .augmentationApplied(_, let augmentation?): writer.member("augmentation", augmentation.json)
+    case .augmentationApplied(_, let augmentation?, _): writer.member("augmentation", augmentation.json)
     case .reconfigured(let limits, let delivery):
       writer.member("limits", ifPresent: limits)
       writer.member("delivery", ifPresent: delivery?.rawValue)
@@ -269,13 +268,13 @@ extension Claim {
 
 extension ModelMessage {
   fileprivate func writeMembers(to writer: inout JSONWriter) {
-    writer.member("messageId", messageID.text)
+    writer.member("messageId", messageID)
     writer.member("text", text.wire)
     writer.key("toolCalls")
     writer.beginArray()
     for call in calls {
       writer.beginObject()
-      writer.member("callId", call.callID.text)
+      writer.member("callId", call.callID)
       writer.member("name", call.name)
       writer.member("arguments", call.arguments.wire)
       writer.endObject()

@@ -28,6 +28,15 @@ package enum RunEffect: Sendable, Equatable {
   case askServers
 }
 
+extension RunEffect {
+  var asksParent: Bool {
+    switch self {
+    case .invoke, .ask: true
+    default: false
+    }
+  }
+}
+
 /// What the machine needs of the world, as values and pure look-ups.
 package struct MachineContext {
   package var now: Timestamp
@@ -113,7 +122,7 @@ package struct RunMachine {
     if !decisions.isEmpty { append(.decisionsTaken(decisions)) }
     let toolkits = state.toolbox.toolkitNames
     if !toolkits.isEmpty { append(.toolkitsRegistered(toolkits)) }
-    if state.params.augmentation != nil { append(.augmentationApplied(callID: nil, nil)) }
+    if state.params.augmentation != nil { append(.augmentationApplied(callID: nil, nil, shared(by: state.toolbox))) }
     advance(cause: .resume)
   }
 
@@ -189,6 +198,8 @@ package struct RunMachine {
     }
     return try context.load(value)
   }
+
+  mutating func shared(by toolbox: Toolbox) -> SharedContext { SharedContext(toolbox, storing: &spiller) }
 
   mutating func complete(_ callID: ULID, _ result: ToolResult) {
     append(.toolCompleted(callID: callID, result: result.stored(by: &spiller)))

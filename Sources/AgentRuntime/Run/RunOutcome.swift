@@ -100,8 +100,8 @@ package struct PendingCall: Sendable, Equatable {
 
   func write(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON) {
     writer.beginObject()
-    writer.member("runId", runID.text)
-    writer.member("callId", callID.text)
+    writer.member("runId", runID)
+    writer.member("callId", callID)
     writer.member("name", name)
     writer.member("target", target.rawValue)
     writer.member("arguments", value(arguments))
@@ -140,7 +140,7 @@ package struct RunOutcome: Sendable, Equatable {
 
   /// Writes the members without the braces, so that a caller can add its own. `value` says how a stored value stands there.
   package func writeMembers(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON = { $0.wire }) {
-    writer.member("runId", runID.text)
+    writer.member("runId", runID)
     writer.member("sessionId", ifPresent: sessionID?.text)
     writer.member("agentId", ifPresent: agentID)
     writer.member("status", status.rawValue)

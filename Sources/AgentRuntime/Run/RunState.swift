@@ -3,33 +3,31 @@ package import JSON
 /// A run as its log tells it: the fold of `RunEvent`s. Nothing here is set but by `apply`.
 package struct RunState: Sendable {
   package let runID: ULID
-  /// The id as every event has it.
-  let runIDText: String
   package let createdAt: Timestamp
   package internal(set) var updatedAt: Timestamp
   /// Position and sequence of the last record.
   package internal(set) var position = 0
   package internal(set) var sequence = 0
 
-  package internal(set) var agent: Agent
+  @Boxed package internal(set) var agent: Agent
   /// What its model may call and is told besides the conversation.
-  package internal(set) var toolbox: Toolbox
+  @Boxed package internal(set) var toolbox: Toolbox
   /// How many changes of its session are in `toolbox`.
   package internal(set) var sessionChanges: Int
-  package internal(set) var limits: Limits
+  @Boxed package internal(set) var limits: Limits
   package internal(set) var delivery: Delivery
-  package let params: RunParams
-  package let input: RunInput
+  @Boxed package private(set) var params: RunParams
+  @Boxed package private(set) var input: RunInput
   package let meta: CarriedJSON?
   /// The W3C trace members of `meta`, which every event carries.
   let trace: CarriedJSON?
 
   /// The stored agent that it was started with, as it then was.
-  package let storedAgent: AgentUse?
+  @Boxed package private(set) var storedAgent: AgentUse?
   /// Tools of the runtime's own that its agent has.
   let builtInTools: [Tool]
   /// Its place in a session.
-  package let turn: TurnPlace?
+  @Boxed package private(set) var turn: TurnPlace?
   /// The process that made it.
   package let creator: OwnerID
   /// False for a run that waits for the turn before it, and has done so from its first day.
@@ -63,15 +61,15 @@ package struct RunState: Sendable {
 
   package internal(set) var pauseRequested = false
   package internal(set) var cancelRequest: CancelRequest?
-  package internal(set) var fault: RunFault?
-  package internal(set) var end: RunEnd?
+  @Boxed package internal(set) var fault: RunFault? = nil
+  @Boxed package internal(set) var end: RunEnd? = nil
   package internal(set) var rejectedResults = 0
   package internal(set) var warnedLimits: Set<String> = []
   /// Where the result of each finished call stands in the log.
   package internal(set) var resultSequences: [ULID: Int] = [:]
   /// Calls of each tool so far.
   package internal(set) var callCounts: [String: Int] = [:]
-  var lastFinished: Call?
+  @Boxed var lastFinished: Call? = nil
   /// Where the decision on each gated call stands in the log; 0 for one that was asked for and is not there.
   package internal(set) var decisionSequences: [ULID: Int] = [:]
   /// Where the answer to each question stands; 0 for one that is still open.
@@ -115,20 +113,23 @@ package struct RunState: Sendable {
   /// - Throws: what is wrong with the stored agent or tools, when another version wrote them.
   package init(runID: ULID, start: RunBeginning, at time: Timestamp) throws(RuntimeError) {
     self.runID = runID
-    runIDText = runID.text
     createdAt = time
     updatedAt = time
     drivenUntil = time
     storedAgent = start.storedAgent
-    params = try RunParams(reading: start.params, agent: start.storedAgent?.json)
-    agent = params.agent
+    let params = try RunParams(reading: start.params, agent: start.storedAgent?.json)
+    let agent = params.agent
+    self.params = params
+    self.agent = agent
     builtInTools = (agent.askUser == true ? [Question.tool] : []) + (agent.memory?.isEmpty == false ? MemoryTool.allCases.map(\.tool) : [])
+    var toolbox: Toolbox
     if let snapshot = start.toolbox {
       toolbox = try Toolbox(reading: snapshot)
     } else {
       toolbox = Toolbox()
       try toolbox.register(params)
     }
+    self.toolbox = toolbox
     sessionChanges = start.sessionChanges
     limits = (agent.limits ?? Limits()).overridden(by: params.limits)
     delivery = start.delivery

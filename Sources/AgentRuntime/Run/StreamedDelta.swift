@@ -14,21 +14,21 @@ package enum StreamedDelta: Sendable {
   package func event(of runID: ULID, at time: Timestamp) -> Bytes {
     var writer = JSONWriter(capacity: 256)
     writer.beginObject()
-    writer.member("runId", runID.text)
+    writer.member("runId", runID)
     switch self {
     case .text: writer.member("type", "text.delta")
     case .reasoning: writer.member("type", "reasoning.delta")
     case .toolProgress: writer.member("type", "tool.progress")
     }
-    writer.member("time", time.text)
+    writer.member("time", time)
     writer.key("data")
     writer.beginObject()
     switch self {
     case .text(let messageID, let text), .reasoning(let messageID, let text):
-      writer.member("messageId", messageID.text)
+      writer.member("messageId", messageID)
       writer.member("text", text)
     case .toolProgress(let callID, let members):
-      writer.member("callId", callID.text)
+      writer.member("callId", callID)
       members.forEachMember { name, value in
         guard name != "callId", name != "progressToken" else { return }
         writer.key(escaping: name)

@@ -1,3 +1,5 @@
+import JSON
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 package struct Timestamp: Sendable, Hashable, Comparable {
   package var milliseconds: Int
@@ -8,6 +10,15 @@ package struct Timestamp: Sendable, Hashable, Comparable {
 
   /// RFC 3339, UTC, with milliseconds: `2026-11-20T10:00:00.000Z`.
   package var text: String {
+    let digits = digits
+    return unsafe String(unsafeUninitializedCapacity: 24) { room in
+      for index in 0..<24 { unsafe room[index] = digits[index] }
+      return 24
+    }
+  }
+
+  /// The characters of `text`.
+  package var digits: [24 of UInt8] {
     let (days, inDay) = milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
     // Days to civil date, after Howard Hinnant: https://howardhinnant.github.io/date_algorithms.html
     let z = days + 719_468
@@ -19,16 +30,16 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     let day = dayOfYear - (153 * m + 2) / 5 + 1
     let month = m < 10 ? m + 3 : m - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    var digits: [UInt8] = []
-    digits.reserveCapacity(24)
+    var digits: [24 of UInt8] = .init(repeating: 0)
+    var place = 0
     func put(_ value: Int, _ width: Int, _ after: UInt8) {
-      var power = 1
-      for _ in 1..<width { power *= 10 }
-      while power > 0 {
-        digits.append(UInt8(48 + value / power % 10))
-        power /= 10
+      var rest = value
+      for index in (place..<place + width).reversed() {
+        digits[index] = UInt8(truncatingIfNeeded: 48 + rest % 10)
+        rest /= 10
       }
-      digits.append(after)
+      digits[place + width] = after
+      place += width + 1
     }
     put(year, 4, 0x2D)
     put(month, 2, 0x2D)
@@ -37,6 +48,13 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     put(inDay / 60000 % 60, 2, 0x3A)
     put(inDay / 1000 % 60, 2, 0x2E)
     put(inDay % 1000, 3, 0x5A)
-    return String(decoding: digits, as: UTF8.self)
+    return digits
+  }
+}
+
+extension JSONWriter {
+  package mutating func member(_ name: StaticString, _ time: Timestamp) {
+    key(name)
+    string(plain: time.digits)
   }
 }

@@ -1,3 +1,5 @@
+import JSON
+
 /// A 128-bit identifier that sorts by the time it was made: 48 bits of milliseconds, 80 random bits, written as 26 Crockford base-32 characters.
 ///
 /// Source: https://github.com/ulid/spec
@@ -41,16 +43,25 @@ package struct ULID: Sendable, Hashable {
     }
   }
 
-  package var text: String {
+  /// The characters of `text`.
+  package var digits: [26 of UInt8] {
     let alphabet: StaticString = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    var digits: [UInt8] = []
-    digits.reserveCapacity(26)
-    for index in 0..<26 {
-      let shift = (25 - index) * 5
-      let bits = shift >= 64 ? high >> (shift - 64) : (high << 1) << (63 - shift) | low >> shift
-      digits.append(unsafe alphabet.utf8Start[Int(bits & 31)])
+    var digits: [26 of UInt8] = .init(repeating: 0)
+    var (high, low) = (high, low)
+    for index in (0..<26).reversed() {
+      digits[index] = unsafe alphabet.utf8Start[Int(low & 31)]
+      low = low >> 5 | high << 59
+      high >>= 5
     }
-    return String(decoding: digits, as: UTF8.self)
+    return digits
+  }
+
+  package var text: String {
+    let digits = digits
+    return unsafe String(unsafeUninitializedCapacity: 26) { room in
+      for index in 0..<26 { unsafe room[index] = digits[index] }
+      return 26
+    }
   }
 }
 
@@ -63,4 +74,11 @@ extension ULID: Comparable {
 
 extension ULID: CustomStringConvertible {
   package var description: String { text }
+}
+
+extension JSONWriter {
+  package mutating func member(_ name: StaticString, _ id: ULID) {
+    key(name)
+    string(plain: id.digits)
+  }
 }

@@ -53,7 +53,7 @@ package struct Tool: Sendable, Codable, Equatable {
   package var target: Target { command != nil || route != nil || isBuiltIn ? .server : .client }
 
   /// One of the runtime's own, which works inside the engine: no tool that is declared can have such a name.
-  package var isBuiltIn: Bool { MemoryTool(rawValue: name) != nil }
+  package var isBuiltIn: Bool { name.utf8.first == 0x6D && MemoryTool(rawValue: name) != nil }
 
   /// The schema of its arguments; there in every tool that passed `check`.
   package var schema: CarriedJSON? { inputSchema ?? parameters }

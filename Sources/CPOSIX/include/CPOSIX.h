@@ -24,6 +24,9 @@ int cposix_is_socket(int descriptor);
 /* Sends without waiting what the socket takes: its count, or -1 (EAGAIN when it takes nothing). */
 long cposix_send_now(int descriptor, const void *bytes, unsigned long count);
 
+/* Writes to a pipe without waiting what it takes: its count, or -1 (EAGAIN when it takes nothing, EOPNOTSUPP when the system has no such write). */
+long cposix_write_now(int descriptor, const void *bytes, unsigned long count);
+
 /* How many bytes written to a pipe or socket the other side has not read; -1 when that cannot be known. */
 int cposix_unread_output(int descriptor);
 
