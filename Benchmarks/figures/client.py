@@ -19,7 +19,7 @@ PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 def run_start(id, script, model=None, **params):
     agent = {"model": model or f"script:{script}", "limits": {"maxIterations": 10000}}
-    return line(id, "run.start", {"input": "go", "agent": agent, "tools": [TOOL], **params})
+    return line(id, "run.start", {"input": "go", "agent": agent, "tools": [TOOL]} | params)
 
 
 def call(times, **arguments):

@@ -1,12 +1,9 @@
-"""A tool call through the parent, with a model behind HTTP, and a peer's."""
-import os
+"""A tool call through the parent, with a model behind HTTP."""
 import statistics
-import subprocess
-from pathlib import Path
 
 from .calls import ANSWER, BARE, BLOCK, WARM_CALLS
 from .client import INITIALIZE, call, run_start
-from .machine import BUILD, HERE, PYTHON, paired_ratio, percentile
+from .machine import paired_ratio, percentile
 from .provider import Provider
 from .table import Row
 
@@ -15,21 +12,16 @@ FLOOR = "C: 2 commits, HTTP, pipe between processors"
 NEAR = "C: 2 commits, HTTP, pipe where the scheduler likes"
 SAME = "C: the store's own statements, HTTP, pipe"
 LENGTHS = (100, 1000)
-PEER = HERE / "peers/langgraph_sqlite.py"
-PEER_CALLS = 100
-PEER_PYTHON = os.environ.get("FOOTBRIDGE_PEER_PYTHON") or next(
-    (str(python) for python in [BUILD / "benchmarks/peers/bin/python"] if python.exists()), PYTHON)
 
 
 def measure(machine):
     rounds = 1 if machine.quick else 3
-    rows, short = [], None
+    rows = []
     for calls in LENGTHS:
         runs = [one_run(machine, calls, machine.bridge()) for _ in range(rounds)]
         run = sorted(runs, key=lambda run: paired_ratio(run["0"], run["1"], BLOCK))[rounds // 2]
-        short = short or run
         rows += walls(run, calls)
-    return rows + processor(runs) + peer(machine, short)
+    return rows + processor(runs)
 
 
 def one_run(machine, calls, command, warm_calls=WARM_CALLS):
@@ -48,11 +40,11 @@ def walls(run, calls):
     median = statistics.median
     name = f"one call of {calls:,}"
     return [
-        Row(f"{name}, wall", median(bridge), "us", FLOOR, median(bare), paired_ratio(bridge, bare, BLOCK), goal=1000),
+        Row(f"{name}, wall", median(bridge), "us", FLOOR, median(bare), paired_ratio(bridge, bare, BLOCK), goal_ratio=1.4),
         Row("the same", median(bridge), "us", NEAR, median(near), paired_ratio(bridge, near, BLOCK)),
         Row("the same", median(bridge), "us", SAME, median(same), paired_ratio(bridge, same, BLOCK)),
         Row(f"{name}, wall, the tenth percentile", percentile(bridge, 0.1), "us", NEAR, percentile(near, 0.1)),
-        Row(f"{name}, processor", run["cpu"][0], "us", FLOOR, run["cpu"][1]),
+        Row(f"{name}, processor", run["cpu"][0], "us", FLOOR, run["cpu"][1], goal=400),
     ]
 
 
@@ -70,21 +62,4 @@ def processor(runs):
     return rows + [
         Row(f"what that grew by, to requests of {size:,.0f} KB", growth, "us"),
         Row("what the floor's grew by, which only copies", floor_growth, "us"),
-    ]
-
-
-def peer(machine, bridge_run):
-    probe = subprocess.run([PEER_PYTHON, str(PEER), "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    if probe.returncode:
-        print("\nprovided: LangGraph is not installed, so no peer is measured (README.md says how)", flush=True)
-        return []
-    # Its first calls have grown its log too; nine hundred would take a minute.
-    run = one_run(machine, PEER_CALLS, [PEER_PYTHON, str(PEER), machine.file("peer.db")], warm_calls=0)
-    peer, ratio = run["0"], statistics.median(run["0"]) / statistics.median(bridge_run["0"])
-    name = probe.stdout.strip()
-    print(f"\nprovided: {name}, against footbridge's figure of the same length in this run, {ratio:.1f}x wall, {run['cpu'][0] / bridge_run['cpu'][0]:.1f}x processor")
-    return [
-        Row(f"not ours: {name}, {PEER_CALLS} calls, wall", statistics.median(peer), "us", "footbridge", statistics.median(bridge_run["0"])),
-        Row("not ours: the same, last ten", statistics.median(peer[-10:]), "us", "its first ten", statistics.median(peer[:10])),
-        Row("not ours: processor", run["cpu"][0], "us", "footbridge", bridge_run["cpu"][0]),
     ]

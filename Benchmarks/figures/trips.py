@@ -1,4 +1,5 @@
 """The least there and back."""
+import os
 import statistics
 
 from .client import PING
@@ -22,5 +23,20 @@ def measure(machine):
         other = series[str(index)]
         rows.append(Row("ping, median" if index == 1 else "the same", statistics.median(bridge), "us", name, statistics.median(other),
                         paired_ratio(bridge, other, BLOCK)))
+    rows += pinned(machine, commands, others, rounds)
     rows.append(Row("ping, p99", percentile(bridge, 0.99), "us", "C echo, p99", percentile(series["1"], 0.99)))
     return rows
+
+
+def pinned(machine, commands, others, rounds):
+    """All of them on one processor, so that no trip waits for another one to wake."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(everywhere)})
+    try:
+        series = machine.run("trip", "round", rounds, BLOCK, PING, *(word for command in commands for word in ["--", *command]))
+    finally:
+        os.sched_setaffinity(0, everywhere)
+    goals = {"C echo": 2, "Node echo": 1 / 2}
+    return [Row("ping, both ends on one processor" if index == 1 else "the same", statistics.median(series["0"]), "us", name,
+                statistics.median(series[str(index)]), paired_ratio(series["0"], series[str(index)], BLOCK), goal_ratio=goals.get(name))
+            for index, (name, _) in enumerate(others, 1)]

@@ -26,7 +26,7 @@ def measure(machine):
         after = status(bridge.pid, "VmRSS")
         resting = [parent.ping() for _ in range(300 if machine.quick else 1000)]
         ending = parent.pings(lambda number: bridge.send(answer(parent.invocations[number])), lambda: parent.ended == RUNS)
-    rows = [Row("memory of a waiting run", (after - before) / RUNS / 1000, "KB", goal=100)]
+    rows = [Row("memory of a waiting run", (after - before) / RUNS / 1000, "KB", goal=30)]
     for what, trips in [("while they wait", resting), ("while they start", beginning), ("while they end", ending)]:
         rows.append(Row(f"ping, median, {what}", statistics.median(trips), "us", "C echo", statistics.median(floor)))
         rows.append(Row(f"ping, p99, {what}", percentile(trips, 0.99), "us", "C echo, p99", percentile(floor, 0.99), goal=5000))

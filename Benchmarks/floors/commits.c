@@ -1,10 +1,13 @@
-/* The floor of a tool call: for a line with two sizes, two commits of so many bytes, then a line back.
-   With a port and a third size in the line: between the two, an HTTP exchange with provider.c, whose request has that size, on a connection kept alive.
+/* The floor of a tool call: for a line with four sizes, two commits of so many bytes, then a line back.
+   With a port: between the two, an HTTP exchange with provider.c, whose request has the third size, on a connection kept alive.
+   The fourth is what follows the line and is read first: the result of a tool that is not small.
 
    commits PATH bare [PORT]   one row of that size a commit
    commits PATH same [PORT]   what the bridge's store does in a commit: the run's row read and updated, three rows of a third each inserted
 
    Page size, log and syncing are those of the bridge's store (Sources/SQLiteStore). */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,10 +77,12 @@ int main(int count, char **arguments) {
   insert = prepare("INSERT INTO log (key, sequence, type, event) VALUES (?, 1, 'tool.completed', ?)");
   static char bytes[1 << 23], line[4096];
   memset(bytes, 'x', sizeof bytes);
+  fcntl(0, F_SETPIPE_SZ, 1 << 20);
   while (fgets(line, sizeof line, stdin)) {
-    int first, second, request;
-    if (sscanf(line, "%d %d %d", &first, &second, &request) != 3 || first < 0 || second < 0 || request < 0) return 65;
-    if (first >= 1 << 23 || second >= 1 << 23 || request >= 1 << 23) return 65;
+    int first, second, request, payload;
+    if (sscanf(line, "%d %d %d %d", &first, &second, &request, &payload) != 4 || first < 0 || second < 0 || request < 0 || payload < 0) return 65;
+    if (first >= 1 << 23 || second >= 1 << 23 || request >= 1 << 23 || payload >= 1 << 23) return 65;
+    if (payload && fread(bytes, payload, 1, stdin) != 1) return 65;
     commit_bytes(first, rows, bytes);
     if (provider >= 0) {
       http_post(provider, "/call/", bytes, request);

@@ -5,6 +5,7 @@
      next `tool.invoke` is read: two commits of the bridge, the model's turn, and a pipe there and back. After each BLOCK of calls the floors
      (commits.c) do as many trips, with the sizes of the events that the bridge has just sent, and of the model's requests (provider.c tells them). A floor with the word `apart` before its command
      runs on another processor than this program does meanwhile; the bridge and the other floors run where the scheduler puts them.
+     ANSWER may be @FILE.
    parent many HELLO RUN COUNT ANSWER -- BRIDGE...
      COUNT runs at once; "@" in RUN stands for the request's id. */
 #define _GNU_SOURCE
@@ -12,7 +13,7 @@
 
 #include "child.h"
 
-enum { MOST_FLOORS = 4, MOST_CALLS = 100000, ENVELOPE = 49 };
+enum { MOST_FLOORS = 4, MOST_CALLS = 100000, ENVELOPE = 49, LARGE = 65536 };
 
 static const char *answer;
 
@@ -86,11 +87,14 @@ static int request_size(const char *line) {
   return size ? atoi(size + 8) : 0;
 }
 
+/* A large answer is stored beside its event, so its bytes are no part of `first` yet. */
 static double floor_trip(struct child *child, int first, int second, int request) {
   char line[64];
-  size_t length = sprintf(line, "%d %d %d\n", first, second, request);
+  int payload = strlen(answer) > LARGE ? strlen(answer) : 0;
+  size_t length = sprintf(line, "%d %d %d %d\n", first + payload, second, request, payload);
   double before = now();
   write_all(child->input, line, length);
+  write_all(child->input, answer, payload);
   child_line(child, &length);
   return now() - before;
 }
@@ -104,7 +108,7 @@ static void print_numbered(int number, const double *values, int count, const ch
 
 static int one(char **arguments, char ***list, int children) {
   int warm_calls = atoi(arguments[2]), block = atoi(arguments[4]), floors = children - 1, calls = 0, waiting = 0;
-  answer = arguments[5];
+  answer = arguments[5][0] == '@' ? file_text(arguments[5] + 1) : arguments[5];
   char *reply = malloc(strlen(answer) + 128);
   struct child child[1 + MOST_FLOORS];
   int is_apart[1 + MOST_FLOORS] = {0};

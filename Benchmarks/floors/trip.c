@@ -1,7 +1,9 @@
 /* Times children that answer a line with a line; microseconds, one series a command, taken in turns.
 
    trip start ROUNDS 0 LINE -- COMMAND... [-- COMMAND...]...       from spawning it to its first answer
-   trip round ROUNDS BLOCK LINE -- COMMAND... [-- COMMAND...]...   there and back, BLOCK trips at a time, after ROUNDS / 10 that do not count */
+   trip round ROUNDS BLOCK LINE -- COMMAND... [-- COMMAND...]...   there and back, BLOCK trips at a time, after ROUNDS / 10 that do not count
+
+   A command may begin with `say LINE`: then it is told that line instead. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -22,13 +24,19 @@ int main(int count, char **arguments) {
     return 64;
   }
   int rounds = atoi(arguments[2]), block = atoi(arguments[3]);
-  size_t length = strlen(arguments[4]);
-  char *line = malloc(length + 2);
-  sprintf(line, "%s\n", arguments[4]);
-  length++;
+  char *lines[MOST];
+  size_t lengths[MOST];
   double *times[MOST];
   char *buffers[MOST];
   for (int c = 0; c < children; c++) {
+    const char *line = arguments[4];
+    if (list[c][0] && list[c][1] && !strcmp(list[c][0], "say")) {
+      line = list[c][1];
+      list[c] += 2;
+    }
+    lengths[c] = strlen(line) + 1;
+    lines[c] = malloc(lengths[c] + 1);
+    sprintf(lines[c], "%s\n", line);
     times[c] = calloc(rounds, sizeof(double));
     buffers[c] = malloc(BUFFER);
     memset(buffers[c], 0, BUFFER);
@@ -38,7 +46,7 @@ int main(int count, char **arguments) {
       for (int c = 0; c < children; c++) {
         double before = now();
         struct child child = child_start(list[c], buffers[c]);
-        trip(&child, line, length);
+        trip(&child, lines[c], lengths[c]);
         if (round >= 0) times[c][round] = now() - before;
         child_end(&child);
       }
@@ -46,11 +54,11 @@ int main(int count, char **arguments) {
     struct child child[MOST];
     for (int c = 0; c < children; c++) {
       child[c] = child_start(list[c], buffers[c]);
-      for (int round = 0; round < rounds / 10 + 1; round++) trip(&child[c], line, length);
+      for (int round = 0; round < rounds / 10 + 1; round++) trip(&child[c], lines[c], lengths[c]);
     }
     for (int first = 0; first < rounds; first += block)
       for (int c = 0; c < children; c++)
-        for (int round = first; round < first + block && round < rounds; round++) times[c][round] = trip(&child[c], line, length);
+        for (int round = first; round < first + block && round < rounds; round++) times[c][round] = trip(&child[c], lines[c], lengths[c]);
     for (int c = 0; c < children; c++) child_end(&child[c]);
   }
   printf("{");
