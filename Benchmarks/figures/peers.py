@@ -48,7 +48,8 @@ def codex():
     (home / "config.toml").write_text(
         'model = "m"\nmodel_provider = "loopback"\ncheck_for_update_on_startup = false\n[analytics]\nenabled = false\n[otel]\nexporter = "none"\n'
         '[model_providers.loopback]\nname = "loopback"\nbase_url = "http://127.0.0.1:9/v1"\nwire_api = "responses"\n')
-    return ["env", f"CODEX_HOME={home}", path, "app-server"], f"Codex app-server {version}"
+    # What it says about a sandbox is not for this table.
+    return ["sh", "-c", f'CODEX_HOME={home} exec "$@" 2>/dev/null', "sh", path, "app-server"], f"Codex app-server {version}"
 
 
 def starts(machine):

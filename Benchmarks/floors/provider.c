@@ -4,6 +4,7 @@
    /call/...             one call of the tool `look`, with the request's length in its arguments
    /calls/N/...          so N times, then a text, over all connections together
    /text/...             a text with the request's length in it
+   /whole/calls/N/...    the same, not streamed but in one piece of JSON, for a peer that asks so; OpenAI's format only
    /stream/N/GAP/...     N deltas, one every GAP microseconds, each with the nanosecond of the monotonic clock before it is written: "@NANOSECONDS "
 
    A path that ends with /messages is answered in the format of Anthropic's Messages API, any other in that of OpenAI's Chat Completions. */
@@ -132,9 +133,30 @@ static int stream(struct reply *reply, int count, long gap) {
   return end(reply, 0);
 }
 
+/* A chat completion that is not streamed. */
+static int whole(struct reply *reply, size_t size, int is_call) {
+  static atomic_int number;
+  char body[1024];
+  int length = is_call
+    ? snprintf(body, sizeof body, "\"content\":null,\"tool_calls\":[{\"id\":\"call_%d\",\"type\":\"function\",\"function\":{\"name\":\"look\","
+        "\"arguments\":\"{\\\"id\\\":1,\\\"bytes\\\":%zu}\"}}]},\"finish_reason\":\"tool_calls\"", ++number, size)
+    : snprintf(body, sizeof body, "\"content\":\"%zu bytes\"},\"finish_reason\":\"stop\"", size);
+  static const char before[] = "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1790000000,\"model\":\"m\",\"choices\":[{\"index\":0,"
+    "\"logprobs\":null,\"message\":{\"role\":\"assistant\",\"refusal\":null,";
+  static const char after[] = "}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":9,\"total_tokens\":10}}";
+  reply->used = sprintf(reply->bytes, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s%s%s",
+    sizeof before - 1 + length + sizeof after - 1, before, body, after);
+  return flush(reply);
+}
+
 static int answer(struct reply *reply, const char *path, size_t size) {
   int count;
   long gap;
+  if (sscanf(path, "/whole/calls/%d/", &count) == 1) {
+    int is_call = turns++ < count;
+    if (!is_call) turns = 0;
+    return whole(reply, size, is_call);
+  }
   begin(reply);
   if (sscanf(path, "/stream/%d/%ld/", &count, &gap) == 2) return stream(reply, count, gap);
   int is_call = !strncmp(path, "/call/", 6);
