@@ -33,6 +33,14 @@ enum StoreLocation: Sendable, Equatable {
     }
   }
 
+  /// Opening a file would make it.
+  func checkExistence() throws(StartupError) {
+    guard case .sqlite(let path) = self else { return }
+    do throws(SystemError) { _ = try FileReading.stamp(of: path) } catch {
+      throw StartupError(status: .store, message: "there is no store \(path): \(error.text)")
+    }
+  }
+
   /// - Throws: status 74, with what the store is and why it cannot be opened.
   func open(synchronous: SQLiteStore.Synchronous) throws(StartupError) -> any RunStore {
     do throws(StoreError) {

@@ -7,13 +7,11 @@ final class Leases {
   static let milliseconds = 7000
   /// What was seen counts for so long.
   private static let freshMilliseconds = 1000
-  /// A process of this machine is looked at more often: its end shows at once.
-  private static let localMilliseconds = 50
 
   private struct Lease {
     var isFresh: Bool
     var process: ProcessIdentity
-    var lookedAt = 0
+    /// Seen once of a process of this machine, and then for good.
     var hasEnded = false
   }
 
@@ -39,13 +37,11 @@ final class Leases {
       take(answer, at: now)
       if seen[owner] == nil { gone.insert(owner) }
     }
-    guard var lease = seen[owner], lease.isFresh, !lease.hasEnded else { return false }
-    if now - lease.lookedAt > Self.localMilliseconds {
-      lease.hasEnded = lease.process.hasEnded
-      lease.lookedAt = now
-      seen[owner] = lease
-    }
-    return !lease.hasEnded
+    guard let lease = seen[owner], lease.isFresh, !lease.hasEnded else { return false }
+    // The kernel is asked each time: on this machine an end shows at once.
+    guard lease.process.hasEnded else { return true }
+    seen[owner]?.hasEnded = true
+    return false
   }
 
   private func take(_ answer: Answer, at now: Int) {

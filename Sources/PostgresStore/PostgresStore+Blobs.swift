@@ -11,6 +11,7 @@ extension PostgresStore {
     SELECT start, data FROM footbridge.blob_chunks WHERE blob_id = $1 AND start < $3
       AND start >= (SELECT max(start) FROM footbridge.blob_chunks WHERE blob_id = $1 AND start <= $2) ORDER BY start
     """)
+  private static let ofRun = Query("SELECT blob_id FROM footbridge.blob_uses WHERE run_id = $1 ORDER BY blob_id")
   private static let grow = Query("SELECT footbridge.append_to_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
 
   package func blob(_ id: ULID) throws(StoreError) -> (type: BlobType, bytes: Int)? {
@@ -35,6 +36,11 @@ extension PostgresStore {
       }
     }
     return bytes.finish()
+  }
+
+  package func blobs(of run: ULID) throws(StoreError) -> [ULID] {
+    let answer = try perform(Self.ofRun, [.id(run)])
+    return (0..<answer.count).compactMap { answer.id($0, 0) }
   }
 
   package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int {

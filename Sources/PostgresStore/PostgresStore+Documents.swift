@@ -9,8 +9,28 @@ extension PostgresStore {
     "SELECT \(columns) FROM footbridge.documents WHERE kind = $1 AND id > $2 AND id >= $3 AND id < $4 ORDER BY id LIMIT $5")
   private static let descending = Query(
     "SELECT \(columns) FROM footbridge.documents WHERE kind = $1 AND id < $2 AND id >= $3 AND id < $4 ORDER BY id DESC LIMIT $5")
+  private static let kinds = Query("SELECT DISTINCT kind FROM footbridge.documents ORDER BY kind")
+  private static let add = Query(
+    """
+    INSERT INTO footbridge.documents (kind, id, version, updated_at, json) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING version
+    """)
   /// Behind every id: no UTF-8 begins with this byte.
   private static let end = Bytes([0xFF])
+
+  package func documentKinds() throws(StoreError) -> [String] {
+    let answer = try perform(Self.kinds)
+    return (0..<answer.count).map { answer.text($0, 0) }
+  }
+
+  package func restore(_ document: Document) throws(StoreError) -> Bool {
+    let answer = try perform(
+      Self.add,
+      [
+        .text(document.kind), .bytes(Bytes(document.id)), .int(document.version), .int(document.updatedAt.milliseconds),
+        .bytes(document.json.bytes),
+      ])
+    return answer.count > 0
+  }
 
   package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
     let answer = try perform(Self.one, [.text(kind), .bytes(Bytes(id))])

@@ -19,6 +19,7 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
   private var isClosed = false
   /// The last attempt to reach the server failed: the next one does not wait for it.
   private var isDown = false
+  private var askAgainAt = 0
   private var prepares = true
   /// The token of the last write.
   private var lastBatch = 0
@@ -110,6 +111,10 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
 
   package func changedByOthers() throws(StoreError) -> Bool {
     if let answer = watch.changed() { return answer }
+    // A server that is away is not asked with every look of the engine; the watch tries by itself.
+    let now = Clock.monotonicMilliseconds()
+    if isDown, now < askAgainAt { return false }
+    askAgainAt = now + 1000
     // Nobody has looked for a while: look now, and have the watch go on.
     return watch.seen(try perform(Watch.changes(besides: owner)))
   }

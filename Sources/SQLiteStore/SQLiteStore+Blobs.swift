@@ -16,6 +16,11 @@ struct BlobStatements {
   let use = Statement("INSERT OR IGNORE INTO blob_uses (run_number, blob_number) VALUES (?, ?)")
   let forgetUses = Statement("DELETE FROM blob_uses WHERE run_number = ?")
   let ofRun = Statement("SELECT number FROM blobs WHERE run_number = ?")
+  let named = Statement(
+    """
+    SELECT b.id FROM blobs b JOIN runs r ON r.run_id = ?1 WHERE b.run_number = r.number
+    UNION SELECT b.id FROM blob_uses u JOIN runs r ON r.run_id = ?1 AND u.run_number = r.number JOIN blobs b ON b.number = u.blob_number ORDER BY 1
+    """)
   let nextUser = Statement("SELECT run_number FROM blob_uses WHERE blob_number = ? LIMIT 1")
   let forgetUse = Statement("DELETE FROM blob_uses WHERE run_number = ? AND blob_number = ?")
   let loose = Statement("SELECT number FROM blobs WHERE run_number IS NULL AND created_at < ?")
@@ -71,6 +76,13 @@ extension SQLiteStore {
       }
     }
     return bytes.finish()
+  }
+
+  package func blobs(of run: ULID) throws(StoreError) -> [ULID] {
+    var rows = try ready().rows(blobs.named, .id(run))
+    var found: [ULID] = []
+    while try rows.next() { if let id = rows.ulid(0) { found.append(id) } }
+    return found
   }
 
   package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int {

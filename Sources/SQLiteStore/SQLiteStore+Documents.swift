@@ -7,6 +7,7 @@ struct DocumentStatements {
   // Ids are compared as bytes. The second bound is what no id with the prefix reaches.
   let ascending = Statement("SELECT \(columns) FROM documents WHERE kind = ? AND id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?")
   let descending = Statement("SELECT \(columns) FROM documents WHERE kind = ? AND id < ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?")
+  let kinds = Statement("SELECT DISTINCT kind FROM documents ORDER BY kind")
   let create = Statement("INSERT INTO documents (version, updated_at, json, kind, id) VALUES (?, ?, ?, ?, ?)")
   let update = Statement("UPDATE documents SET version = ?, updated_at = ?, json = ? WHERE kind = ? AND id = ?")
   let delete = Statement("DELETE FROM documents WHERE kind = ? AND id = ?")
@@ -18,6 +19,23 @@ struct DocumentStatements {
 }
 
 extension SQLiteStore {
+  package func documentKinds() throws(StoreError) -> [String] {
+    var rows = try ready().rows(documents.kinds)
+    var kinds: [String] = []
+    while try rows.next() { kinds.append(rows.text(0) ?? "") }
+    return kinds
+  }
+
+  package func restore(_ document: Document) throws(StoreError) -> Bool {
+    try write { (connection) throws(StoreError) in
+      guard try connection.int(self.documents.version, .text(document.kind), .text(document.id)) == nil else { return false }
+      try connection.run(
+        self.documents.create, .int(document.version), .int(document.updatedAt.milliseconds), .bytes(document.json.bytes),
+        .text(document.kind), .text(document.id))
+      return true
+    }
+  }
+
   package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
     var rows = try ready().rows(documents.one, .text(kind), .text(id))
     return try rows.next() ? document(rows, kind) : nil

@@ -38,7 +38,7 @@ package final class MemoryDisk: @unchecked Sendable {
     return owner
   }
 
-  func close(_ owner: OwnerID) {
+  package func close(_ owner: OwnerID) {
     living.remove(owner)
     chunks[owner] = nil
     for run in observers.keys { observers[run]?.remove(owner) }
@@ -105,6 +105,14 @@ package final class MemoryDisk: @unchecked Sendable {
         Document(kind: write.kind, id: write.id, version: write.expectedVersion + 1, updatedAt: write.updatedAt, json: $0)
       }
     }
+  }
+
+  var documentKinds: [String] { documents.filter { !$0.value.isEmpty }.keys.sorted() }
+
+  func restore(_ document: Document) -> Bool {
+    guard documents[document.kind]?[document.id] == nil else { return false }
+    documents[document.kind, default: [:]][document.id] = document
+    return true
   }
 
   package func document(_ kind: String, _ id: String) -> Document? { documents[kind]?[id] }

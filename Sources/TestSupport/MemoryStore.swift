@@ -171,7 +171,22 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
     return blob.value.count
   }
 
+  package func blobs(of run: ULID) throws(StoreError) -> [ULID] {
+    try check()
+    return disk.blobs.filter { $0.value.runs.contains(run) }.keys.sorted()
+  }
+
   // MARK: Documents
+
+  package func documentKinds() throws(StoreError) -> [String] {
+    try check()
+    return disk.documentKinds
+  }
+
+  package func restore(_ document: Document) throws(StoreError) -> Bool {
+    try check()
+    return disk.restore(document)
+  }
 
   package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
     try check()

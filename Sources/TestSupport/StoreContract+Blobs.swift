@@ -71,6 +71,20 @@ extension StoreContract {
           try trial.expect(try trial.store.blobBytes(id, offset: 0, length: 10), Bytes())
         }
       },
+      StoreCheck("the blobs of a run are its own and those that it names") { trial in
+        let (own, built, other) = (T.id(80), T.id(81), T.id(82))
+        _ = try trial.store.appendToBlob(built, type: .json, chunk: T.pattern(10), last: true)
+        var (first, second) = (T.summary(1), T.summary(2))
+        var append = T.append([T.event(1, 1, "{}")], to: &first, blobs: [NewBlob(id: own, type: .string, value: T.pattern(20))])
+        append.adoptedBlobs = [built]
+        try trial.expect(try trial.append(append), .appended)
+        append = T.append([T.event(1, 1, "{}")], to: &second, blobs: [NewBlob(id: other, type: .string, value: T.pattern(30))])
+        append.adoptedBlobs = [own]
+        try trial.expect(try trial.append(append), .appended)
+        try trial.expect(try trial.store.blobs(of: first.runID), [own, built])
+        try trial.expect(try trial.store.blobs(of: second.runID), [own, other])
+        try trial.expect(try trial.store.blobs(of: T.id(3)), [])
+      },
       StoreCheck("nobody observes a run that only this process has") { trial in
         let run = try trial.create(1).runID
         try trial.expect(try trial.store.observed(among: [run]), [])

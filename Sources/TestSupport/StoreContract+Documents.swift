@@ -45,6 +45,20 @@ extension StoreContract {
         query.kind = "other"
         try trial.expect(try list(), [])
       },
+      StoreCheck("a document is put back with its version, unless there is one") { trial in
+        try trial.expect(try trial.store.documentKinds(), [])
+        var old = trial.document("a", 7, "{}")
+        try trial.expect(try trial.store.restore(old), true)
+        try trial.expect(try trial.store.document("agent", "a"), old)
+        old.version = 8
+        try trial.expect(try trial.store.restore(old), false)
+        try trial.expect(try trial.store.document("agent", "a")?.version, 7)
+        try trial.expect(try trial.store.write([trial.write("a", 7, "1")]), true)
+        try trial.expect(try trial.store.document("agent", "a")?.version, 8)
+        (old.kind, old.id) = ("session", "b")
+        try trial.expect(try trial.store.restore(old), true)
+        try trial.expect(try trial.store.documentKinds(), ["agent", "session"])
+      },
       StoreCheck("an append and its documents are one: both or neither") { trial in
         var run = T.summary(1)
         var first = T.append([T.event(1, 1, "{}")], to: &run)

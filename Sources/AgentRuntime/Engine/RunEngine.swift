@@ -291,7 +291,8 @@ package final class RunEngine {
   }
 }
 
-private final class StoreAnswer: Sendable {
+/// What a submit was answered with, by the time it returns.
+final class StoreAnswer: Sendable {
   let value = Mutex<Result<[AppendResult], StoreError>?>(nil)
 }
 

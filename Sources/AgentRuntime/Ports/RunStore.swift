@@ -203,7 +203,17 @@ package protocol RunStore: AnyObject, Sendable {
   /// Adds a chunk to a blob that a client builds (the first one creates it); returns the size so far. `last` completes it.
   func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int
 
+  /// The blobs that are of the run, or that it names.
+  func blobs(of run: ULID) throws(StoreError) -> [ULID]
+
   // Documents.
+
+  /// The kinds that there are.
+  func documentKinds() throws(StoreError) -> [String]
+
+  /// Puts a document there as it is, with its version and time.
+  /// - Returns: false, and nothing is changed, when there is one.
+  func restore(_ document: Document) throws(StoreError) -> Bool
 
   func document(_ kind: String, _ id: String) throws(StoreError) -> Document?
 

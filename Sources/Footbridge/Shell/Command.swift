@@ -21,7 +21,7 @@ struct Command: Sendable {
   /// In the order of the help.
   static let all: [Command] = [
     serve, RunCommand.command, SubmitCommand.command, RunsCommand.command, ShowCommand.command, EventsCommand.command,
-    CancelCommand.command, SchemaCommand.command, help,
+    CancelCommand.command, StoreCommand.command, SchemaCommand.command, help,
   ]
 
   static let serve = Command(
