@@ -807,7 +807,7 @@ def test_help_lists_every_option_with_its_variable_and_default(lab):
     assert max(map(len, text.replace(str(lab.path), "").splitlines())) <= 132
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "submit", "runs", "show", "events", "cancel", "schema"])
+@pytest.mark.parametrize("command", ["serve", "run", "submit", "runs", "show", "events", "cancel", "store", "schema"])
 def test_help_comes_in_every_way_and_the_same(lab, command):
     code, out, err = lab.cli("help", command)
     assert code == 0 and err == b"" and out

@@ -6,10 +6,11 @@ enum StoreCommand {
   static let command = Command(
     name: "store", operands: "copy FROM TO", summary: "copy all runs, agents and sessions from one store to another",
     text: """
-      FROM and TO are stores as --store takes them: sqlite:PATH or postgresql://USER@HOST/DATABASE. Logs, results, versions and times are copied to the
-      byte, and FROM stays as it is. What is in TO already is compared and left alone, so a copy that was interrupted is made again and goes on where it was.
-      A run that a process drives, or that has gone on differently in TO, is left out and named. Blobs that no run names are not copied.
-      End the bridges on FROM before: afterwards both stores have the runs, and either would go on with them. Exit status: 0 when everything is in TO.
+      FROM and TO are stores as --store takes them: sqlite:PATH or postgresql://USER@HOST/DATABASE. Logs, results, versions and
+      times are copied to the byte, and FROM stays as it is. What is in TO already is compared and left alone, so a copy that was
+      interrupted is made again and goes on where it was. A run that a process drives, or that went another way in TO, is left out
+      and named. Blobs that no run names are not copied. End the bridges on FROM before: both stores have the runs afterwards.
+      Exit status: 0 when everything is in TO.
       """, options: []
   ) { (arguments, shell) throws(StartupError) in
     let operands = try arguments.operands("copy", "FROM", "TO")
