@@ -10,9 +10,13 @@ extension PostgresStore {
   private static let descending = Query(
     "SELECT \(columns) FROM footbridge.documents WHERE kind = $1 AND id < $2 AND id >= $3 AND id < $4 ORDER BY id DESC LIMIT $5")
   private static let kinds = Query("SELECT DISTINCT kind FROM footbridge.documents ORDER BY kind")
+  /// Synced, as every write, also where the role or the database are set to something else.
   private static let add = Query(
     """
-    INSERT INTO footbridge.documents (kind, id, version, updated_at, json) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING version
+    INSERT INTO footbridge.documents (kind, id, version, updated_at, json) SELECT $1, $2, $3, $4, $5 FROM (
+        SELECT set_config('synchronous_commit', CASE word WHEN 'off' THEN 'on' ELSE word END, true)
+        FROM current_setting('synchronous_commit') AS s (word)) AS synced
+      ON CONFLICT DO NOTHING RETURNING version
     """)
   /// Behind every id: no UTF-8 begins with this byte.
   private static let end = Bytes([0xFF])

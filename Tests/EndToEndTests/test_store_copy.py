@@ -36,7 +36,7 @@ def everything(b):
 def fill(lab, store):
     """One run of each kind; the id of one that waits, and its model."""
     b = lab.parent(store=store)
-    big = "\u0000 é \ud83d\ude00 " + "x" * 700_000
+    big = "\u0000 é \U0001F600 " + "x" * 700_000
     b.handlers["t"] = lambda params: {"content": [{"type": "text", "text": big}], "structuredContent": {"n": 0.1, "big": big[:90_000]}}
     assert b.run([calls("t"), calls("t"), say("done")], [tool("t")], metadata={"who": "me"}, idempotencyKey="a key")["status"] == "success"
     agent = b.call("agent.create", {"agent": {"model": lab.script([say("agent")]), "memory": [{"label": "user", "value": "likes tea"}]}})["agentId"]
