@@ -79,7 +79,10 @@ package struct StoreCopy {
       var append = Append(expectedPosition: position, summary: summary, records: records)
       append.adoptedBlobs = blobs
       switch try submit(append) {
-      case .appended: position = last.position
+      case .appended:
+        position = last.position
+        // Nobody waits for an answer meanwhile.
+        if destination.isUntidy { destination.tidy() }
       case .keyTaken(let other): return .refused("run \(other) there has its idempotency key")
       case .conflict, .missing: return .refused("the copy changed meanwhile")
       }
