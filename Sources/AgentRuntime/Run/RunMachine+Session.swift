@@ -11,8 +11,10 @@ extension RunMachine {
   }
 
   /// A newer message takes its place; its input stays in the transcript.
+  ///
+  /// One that has become part of another turn ends with that one, however late this comes: that turn may be at work on it.
   mutating func supersede(by other: ULID) {
-    guard !state.status.hasEnded, !state.hasBegun else { return }
+    guard !state.status.hasEnded, !state.hasBegun, state.mergedInto == nil else { return }
     var end = RunEnd(.cancelled)
     end.fault = RunFault(.runSuperseded, "run \(other) came after it and took its place")
     finish(end, openCallsSay: "The run was superseded.")
