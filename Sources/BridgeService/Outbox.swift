@@ -56,7 +56,7 @@ final class Outbox: Sendable {
       state.value.feeds[runID] = Feed(runID: runID, cursor: sequence)
     }
     streams.withLock { _ = $0.runs.insert(runID) }
-    engine.watch(runID, after: last)
+    engine.watch(runID, after: last, shown: min(sequence, last))
     if sequence < last {
       markLagging(runID)
       pump(engine)

@@ -23,6 +23,8 @@ final class LiveBoard {
   /// The runs this process wants, each with the last chunk that was there when it began to.
   private var wanted: [ULID: Int] = [:]
   private var lastRead = 0
+  /// Chunks that were there when it began to want their runs.
+  private var early: [LiveChunk] = []
   private var versionAtRead = -1
   private var others: [(run: ULID, owner: OwnerID)] = []
   private var versionAtOthers = -1
@@ -34,6 +36,7 @@ final class LiveBoard {
   private let observers = Statement("SELECT run_id, owner FROM observers")
   private let addChunk = Statement("INSERT INTO chunks (run_id, publisher, at, after, event) VALUES (?, ?, ?, ?, ?)")
   private let removeChunks = Statement("DELETE FROM chunks WHERE at < ?")
+  private let earlyChunks = Statement("SELECT event, after FROM chunks WHERE run_id = ? AND after > ? AND publisher <> ? ORDER BY number")
   private let chunks = Statement("SELECT number, run_id, after, event FROM chunks WHERE number > ? AND publisher <> ? ORDER BY number")
 
   init(_ file: StoreFile, _ owner: OwnerID) {
@@ -86,7 +89,7 @@ final class LiveBoard {
   }
 
   /// The caller holds the lock.
-  func observe(_ run: ULID, _ isWanted: Bool, isAlive: (OwnerID) -> Bool) throws(StoreError) {
+  func observe(_ run: ULID, _ isWanted: Bool, after sequence: Int, isAlive: (OwnerID) -> Bool) throws(StoreError) {
     guard isWanted || wanted[run] != nil, let connection = try open(creating: isWanted) else { return }
     let last = try connection.int(lastChunk) ?? 0
     let dead = try readObservers(connection).map(\.owner).filter { !isAlive($0) }
@@ -95,7 +98,16 @@ final class LiveBoard {
       for owner in Set(dead) { try connection.execute("DELETE FROM observers WHERE owner = \(owner.number)") }
     }
     if wanted.isEmpty { lastRead = last }
+    if isWanted, wanted[run] == nil { try takeEarly(run, after: sequence, connection) }
     wanted[run] = isWanted ? wanted[run] ?? last : nil
+    if !isWanted { early.removeAll { $0.runID == run } }
+  }
+
+  private func takeEarly(_ run: ULID, after sequence: Int, _ connection: Connection) throws(StoreError) {
+    var rows = try connection.rows(earlyChunks, .id(run), .int(sequence), .int(owner.number))
+    while try rows.next() {
+      if let event = rows.bytes(0) { early.append(LiveChunk(runID: run, event: event, afterSequence: rows.int(1))) }
+    }
   }
 
   /// Reads the observers only after another process has written.
@@ -137,9 +149,10 @@ final class LiveBoard {
   func read() throws(StoreError) -> [LiveChunk] {
     guard !wanted.isEmpty, let connection else { return [] }
     let version = try connection.int(dataVersion) ?? 0
-    if version == versionAtRead { return [] }
+    if version == versionAtRead, early.isEmpty { return [] }
     var rows = try connection.rows(chunks, .int(lastRead), .int(owner.number))
-    var found: [LiveChunk] = []
+    var found = early
+    early = []
     while try rows.next() {
       lastRead = rows.int(0)
       if let run = rows.ulid(1), let start = wanted[run], rows.int(0) > start, let event = rows.bytes(3) {

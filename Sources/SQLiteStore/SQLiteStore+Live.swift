@@ -1,8 +1,8 @@
 package import AgentRuntime
 
 extension SQLiteStore {
-  package func observe(_ run: ULID, _ wanted: Bool) throws(StoreError) {
-    try withLiveLock { (live) throws(StoreError) in try live.observe(run, wanted, isAlive: self.isAlive) }
+  package func observe(_ run: ULID, _ wanted: Bool, after sequence: Int) throws(StoreError) {
+    try withLiveLock { (live) throws(StoreError) in try live.observe(run, wanted, after: sequence, isAlive: self.isAlive) }
   }
 
   package func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID> {

@@ -28,6 +28,7 @@ package final class MemoryDisk: @unchecked Sendable {
   private(set) var commits: [OwnerID: Int] = [:]
   private var observers: [ULID: Set<OwnerID>] = [:]
   private var chunks: [OwnerID: [LiveChunk]] = [:]
+  private var published: [(chunk: LiveChunk, by: OwnerID)] = []
 
   package init() {}
 
@@ -130,8 +131,14 @@ package final class MemoryDisk: @unchecked Sendable {
 
   // MARK: Observers
 
-  func observe(_ run: ULID, _ wanted: Bool, by owner: OwnerID) {
-    if wanted { observers[run, default: []].insert(owner) } else { observers[run]?.remove(owner) }
+  func observe(_ run: ULID, _ wanted: Bool, after sequence: Int, by owner: OwnerID) {
+    guard wanted else {
+      observers[run]?.remove(owner)
+      return
+    }
+    guard observers[run, default: []].insert(owner).inserted else { return }
+    let early = published.filter { $0.chunk.runID == run && $0.chunk.afterSequence > sequence && $0.by != owner }
+    chunks[owner, default: []] += early.map(\.chunk)
   }
 
   func isObserved(_ run: ULID, besides owner: OwnerID) -> Bool {
@@ -139,6 +146,7 @@ package final class MemoryDisk: @unchecked Sendable {
   }
 
   func publish(_ chunk: LiveChunk, by owner: OwnerID) {
+    published.append((chunk, owner))
     for observer in observers[chunk.runID] ?? [] where observer != owner { chunks[observer, default: []].append(chunk) }
   }
 

@@ -208,9 +208,9 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   // MARK: Observers
 
-  package func observe(_ run: ULID, _ wanted: Bool) throws(StoreError) {
+  package func observe(_ run: ULID, _ wanted: Bool, after sequence: Int) throws(StoreError) {
     try check()
-    disk.observe(run, wanted, by: owner)
+    disk.observe(run, wanted, after: sequence, by: owner)
   }
 
   package func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID> {

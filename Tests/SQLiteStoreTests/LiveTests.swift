@@ -40,6 +40,23 @@ import Testing
     late.close()
   }
 
+  @Test func `who is shown a run from an earlier event sees what was streamed after it, and then what comes`() throws {
+    func chunk(_ text: String, after sequence: Int) -> LiveChunk {
+      LiveChunk(runID: T.id(1), event: Bytes(text), afterSequence: sequence)
+    }
+    try watcher.observe(T.id(1), true, after: 0)
+    try driver.publish([chunk("a", after: 2), chunk("b", after: 5), chunk("c", after: 5)])
+    let late = try folder.open()
+    try late.observe(T.id(2), true)
+    try late.observe(T.id(1), true, after: 4)
+    try late.observe(T.id(1), true, after: 0)
+    try driver.publish([chunk("d", after: 5)])
+    #expect(try late.liveChunks() == [chunk("b", after: 5), chunk("c", after: 5), chunk("d", after: 5)])
+    #expect(try late.liveChunks() == [])
+    #expect(try watcher.liveChunks().count == 4)
+    late.close()
+  }
+
   @Test func `who ends to observe, closes or dies is no observer`() throws {
     var third: SQLiteStore? = try folder.open()
     try watcher.observe(T.id(1), true)

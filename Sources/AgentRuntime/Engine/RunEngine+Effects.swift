@@ -267,6 +267,7 @@ extension RunEngine {
     if run.modelCall != nil, state.modelAtWork != run.modelCall?.messageID || state.owner != store.owner {
       run.modelCall?.call.cancel()
       run.modelCall = nil
+      liveText.end(run.runID)
     }
     for (callID, tool) in run.runningTools where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
       tool.stop()
@@ -279,7 +280,9 @@ extension RunEngine {
       parent?.closeInvocations(of: callID)
     }
     withdrawForeign(run)
-    if let owner = state.owner, owner != store.owner, watched[run.runID] != nil, !observing.contains(run.runID) { observe(run.runID, true) }
+    if let owner = state.owner, owner != store.owner, let last = watched[run.runID], !observing.contains(run.runID) {
+      observe(run.runID, true, after: last)
+    }
     if state.cancelRequest != nil, state.owner == nil || state.owner == store.owner, !state.status.hasEnded {
       let partial = run.modelCall?.partial.current
       input(run) { (machine) throws(RuntimeError) in machine.cancel(reason: machine.state.cancelRequest?.reason, partialText: partial) }

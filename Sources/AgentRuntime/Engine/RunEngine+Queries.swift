@@ -36,9 +36,17 @@ extension RunEngine {
     var query = query
     let wanted = query.limit
     query.limit = wanted + 1
+    if let driver, driver != .none {
+      // Only few are driven: what has ended is left out, and of the others most by their rows.
+      let statuses = query.statuses.isEmpty ? RunStatus.allCases : query.statuses
+      query.statuses = statuses.filter { !$0.hasEnded }
+      if query.statuses.isEmpty { return ([], nil) }
+      query.limit = max(query.limit, 1000)
+    }
     while true {
       let rows = try read { () throws(StoreError) in try store.runs(matching: query) }
       for row in rows {
+        if let driver, driver != .none, self.driver(of: row) != driver { continue }
         if page.count == wanted { return (page, page.last?.outcome.runID) }
         let details = try details(of: row)
         if driver == nil || details.outcome.driver == driver { page.append(details) }
@@ -69,13 +77,18 @@ extension RunEngine {
     do throws(RuntimeError) { return try details(of: row.runID) } catch {
       guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
       // Its log has records that this version does not know: the row says what can be said.
-      let driver: RunOutcome.Driver = row.owner.map { isAlive($0) ? ($0 == store.owner ? .own : .other) : .none } ?? .none
       let outcome = RunOutcome(
-        runID: row.runID, status: row.status, driver: driver, stopReason: nil, answer: nil, structuredAnswer: nil, pendingCalls: [],
+        runID: row.runID, status: row.status, driver: driver(of: row), stopReason: nil, answer: nil, structuredAnswer: nil,
+        pendingCalls: [],
         usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,
         agentID: row.agentID)
       return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
     }
+  }
+
+  private func driver(of row: RunSummary) -> RunOutcome.Driver {
+    guard let owner = row.owner, isAlive(owner) else { return .none }
+    return owner == store.owner ? .own : .other
   }
 
   /// Status and last sequence.
@@ -93,10 +106,14 @@ extension RunEngine {
   }
 
   package func delete(_ runID: ULID) throws(RuntimeError) {
-    guard try glance(runID).status.hasEnded else {
+    let state = try glance(runID)
+    guard state.status.hasEnded else {
       throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first")
     }
+    if let turn = state.turn { try removeChapters(with: turn) }
     try read { () throws(StoreError) in try store.delete(run: runID) }
+    // One that was made meanwhile by another process.
+    if let turn = state.turn { try removeChapters(with: turn) }
     live[runID] = nil
     watched[runID] = nil
     // It may be part of what a session's next turn is shown.
@@ -106,22 +123,25 @@ extension RunEngine {
   // MARK: Watching
 
   /// From now on, events after `sequence` are published to the parent as they come.
-  package func watch(_ runID: ULID, after sequence: Int) {
+  ///
+  /// - Parameter shown: The event from which on the parent is shown the run, when that is an earlier one: the text streamed after a later event
+  ///   belongs to it too.
+  package func watch(_ runID: ULID, after sequence: Int, shown: Int? = nil) {
     let isNew = watched.updateValue(sequence, forKey: runID) == nil
     startTicking()
     guard isNew, live[runID]?.isDriven(by: store.owner) != true else { return }
-    observe(runID, true)
+    observe(runID, true, after: shown ?? sequence)
   }
 
   package func unwatch(_ runID: ULID) {
     guard watched.removeValue(forKey: runID) != nil else { return }
     foreignText[runID] = nil
-    observe(runID, false)
+    observe(runID, false, after: .max)
   }
 
-  func observe(_ runID: ULID, _ wanted: Bool) {
+  func observe(_ runID: ULID, _ wanted: Bool, after sequence: Int) {
     do throws(StoreError) {
-      try store.observe(runID, wanted)
+      try store.observe(runID, wanted, after: sequence)
       if wanted { observing.insert(runID) } else { observing.remove(runID) }
     } catch { host.log("streamed text of run \(runID) from other processes is not available: \(error.message)") }
   }

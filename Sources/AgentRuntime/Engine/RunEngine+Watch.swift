@@ -1,5 +1,4 @@
 import JSON
-import Synchronization
 
 /// Noticing what other processes do with the runs that matter here.
 extension RunEngine {
@@ -54,7 +53,7 @@ extension RunEngine {
 
   private func publishForeign(_ runID: ULID, after last: Int) throws(StoreError) {
     var last = last
-    if !observing.contains(runID) { observe(runID, true) }
+    if !observing.contains(runID) { observe(runID, true, after: last) }
     while true {
       let events = try store.events(of: runID, after: last, limit: 1000, maxBytes: 1 << 20)
       guard let newest = events.last else { return }
@@ -112,74 +111,9 @@ extension RunEngine {
   func flushLiveText() {
     guard !liveText.isEmpty else { return }
     do throws(StoreError) {
-      let driven = live.values.filter { $0.isDriven(by: store.owner) || $0.modelCall != nil }.map(\.runID)
-      let observed = try store.observed(among: driven)
+      let observed = try store.observed(among: liveText.runs)
       let chunks = liveText.take(observed, at: host.wallClock()) { live[$0]?.state.sequence ?? 0 }
       if !chunks.isEmpty { try store.publish(chunks) }
     } catch { host.log("streamed text could not be passed on: \(error.message)") }
-  }
-}
-
-/// Streamed text that observers in other processes wait for: filled by providers' threads, emptied by the engine.
-///
-/// What nobody observes is kept for a moment: an observer of a session hears of a run a little after it has begun.
-final class LiveText: Sendable {
-  private struct Entry {
-    var runID: ULID
-    /// Nil: what follows of the run belongs behind an event that the engine has not made yet.
-    var delta: StreamedDelta?
-    /// How often the engine has looked at it in vain.
-    var looks = 0
-  }
-
-  private static let mostLooks = 20
-
-  private let entries = Mutex<[Entry]>([])
-
-  var isEmpty: Bool { entries.withLock { $0.isEmpty } }
-
-  /// Bounded: an observer that is late gets the text from the log.
-  func append(_ runID: ULID, _ delta: StreamedDelta) {
-    entries.withLock { entries in
-      if entries.count >= 4096 { entries.removeFirst(1024) }
-      entries.append(Entry(runID: runID, delta: delta))
-    }
-  }
-
-  /// The message begins anew: what comes now is not joined with what came.
-  func begin(_ runID: ULID) { entries.withLock { $0.append(Entry(runID: runID, delta: nil)) } }
-
-  /// The event that a beginning waited for is made.
-  func pass(_ runID: ULID) {
-    entries.withLock { entries in
-      guard let place = entries.firstIndex(where: { $0.runID == runID && $0.delta == nil }) else { return }
-      entries.remove(at: place)
-    }
-  }
-
-  /// The message is complete: who has not seen its text gets it whole.
-  func end(_ runID: ULID) { entries.withLock { $0.removeAll { $0.runID == runID } } }
-
-  /// The events for what came since of the observed runs, text of one message in one piece.
-  func take(_ observed: Set<ULID>, at now: Timestamp, after sequence: (ULID) -> Int) -> [LiveChunk] {
-    let deltas = entries.withLock { entries in
-      var ready: [(runID: ULID, delta: StreamedDelta)] = []
-      var waiting: [Entry] = []
-      var behind: Set<ULID> = []
-      for var entry in entries {
-        if let delta = entry.delta, observed.contains(entry.runID), !behind.contains(entry.runID) {
-          ready.append((entry.runID, delta))
-          continue
-        }
-        if entry.delta == nil { behind.insert(entry.runID) }
-        entry.looks += 1
-        if entry.looks <= Self.mostLooks { waiting.append(entry) }
-      }
-      entries = waiting
-      return ready
-    }
-    return StreamedDelta.merged(deltas).map {
-      LiveChunk(runID: $0.runID, event: $0.delta.event(of: $0.runID, at: now), afterSequence: sequence($0.runID))
-    }
   }
 }

@@ -260,6 +260,7 @@ package final class RunEngine {
   func stopWork(_ run: LiveRun) {
     run.modelCall?.call.cancel()
     run.modelCall = nil
+    liveText.end(run.runID)
     for tool in run.runningTools.values { tool.stop() }
     run.runningTools = [:]
     run.servers?.session.end()

@@ -226,7 +226,9 @@ package protocol RunStore: AnyObject, Sendable {
   // Observers in other processes.
 
   /// Declares (or ends) that this process wants the streamed text of a run that another one drives.
-  func observe(_ run: ULID, _ wanted: Bool) throws(StoreError)
+  ///
+  /// - Parameter sequence: chunks that are there already count too, if they were streamed after a later event than this one; `.max` for none.
+  func observe(_ run: ULID, _ wanted: Bool, after sequence: Int) throws(StoreError)
 
   /// Which of `runs` have an observer in another living process.
   func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID>
@@ -234,7 +236,7 @@ package protocol RunStore: AnyObject, Sendable {
   /// Makes chunks visible to observers; not durable.
   func publish(_ chunks: [LiveChunk]) throws(StoreError)
 
-  /// The chunks of the observed runs that came since the last call.
+  /// The chunks of the observed runs that came since the last call, each run's in the order in which they were published.
   func liveChunks() throws(StoreError) -> [LiveChunk]
 
   /// Opens the store again after a failure that closed it to use; does nothing when it is usable.
@@ -247,4 +249,7 @@ package protocol RunStore: AnyObject, Sendable {
 extension RunStore {
   package var isUntidy: Bool { false }
   package func tidy() {}
+
+  /// From now on.
+  package func observe(_ run: ULID, _ wanted: Bool) throws(StoreError) { try observe(run, wanted, after: .max) }
 }

@@ -40,6 +40,14 @@ package enum StreamedDelta: Sendable {
     return writer.finish()
   }
 
+  /// Of its text or members.
+  var byteCount: Int {
+    switch self {
+    case .text(_, let text), .reasoning(_, let text): text.utf8.count
+    case .toolProgress(_, let members): members.bytes.count
+    }
+  }
+
   package var type: String {
     switch self {
     case .text: "text.delta"
