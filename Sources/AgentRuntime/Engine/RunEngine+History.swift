@@ -9,19 +9,58 @@ struct BranchHistory {
   var turns: Int
   var clearedTurns: Int
   var isCleared: Bool
-  var entries: [TranscriptEntry]
+  var entries: [TranscriptEntry] = []
+  /// How many entries there were before the first turn, and after each; nil when some of them were compacted.
+  var ends: [Int]? = [0]
+  /// The last turns, as far as no chapter has them.
+  var loose: [PastTurn] = []
   /// What a provider has made of `entries`.
-  var cache: ModelCache
+  var cache = ModelCache()
+
+  /// Nothing of the branch's own turns is in it yet.
+  init(beginning branch: Branch) {
+    branchID = branch.branchID
+    turns = branch.isCleared ? branch.clearedTurns : 0
+    clearedTurns = branch.clearedTurns
+    isCleared = branch.isCleared
+  }
+
+  func isOf(_ branch: Branch) -> Bool {
+    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared
+  }
+
+  mutating func add(_ turn: PastTurn) {
+    entries += turn.entries
+    for compaction in turn.compactions { compaction.apply(to: &entries) }
+    noteEnd(of: turn)
+  }
+
+  /// `entries` has grown by the turn's.
+  mutating func noteEnd(of turn: PastTurn) {
+    turns += 1
+    if turn.compactions.isEmpty { ends?.append(entries.count) } else { ends = nil }
+  }
+
+  /// How many of the entries a branch shares that leaves this one there; nil when that cannot be said.
+  func count(upTo base: Branch.Base) -> Int? {
+    guard let ends, base.turns <= turns else { return nil }
+    let place = ends.count - 1 - (turns - base.turns)
+    guard place > 0, ends[place - 1] + base.entries <= ends[place] else { return nil }
+    return ends[place - 1] + base.entries
+  }
 }
 
 extension RunEngine {
   private static let rememberedBranches = 16
 
   /// The messages that a model is shown: those of the session before the run, and the run's own.
-  func shownTranscript(_ run: LiveRun) throws(RuntimeError) -> [TranscriptEntry] {
-    if run.state.turn == nil, run.state.compactions.isEmpty { return run.state.transcript }
+  func shownTranscript(_ run: LiveRun) throws(RuntimeError) -> [TranscriptEntry] { try shownTranscript(run, run.state) }
+
+  /// - Parameter state: The run's. While its machine decides, that must not be read from the run itself.
+  func shownTranscript(_ run: LiveRun, _ state: RunState) throws(RuntimeError) -> [TranscriptEntry] {
+    if state.turn == nil, state.compactions.isEmpty { return state.transcript }
     if run.shown == nil {
-      if let turn = run.state.turn {
+      if let turn = state.turn {
         let history = try history(before: turn)
         run.shown = (history.entries, 0, 0)
         run.modelCache = history.cache
@@ -29,64 +68,72 @@ extension RunEngine {
         run.shown = ([], 0, 0)
       }
     }
-    guard var shown = run.shown else { return run.state.transcript }
+    guard var shown = run.shown else { return state.transcript }
     run.shown = nil
-    shown.entries += run.state.transcript.dropFirst(shown.own)
-    shown.own = run.state.transcript.count
-    for compaction in run.state.compactions.dropFirst(shown.compactions) {
+    shown.entries += state.transcript.dropFirst(shown.own)
+    shown.own = state.transcript.count
+    for compaction in state.compactions.dropFirst(shown.compactions) {
       compaction.apply(to: &shown.entries)
       // What the provider has made of the messages is of others now.
       run.modelCache = ModelCache()
     }
-    shown.compactions = run.state.compactions.count
+    shown.compactions = state.compactions.count
     run.shown = shown
     return shown.entries
   }
 
   private func history(before turn: TurnPlace) throws(RuntimeError) -> BranchHistory {
     let branch = try branch(turn.branchID, of: turn.sessionID)
-    var history: BranchHistory
-    if let known = histories.first(where: {
-      $0.branchID == turn.branchID && $0.turns <= turn.number && $0.clearedTurns == branch.clearedTurns && $0.isCleared == branch.isCleared
-    }) {
-      history = known
-    } else {
-      history = BranchHistory(
-        branchID: turn.branchID, turns: branch.isCleared ? branch.clearedTurns : 0, clearedTurns: branch.clearedTurns,
-        isCleared: branch.isCleared, entries: [], cache: ModelCache())
-      if !branch.isCleared, let base = branch.base { history.entries = try entries(of: base, in: branch.sessionID) }
-    }
-    for runID in try turnRuns(of: turn.branchID, from: history.turns, to: turn.number) {
-      guard let state = try sessionState(of: runID) else { continue }
-      history.entries += state.sessionEntries
-      for compaction in state.compactions { compaction.apply(to: &history.entries) }
-    }
-    history.turns = max(history.turns, turn.number)
+    var history =
+      if let known = histories.first(where: { $0.isOf(branch) && $0.turns <= turn.number }) { known } else { try beginning(of: branch) }
+    let turns = try pastTurns(of: turn.branchID, from: history.turns, to: turn.number)
+    for turn in turns { history.add(turn) }
+    history.loose = keepChapters(of: turn.branchID, history.loose + turns, to: history.turns)
     remember(history)
     return history
   }
 
   /// What a branch shares with the one that it leaves.
-  private func entries(of base: Branch.Base, in sessionID: ULID) throws(RuntimeError) -> [TranscriptEntry] {
-    var entries: [TranscriptEntry] = []
-    for (runID, count) in try runs(of: base, in: sessionID) { entries += try sessionEntries(of: runID).prefix(count ?? .max) }
-    return entries
+  private func beginning(of branch: Branch) throws(RuntimeError) -> BranchHistory {
+    var history = BranchHistory(beginning: branch)
+    guard !branch.isCleared, let base = branch.base else { return history }
+    let parent = try self.branch(base.branchID, of: branch.sessionID)
+    if let known = histories.first(where: { $0.isOf(parent) }), let count = known.count(upTo: base) {
+      history.entries = Array(known.entries.prefix(count))
+    } else {
+      for span in try spans(of: base, in: branch.sessionID) {
+        let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)
+        _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
+        for turn in turns.dropLast() { history.entries += turn.entries }
+        history.entries += (turns.last?.entries ?? []).prefix(span.lastEntries ?? .max)
+      }
+    }
+    history.ends = [history.entries.count]
+    return history
   }
 
-  /// The runs of a branch that are in sight, with how many of their messages, when not all.
-  func runs(of branch: Branch) throws(RuntimeError) -> [(runID: ULID, entries: Int?)] {
-    var runs: [(runID: ULID, entries: Int?)] = []
-    if !branch.isCleared, let base = branch.base { runs = try self.runs(of: base, in: branch.sessionID) }
-    let own = try turnRuns(of: branch.branchID, from: branch.isCleared ? branch.clearedTurns : 0, to: branch.turns)
-    return runs + own.map { ($0, nil) }
+  /// Turns of one branch that are in sight from another one, or from itself.
+  struct Span {
+    var branchID: ULID
+    var turns: Range<Int>
+    /// How many messages of the last turn, when not all.
+    var lastEntries: Int?
   }
 
-  private func runs(of base: Branch.Base, in sessionID: ULID) throws(RuntimeError) -> [(runID: ULID, entries: Int?)] {
+  /// What is in sight of a branch, oldest first.
+  func spans(of branch: Branch) throws(RuntimeError) -> [Span] {
+    let first = branch.isCleared ? branch.clearedTurns : 0
+    let own = first < branch.turns ? [Span(branchID: branch.branchID, turns: first..<branch.turns)] : []
+    guard !branch.isCleared, let base = branch.base else { return own }
+    return try spans(of: base, in: branch.sessionID) + own
+  }
+
+  private func spans(of base: Branch.Base, in sessionID: ULID) throws(RuntimeError) -> [Span] {
     var parent = try branch(base.branchID, of: sessionID)
     parent.turns = base.turns
-    var runs = try runs(of: parent)
-    if !runs.isEmpty { runs[runs.count - 1].entries = base.entries }
-    return runs
+    var spans = try spans(of: parent)
+    if !spans.isEmpty { spans[spans.count - 1].lastEntries = base.entries }
+    return spans
   }
 
   func turnRuns(of branchID: ULID, from first: Int, to end: Int) throws(RuntimeError) -> [ULID] {
@@ -105,27 +152,26 @@ extension RunEngine {
   }
 
   /// Nothing for a run that was deleted.
-  func sessionEntries(of runID: ULID) throws(RuntimeError) -> [TranscriptEntry] { try sessionState(of: runID)?.sessionEntries ?? [] }
-
-  private func sessionState(of runID: ULID) throws(RuntimeError) -> RunState? {
-    if let run = live[runID] { return run.state }
-    return try load(runID)?.state
+  func sessionEntries(of runID: ULID) throws(RuntimeError) -> [TranscriptEntry] {
+    if let run = live[runID] { return run.state.sessionEntries }
+    return try load(runID)?.state.sessionEntries ?? []
   }
 
   /// Takes the messages of a turn that has ended.
   func rememberHistory(of run: LiveRun) {
     guard let turn = run.state.turn, var history = histories.first(where: { $0.branchID == turn.branchID }), history.turns == turn.number
     else { return }
+    let past = PastTurn(of: run.state)
     if let shown = run.shown, shown.compactions == run.state.compactions.count, !run.state.transcript.isEmpty {
       history.entries = shown.entries + run.state.transcript.dropFirst(shown.own)
       history.cache = run.modelCache
+      history.noteEnd(of: past)
     } else {
-      history.entries += run.state.sessionEntries
-      for compaction in run.state.compactions { compaction.apply(to: &history.entries) }
-      if !run.state.compactions.isEmpty { history.cache = ModelCache() }
+      history.add(past)
+      if !past.compactions.isEmpty { history.cache = ModelCache() }
     }
     run.shown = nil
-    history.turns += 1
+    history.loose = keepChapters(of: turn.branchID, history.loose + [past], to: history.turns)
     remember(history)
   }
 

@@ -80,18 +80,23 @@ extension RunEngine {
     of sessionID: ULID, branchID: ULID?, from cursor: MessageCursor, limit: Int
   ) throws(RuntimeError) -> (messages: [SessionMessage], next: MessageCursor?) {
     let session = try session(sessionID)
-    let runs = try runs(of: try branch(branchID ?? session.mainBranch, of: sessionID))
     var found: [SessionMessage] = []
     var cursor = cursor
-    while cursor.run < runs.count {
-      let (runID, count) = runs[cursor.run]
-      for (index, entry) in try sessionEntries(of: runID).prefix(count ?? .max).enumerated().dropFirst(cursor.entry) {
-        if found.count == limit { return (found, cursor) }
-        found.append(SessionMessage(id: SessionMessage.id(of: entry, at: index, in: runID), runID: runID, entry: entry))
-        cursor.entry = index + 1
+    var before = 0
+    for span in try spans(of: try branch(branchID ?? session.mainBranch, of: sessionID)) {
+      defer { before += span.turns.count }
+      while cursor.run < before + span.turns.count {
+        let number = span.turns.lowerBound + cursor.run - before
+        guard let runID = try turnRun(span.branchID, number) else { return (found, nil) }
+        let count = number == span.turns.upperBound - 1 ? span.lastEntries ?? .max : .max
+        for (index, entry) in try sessionEntries(of: runID).prefix(count).enumerated().dropFirst(cursor.entry) {
+          if found.count == limit { return (found, cursor) }
+          found.append(SessionMessage(id: SessionMessage.id(of: entry, at: index, in: runID), runID: runID, entry: entry))
+          cursor.entry = index + 1
+        }
+        cursor.run += 1
+        cursor.entry = 0
       }
-      cursor.run += 1
-      cursor.entry = 0
     }
     return (found, nil)
   }

@@ -88,31 +88,26 @@ extension RunEngine {
   /// Removes the session with its branches and runs, of which none may be at work or waiting.
   /// - Returns: the runs that are gone.
   package func deleteSession(_ sessionID: ULID) throws(RuntimeError) -> [ULID] {
-    let session = try session(sessionID)
-    let branches = try branches(of: sessionID)
-    var runs: [ULID] = []
-    for branch in branches { runs += try turnRuns(of: branch.branchID, from: 0, to: branch.turns) }
-    for runID in runs {
-      if let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), !row.status.hasEnded {
-        var error = RuntimeError(.invalidRequest, "a run of the session has not ended: cancel it first")
-        error.details = [("runId", CarriedJSON(string: runID.text))]
-        throw error
-      }
-    }
-    // The session goes first: what a crash leaves of it belongs to nothing that can be named.
     let now = host.wallClock()
-    guard
-      try read({ () throws(StoreError) in
-        try store.write([
-          DocumentWrite(kind: Session.kind, id: session.sessionID.text, expectedVersion: 1, json: nil, updatedAt: now)
-        ])
-      })
-    else { throw RuntimeError(.sessionNotFound, "there is no such session") }
+    var branches: [Branch] = []
+    var runs: [ULID] = []
+    while true {
+      let session = try session(sessionID)
+      branches = try self.branches(of: sessionID)
+      runs = []
+      for branch in branches { runs += try turnRuns(of: branch.branchID, from: 0, to: branch.turns) }
+      for runID in runs { try requireEnded(runID) }
+      // The session goes first: what a crash leaves of it belongs to nothing that can be named. Its branches go with it, so that no turn is added.
+      let sessionRemoval = DocumentWrite(kind: Session.kind, id: session.sessionID.text, expectedVersion: 1, json: nil, updatedAt: now)
+      let removals = [sessionRemoval] + branches.map { $0.removal(at: now) }
+      // A turn was added meanwhile, or another branch: look again.
+      if try read({ () throws(StoreError) in try store.write(removals) }) { break }
+    }
     for branch in branches {
       try remove(TurnDocument.kind, prefix: branch.branchID.text + "/", at: now)
+      try remove(Chapter.kind, prefix: branch.branchID.text + "/", at: now)
       histories.removeAll { $0.branchID == branch.branchID }
     }
-    try remove(Branch.kind, prefix: sessionID.text + "/", at: now)
     try remove(SessionChange.kind, prefix: sessionID.text + "/", at: now)
     for runID in runs {
       live[runID] = nil
@@ -120,6 +115,13 @@ extension RunEngine {
       try read { () throws(StoreError) in try store.delete(run: runID) }
     }
     return runs
+  }
+
+  private func requireEnded(_ runID: ULID) throws(RuntimeError) {
+    guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), !row.status.hasEnded else { return }
+    var error = RuntimeError(.invalidRequest, "a run of the session has not ended: cancel it first")
+    error.details = [("runId", CarriedJSON(string: runID.text))]
+    throw error
   }
 
   package func sessionOfRun(_ runID: ULID) throws(RuntimeError) -> ULID? {

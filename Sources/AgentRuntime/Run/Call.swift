@@ -83,8 +83,8 @@ package struct Batch: Sendable, Equatable {
   package var pending: some Sequence<Call> { calls.lazy.filter(\.isPending) }
 }
 
-/// What a model has been told and has said, in order.
-package enum TranscriptEntry: Sendable, Equatable {
+/// What a model has been told and has said, in order. Boxed: a list of ten thousand is handed on without copying what stands in it.
+package indirect enum TranscriptEntry: Sendable, Equatable {
   case user([ContentBlock])
   case assistant(ModelMessage)
   /// A message that the input puts into the assistant's mouth.

@@ -18,6 +18,12 @@ package struct Compaction: Sendable, Equatable {
   /// What stands for them.
   package var summary: StoredValue?
 
+  func writeMembers(to writer: inout JSONWriter) {
+    writer.member("first", first)
+    writer.member("count", count)
+    writer.member("summary", ifPresent: summary?.wire)
+  }
+
   /// The messages as they are shown afterwards.
   func apply(to entries: inout [TranscriptEntry]) {
     guard first + count <= entries.count else { return }
@@ -44,5 +50,12 @@ package struct Compaction: Sendable, Equatable {
     guard case .user? = entries.first else { return nil }
     let steps = entries.indices.filter { index in if case .assistant = entries[index] { index > 1 } else { false } }
     return best(steps, from: 1)
+  }
+}
+
+extension Compaction {
+  init?(reading value: CarriedJSON) {
+    guard let first = value["first"]?.intValue, let count = value["count"]?.intValue else { return nil }
+    self.init(first: first, count: count, summary: value["summary"].map(StoredValue.init(wire:)))
   }
 }

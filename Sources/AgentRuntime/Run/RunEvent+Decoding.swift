@@ -120,10 +120,8 @@ extension RunEvent {
       self = .merged(into: other)
     case "run.requeued": self = .requeued
     case "transcript.compacted":
-      guard let first = hidden["first"]?.intValue, let count = hidden["count"]?.intValue else { return nil }
-      self = .compacted(
-        Compaction(first: first, count: count, summary: hidden["summary"].map(StoredValue.init(wire:))),
-        usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
+      guard let compaction = Compaction(reading: hidden) else { return nil }
+      self = .compacted(compaction, usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)

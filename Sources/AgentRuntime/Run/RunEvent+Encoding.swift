@@ -238,9 +238,7 @@ extension RunEvent {
     case .answerRejected(let reason): writer.member("reason", reason)
     case .merged(let other): writer.member("into", other.text)
     case .compacted(let compaction, let usage):
-      writer.member("first", compaction.first)
-      writer.member("count", compaction.count)
-      writer.member("summary", ifPresent: compaction.summary?.wire)
+      compaction.writeMembers(to: &writer)
       writer.key("usage")
       usage.write(to: &writer)
     case .pauseRequested, .rejectionCounted, .requeued: break

@@ -22,9 +22,10 @@ package struct ULID: Sendable, Hashable {
     guard text.utf8.count == 26 else { return nil }
     var high: UInt64 = 0
     var low: UInt64 = 0
-    for (index, byte) in text.utf8.enumerated() {
+    // The first digit has three bits.
+    guard let first = text.utf8.first, (0x30...0x37).contains(first) else { return nil }
+    for byte in text.utf8 {
       guard let digit = Self.digit(byte) else { return nil }
-      if index == 0, digit > 7 { return nil }
       high = high << 5 | low >> 59
       low = low << 5 | digit
     }

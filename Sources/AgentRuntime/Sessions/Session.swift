@@ -117,6 +117,10 @@ package struct Branch: Sendable, Equatable {
       updatedAt: time)
   }
 
+  func removal(at time: Timestamp) -> DocumentWrite {
+    DocumentWrite(kind: Self.kind, id: Self.documentID(sessionID, branchID), expectedVersion: version, json: nil, updatedAt: time)
+  }
+
   /// The branch with one more turn, and what makes it so.
   func adding(_ runID: ULID, at time: Timestamp) -> (place: TurnPlace, writes: [DocumentWrite]) {
     var next = self
@@ -149,11 +153,17 @@ struct TurnDocument: Sendable, Equatable {
   }
 
   init?(_ document: Document) {
-    let parts = document.id.split(separator: "/")
-    guard parts.count == 2, let branchID = ULID(String(parts[0])), let number = Int(parts[1]),
-      let runID = document.json["runId"]?.stringValue.flatMap(ULID.init)
-    else { return nil }
+    guard let (branchID, number) = Self.place(document.id), let runID = document.json["runId"]?.stringValue.flatMap(ULID.init) else {
+      return nil
+    }
     self.init(branchID: branchID, number: number, runID: runID)
+  }
+
+  /// What `documentID` was made of.
+  static func place(_ documentID: String) -> (branchID: ULID, number: Int)? {
+    let parts = documentID.split(separator: "/")
+    guard parts.count == 2, let branchID = ULID(String(parts[0])), let number = Int(parts[1]) else { return nil }
+    return (branchID, number)
   }
 
   func creation(at time: Timestamp) -> DocumentWrite {

@@ -1,0 +1,232 @@
+import JSON
+
+/// What a turn that is over has left in its session.
+struct PastTurn: Sendable, Equatable {
+  var runID: ULID
+  var entries: [TranscriptEntry] = []
+  var compactions: [Compaction] = []
+  /// Nothing of it changes any more.
+  var isOver = true
+  var isInChapter = false
+
+  init(runID: ULID) { self.runID = runID }
+
+  /// A queued turn that has become part of another one is over for its session.
+  init(of state: RunState) {
+    runID = state.runID
+    entries = state.sessionEntries
+    compactions = state.compactions
+    isOver = state.status.hasEnded || state.mergedInto != nil
+  }
+}
+
+/// The messages of consecutive turns of a branch, in one document (`chapter`), so that a process that has not seen the session need not fold the
+/// log of each of its turns. The logs remain the truth: a chapter that is missing is made again from them.
+///
+/// Turns that are over do not change, so a chapter is written once and then only read. It repeats short messages, for which a reference would
+/// take as much room and a look of its own; a turn with long ones is only named, and read from its log.
+struct Chapter: Sendable {
+  var branchID: ULID
+  /// The number of its first turn.
+  var first: Int
+  /// Nil entries: to be read from the log of the run.
+  var turns: [(runID: ULID, past: PastTurn?)]
+
+  static let kind = "chapter"
+
+  /// Messages, or turns without any, from which on a chapter is made.
+  static let size = 64
+  /// The most bytes a message may take, on the average of its turn, to be repeated.
+  private static let bytesPerMessage = 2048
+
+  static func weight(of turn: PastTurn) -> Int { max(1, turn.entries.count) }
+
+  // MARK: Writing
+
+  static func creation(_ branchID: ULID, first: Int, _ turns: some Sequence<PastTurn>, at time: Timestamp) -> DocumentWrite {
+    var writer = JSONWriter(capacity: 8192)
+    writer.beginObject()
+    writer.key("turns")
+    writer.beginArray()
+    for turn in turns {
+      var line = JSONWriter(capacity: 1024)
+      turn.write(to: &line)
+      let bytes = line.finish()
+      if bytes.count <= bytesPerMessage * (turn.entries.count + 1) {
+        writer.value(CarriedJSON(trusted: bytes))
+      } else {
+        writer.beginArray()
+        writer.string(turn.runID.text)
+        writer.endArray()
+      }
+    }
+    writer.endArray()
+    writer.endObject()
+    return DocumentWrite(
+      kind: kind, id: TurnDocument.documentID(branchID, first), expectedVersion: 0, json: CarriedJSON(trusted: writer.finish()),
+      updatedAt: time)
+  }
+
+  // MARK: Reading
+
+  /// Nil for what this version does not understand: the logs say the same.
+  init?(_ document: Document) {
+    guard let (branchID, first) = TurnDocument.place(document.id), let list = document.json["turns"] else { return nil }
+    self.branchID = branchID
+    self.first = first
+    turns = []
+    var isUnderstood = true
+    list.forEachElement { line in
+      let parts = line.elements
+      guard let runID = parts.first?.stringValue.flatMap(ULID.init) else {
+        isUnderstood = false
+        return
+      }
+      if parts.count == 1 { return turns.append((runID, nil)) }
+      guard let past = PastTurn(runID, parts) else {
+        isUnderstood = false
+        return
+      }
+      turns.append((runID, past))
+    }
+    guard isUnderstood, !turns.isEmpty else { return nil }
+  }
+
+  var end: Int { first + turns.count }
+}
+
+extension PastTurn {
+  /// `[runID, entries, compactions?]`
+  fileprivate func write(to writer: inout JSONWriter) {
+    writer.beginArray()
+    writer.string(runID.text)
+    writer.beginArray()
+    for entry in entries { entry.writeBriefly(to: &writer) }
+    writer.endArray()
+    if !compactions.isEmpty {
+      writer.beginArray()
+      for compaction in compactions {
+        writer.beginObject()
+        compaction.writeMembers(to: &writer)
+        writer.endObject()
+      }
+      writer.endArray()
+    }
+    writer.endArray()
+  }
+
+  fileprivate init?(_ runID: ULID, _ parts: [CarriedJSON]) {
+    self.runID = runID
+    var isUnderstood = true
+    parts[1].forEachElement { element in
+      guard let entry = TranscriptEntry(brief: element) else {
+        isUnderstood = false
+        return
+      }
+      entries.append(entry)
+    }
+    if parts.count > 2 {
+      parts[2].forEachElement { element in
+        guard let compaction = Compaction(reading: element) else {
+          isUnderstood = false
+          return
+        }
+        compactions.append(compaction)
+      }
+    }
+    guard isUnderstood else { return nil }
+  }
+}
+
+/// Entries as lists: the kind, then what belongs to it. What no later turn is shown (usage, why the model stopped) is left to the log.
+extension TranscriptEntry {
+  fileprivate func writeBriefly(to writer: inout JSONWriter) {
+    writer.beginArray()
+    switch self {
+    case .user(let blocks):
+      writer.string("u")
+      Self.write(blocks, to: &writer)
+    case .said(let blocks):
+      writer.string("s")
+      Self.write(blocks, to: &writer)
+    case .assistant(let message):
+      writer.string("a")
+      message.writeBriefly(to: &writer)
+    case .tool(let callID, let name, let result, let maxBytes):
+      writer.string("t")
+      writer.string(callID.text)
+      writer.string(name)
+      writer.value(CarriedJSON(trusted: Bytes(String(maxBytes))))
+      writer.beginObject()
+      writer.member("isError", result.isError)
+      result.writeMembers(to: &writer)
+      writer.endObject()
+    }
+    writer.endArray()
+  }
+
+  /// A text alone stands as it is.
+  private static func write(_ blocks: [ContentBlock], to writer: inout JSONWriter) {
+    if blocks.count == 1, blocks[0].type == "text", blocks[0].members.count == 1, case .inline(let text)? = blocks[0]["text"],
+      text.kind == .string
+    {
+      writer.value(text)
+    } else {
+      blocks.write(to: &writer)
+    }
+  }
+
+  fileprivate init?(brief value: CarriedJSON) {
+    let parts = value.elements
+    guard parts.count >= 2, parts[0].bytes.count == 3 else { return nil }
+    switch parts[0].bytes[1] {
+    case UInt8(ascii: "u"): self = .user(Self.blocks(parts[1]))
+    case UInt8(ascii: "s"): self = .said(Self.blocks(parts[1]))
+    case UInt8(ascii: "a"):
+      guard let message = ModelMessage(brief: parts) else { return nil }
+      self = .assistant(message)
+    case UInt8(ascii: "t"):
+      guard parts.count == 5, let callID = parts[1].stringValue.flatMap(ULID.init), let name = parts[2].stringValue,
+        let maxBytes = parts[3].intValue
+      else { return nil }
+      self = .tool(callID: callID, name: name, result: ToolResult(logged: parts[4]), maxBytes: maxBytes)
+    default: return nil
+    }
+  }
+
+  private static func blocks(_ value: CarriedJSON) -> [ContentBlock] {
+    value.kind == .array ? [ContentBlock](logged: value) : [.text(.inline(value))]
+  }
+}
+
+extension ModelMessage {
+  /// `messageID, text, [[callID, name, arguments, refusal?]], providerData`
+  fileprivate func writeBriefly(to writer: inout JSONWriter) {
+    writer.string(messageID.text)
+    writer.value(text.wire)
+    if calls.isEmpty, providerData == nil { return }
+    writer.beginArray()
+    for call in calls {
+      writer.beginArray()
+      writer.string(call.callID.text)
+      writer.string(call.name)
+      writer.value(call.arguments.wire)
+      if let refusal = call.refusal { writer.string(refusal) }
+      writer.endArray()
+    }
+    writer.endArray()
+    if let providerData { writer.value(providerData) }
+  }
+
+  fileprivate init?(brief parts: [CarriedJSON]) {
+    guard parts.count >= 3, let messageID = parts[1].stringValue.flatMap(ULID.init) else { return nil }
+    self.init(messageID: messageID, text: StoredValue(wire: parts[2]), calls: [], usage: Usage(), stopReason: "", providerData: nil)
+    guard parts.count > 3 else { return }
+    for call in parts[3].elements.map(\.elements) {
+      guard call.count >= 3, let callID = call[0].stringValue.flatMap(ULID.init), let name = call[1].stringValue else { return nil }
+      calls.append(
+        Call(callID: callID, name: name, arguments: StoredValue(wire: call[2]), refusal: call.count > 3 ? call[3].stringValue : nil))
+    }
+    providerData = parts.count > 4 ? parts[4] : nil
+  }
+}
