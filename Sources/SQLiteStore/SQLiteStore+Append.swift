@@ -15,6 +15,7 @@ struct AppendStatements {
     "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ? WHERE number = ?")
   let end = Statement(
     "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ?, ended = ? WHERE number = ?")
+  let metadata = Statement("INSERT OR IGNORE INTO run_metadata (name, value, run) VALUES (?, ?, ?)")
   let record = Statement("INSERT INTO log (key, sequence, type, event, hidden) VALUES (?, ?, ?, ?, ?)")
 }
 
@@ -73,6 +74,9 @@ extension SQLiteStore {
       .optional(run.idempotencyKey.map { Bytes($0) }), .optional(run.metadata?.bytes))
     let number = connection.lastInsertedRow
     guard number <= LogKey.lastRun else { throw StoreError(.full, "\(path) has \(LogKey.lastRun) runs, the most a store can have") }
+    for key in Self.metadataKeys(of: run.metadata) {
+      try connection.run(appends.metadata, .bytes(key.name), .bytes(key.value), .id(run.runID))
+    }
     return number
   }
 

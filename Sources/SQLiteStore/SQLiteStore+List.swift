@@ -16,14 +16,54 @@ extension SQLiteStore {
 
   /// A list of runs that an index has in order of their ids.
   private struct List {
-    var index: String
+    /// What stands after FROM.
+    var source: String
+    /// The run's id, as the index has it.
+    var order = "run_id"
     var condition: String
     var values: [SQLValue] = []
+
+    init(index: String, condition: String, values: [SQLValue] = []) {
+      (source, self.condition, self.values) = ("runs INDEXED BY \(index)", condition, values)
+    }
+
+    /// The runs whose metadata has such a member.
+    init(_ key: (name: Bytes, value: Bytes), condition: String, values: [SQLValue]) {
+      (source, order) = ("run_metadata CROSS JOIN runs ON run_id = run", "run")
+      self.condition = "name = ? AND value = ?" + condition
+      self.values = [.bytes(key.name), .bytes(key.value)] + values
+    }
+  }
+
+  /// What the index of metadata has of a run's.
+  static func metadataKeys(of metadata: CarriedJSON?) -> [(name: Bytes, value: Bytes)] {
+    var keys: [(name: Bytes, value: Bytes)] = []
+    metadata?.forEachMember { name, value in if let value = value.stringValue { keys.append(metadataKey(name, value)) } }
+    return keys
+  }
+
+  private static func metadataKey(_ name: String, _ value: String) -> (name: Bytes, value: Bytes) {
+    func beginning(_ text: String) -> Bytes {
+      let bytes = Bytes(text)
+      return bytes[0..<min(bytes.count, Schema.metadataBytes)]
+    }
+    return (beginning(name), beginning(value))
   }
 
   /// Together all runs that match, so that a rare status is found without looking at the runs of the common ones.
   private func lists(for query: RunQuery) -> [List] {
     let statuses = Set(query.statuses)
+    // The longest value is the one that the fewest runs are likely to have. Of the runs that are active there are few anyway.
+    let member = query.metadata.max { ($0.value.utf8.count, $0.key) < ($1.value.utf8.count, $1.key) }
+    if let member, statuses.isEmpty || statuses.contains(where: \.hasEnded) {
+      let words = Self.condition(statuses)
+      let ofSession = query.sessionID.map { SQLValue.id($0) }
+      return [
+        List(
+          Self.metadataKey(member.key, member.value), condition: words.text + (ofSession == nil ? "" : " AND session_id = ?"),
+          values: words.values + [ofSession].compactMap { $0 })
+      ]
+    }
     if let session = query.sessionID {
       let words = Self.condition(statuses)
       return [List(index: "runs_by_session", condition: "session_id = ?" + words.text, values: [.id(session)] + words.values)]
@@ -51,7 +91,7 @@ extension SQLiteStore {
     var condition = list.condition
     var values = list.values
     if let before = query.before {
-      condition += " AND run_id < ?"
+      condition += " AND \(list.order) < ?"
       values.append(.id(before))
     }
     for value in query.metadata.values {
@@ -60,7 +100,7 @@ extension SQLiteStore {
       values.append(.bytes(Bytes(value)))
     }
     let statement = Statement(
-      "SELECT \(RunStatements.columns) FROM runs INDEXED BY \(list.index) WHERE \(condition) ORDER BY run_id DESC")
+      "SELECT \(RunStatements.columns) FROM \(list.source) WHERE \(condition) ORDER BY \(list.order) DESC")
     defer { connection.forget(statement) }
     var rows = try connection.rows(statement, values)
     var found: [RunSummary] = []

@@ -10,6 +10,8 @@ struct RunStatements {
   let driven = Statement(
     "SELECT run_id, owner FROM runs INDEXED BY active_runs WHERE ended = 0 AND (owner IS NOT NULL OR status = 'running') ORDER BY run_id")
   let deleteLog = Statement("DELETE FROM log WHERE key >= ? AND key < ?")
+  let metadata = Statement("SELECT metadata FROM runs WHERE number = ?")
+  let deleteMetadata = Statement("DELETE FROM run_metadata WHERE name = ? AND value = ? AND run = ?")
   let delete = Statement("DELETE FROM runs WHERE number = ?")
 
   static let columns = """
@@ -52,8 +54,21 @@ extension SQLiteStore {
       guard let number = try self.number(of: run, connection) else { return }
       try connection.run(self.runs.deleteLog, .int(number << 32), .int(LogKey.end(of: number)))
       try self.deleteBlobs(of: number, connection)
+      try self.deleteMetadata(of: number, run, connection)
       try connection.run(self.runs.delete, .int(number))
     }
+  }
+
+  private func deleteMetadata(of number: Int, _ run: ULID, _ connection: Connection) throws(StoreError) {
+    let metadata = try metadata(of: number, connection)
+    for key in Self.metadataKeys(of: metadata) {
+      try connection.run(runs.deleteMetadata, .bytes(key.name), .bytes(key.value), .id(run))
+    }
+  }
+
+  private func metadata(of number: Int, _ connection: Connection) throws(StoreError) -> CarriedJSON? {
+    var rows = try connection.rows(runs.metadata, .int(number))
+    return try rows.next() ? rows.bytes(0).map { CarriedJSON(trusted: $0) } : nil
   }
 
   /// The run in the current row of a query for `RunStatements.columns`.

@@ -12,7 +12,7 @@ enum Schema {
   static let pageSize = 8192
 
   /// Step n makes version n + 1 of version n. A released step never changes; the next version is one more step.
-  static let steps: [String] = [first, documents]
+  static let steps: [String] = [first, documents, metadata]
 
   static var version: Int { steps.count }
 
@@ -48,6 +48,17 @@ enum Schema {
       json BLOB NOT NULL);
     CREATE UNIQUE INDEX documents_by_id ON documents (kind, id);
     """
+
+  /// Which runs have a member in their metadata: the beginnings of its name and its value, and the run. What is found is compared whole.
+  private static let metadata = """
+    CREATE TABLE run_metadata (name BLOB NOT NULL, value BLOB NOT NULL, run BLOB NOT NULL, PRIMARY KEY (name, value, run)) WITHOUT ROWID;
+    INSERT OR IGNORE INTO run_metadata
+      SELECT substr(CAST(member.key AS BLOB), 1, \(metadataBytes)), substr(CAST(member.value AS BLOB), 1, \(metadataBytes)), runs.run_id
+      FROM runs, json_each(CAST(runs.metadata AS TEXT)) AS member WHERE runs.metadata IS NOT NULL AND member.type = 'text';
+    """
+
+  /// So much of a name or a value is in the index.
+  static let metadataBytes = 64
 
   /// - Throws: `newer`; `unavailable` when the file belongs to another program.
   static func checkOwnership(_ connection: Connection) throws(StoreError) {
