@@ -33,8 +33,8 @@ package struct Compaction: Sendable, Equatable {
 
   private static let heading = "Summary of the conversation so far:"
 
-  /// What to leave out so that about half remains: whole turns from the beginning, or, when the last turn alone is too long, the older calls of
-  /// it with their results. A call is never parted from its result.
+  /// What to leave out so that about half remains: whole turns from the beginning, or, when these are little beside the last turn, the older calls
+  /// of that with their results. A call is never parted from its result.
   /// - Returns: nil when nothing can be left out.
   static func plan(for entries: [TranscriptEntry]) -> Compaction? {
     let total = entries.reduce(0) { $0 + $1.byteCount }
@@ -46,10 +46,13 @@ package struct Compaction: Sendable, Equatable {
       return Compaction(first: first, count: place - first)
     }
     let turns = entries.indices.filter { index in if case .user = entries[index] { index > 0 } else { false } }
-    if let plan = best(turns, from: 0) { return plan }
-    guard case .user? = entries.first else { return nil }
-    let steps = entries.indices.filter { index in if case .assistant = entries[index] { index > 1 } else { false } }
-    return best(steps, from: 1)
+    let older = best(turns, from: 0)
+    // What stands there may be the summary of what was there before: to make another of it makes no room.
+    if let older, before[older.count] >= total / 4 { return older }
+    let last = turns.last ?? 0
+    guard last < entries.count, case .user = entries[last] else { return older }
+    let steps = entries.indices.filter { index in if case .assistant = entries[index] { index > last + 1 } else { false } }
+    return best(steps, from: last + 1) ?? older
   }
 }
 

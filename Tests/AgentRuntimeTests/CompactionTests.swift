@@ -1,0 +1,40 @@
+import JSON
+import Testing
+
+@testable import AgentRuntime
+
+/// What is left out of a conversation that a model cannot read whole.
+@Suite struct CompactionTests {
+  /// `u10` is a message of ten bytes by the user, `a10` one by the model, `t10` a result.
+  private func plan(_ words: String) -> String? {
+    let entries = words.split(separator: " ").map { word in
+      // With its quotes.
+      let text = StoredValue.inline(CarriedJSON(string: String(repeating: "x", count: Int(word.dropFirst())! - 2)))
+      return switch word.first {
+      case "u": TranscriptEntry.user([.text(text)])
+      case "a":
+        .assistant(ModelMessage(messageID: ULID(high: 1, low: 1), text: text, calls: [], usage: Usage(), stopReason: ""))
+      default:
+        .tool(
+          callID: ULID(high: 1, low: 2), name: "t", result: ToolResult(logged: json("{\"content\":\(text.wire.bytes.string)}")),
+          maxBytes: 100)
+      }
+    }
+    return Compaction.plan(for: entries).map { "\($0.first)+\($0.count)" }
+  }
+
+  @Test(
+    arguments: [
+      // Whole turns, until about half is gone.
+      ("u10 a10 u10 a10 u10 a10 u10", "0+4"), ("u10 a10 u10", "0+2"), ("u90 a90 u10 a10 u10", "0+2"),
+      // When nothing before the last turn makes room, the older calls of that.
+      ("u10 a40 t40 a40 t40 a10", "1+4"), ("u10 a40 t40 t40 a10", "1+3"),
+      ("u10 u10 a40 t40 a40 t40 a10", "2+4"), ("u10 a10 u10 a40 t40 a40 t40", "3+2"),
+      // A little, when there is no more.
+      ("u10 u90", "0+1"), ("u10 a10 u90 a90 t90", "0+2"),
+      ("u100", nil), ("u10 a90 t90", nil), ("a10 a10", nil), ("", nil),
+    ] as [(String, String?)])
+  func `room is made where there is something to leave out`(words: String, expected: String?) {
+    #expect(plan(words) == expected)
+  }
+}
