@@ -10,7 +10,7 @@ extension PostgresStore {
 
   private static let observe = Query("SELECT footbridge.observe_1($1, $2, $3, $4, $5, $6)")
   private static let observers = Query("SELECT run_id, owner FROM footbridge.observers WHERE owner <> $1")
-  private static let newest = Query("SELECT coalesce(max(number), 0) FROM footbridge.live_text WHERE run_id = $1")
+  private static let newest = Query("SELECT coalesce(max(number), 0) FROM footbridge.live_text WHERE run_id = $1 AND after <= $2")
   private static let publish = Query("SELECT footbridge.publish_1($1, $2, $3, $4)")
   private static let chunks = Query(
     """
@@ -18,9 +18,9 @@ extension PostgresStore {
       JOIN footbridge.live_text l ON l.run_id = w.run AND l.number > w.last WHERE l.owner <> $3 ORDER BY l.number
     """)
 
-  package func observe(_ run: ULID, _ isWanted: Bool) throws(StoreError) {
+  package func observe(_ run: ULID, _ isWanted: Bool, after sequence: Int) throws(StoreError) {
     guard isWanted != (wanted[run] != nil) else { return }
-    wanted[run] = isWanted ? try perform(Self.newest, [.id(run)]).int(0, 0) : nil
+    wanted[run] = isWanted ? try perform(Self.newest, [.id(run), .int(sequence)]).int(0, 0) : nil
     _ = try write(Self.observe, [.ids(Array(wanted.keys))])
   }
 
