@@ -319,6 +319,25 @@ def test_an_observer_that_comes_late_to_a_stream_is_shown_one_piece_of_it(lab):
     assert text_of(b.events(run, "model.completed")[0].data["text"]) == "".join(pieces)
 
 
+def test_the_progress_of_a_clients_tool_is_seen_in_other_processes(lab):
+    a, b = lab.parent(), lab.bridge()
+    s = session(a)
+    subscribe(b, s)
+    i = a.start([calls("t"), say("end")], [tool("t")], sessionId=s)
+    invoke = a.next_invoke("t")
+    run = a.start_id(i)
+    for n in range(1, 4):
+        a.notify("notifications/progress", {"progressToken": invoke.params["_meta"]["progressToken"], "progress": n, "total": 3, "message": f"step {n}"})
+        for one in (a, b):
+            until(lambda: f"step {n}" in [x.data.get("message") for x in one.events(run, "tool.progress")], f"{one.name} to see step {n}")
+    a.answer(invoke, {"content": "done"})
+    assert a.result(i)["answer"] == "end"
+    complete(b, run)
+    for one in (a, b):
+        seen = [x.data for x in one.events(run, "tool.progress")]
+        assert [x["callId"] for x in seen] == [invoke.params["callId"]] * 3 and [x["progress"] for x in seen] == [1, 2, 3]
+
+
 def test_opting_out_of_deltas_is_the_connections_own(lab):
     a = window(lab)
     b = lab.bridge(capabilities={"events": {"optOut": ["text.delta"]}})
