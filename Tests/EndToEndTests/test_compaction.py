@@ -5,7 +5,7 @@ import re
 import pytest
 
 from conversations import fork, messages, said, session
-from harness import text_of, tool
+from harness import say, text_of, tool
 from mock_models import Status, Turn, Usage, view
 from mock_models.fixtures import http, retries  # noqa: F401
 
@@ -38,7 +38,7 @@ def small(llm, window, answer=None):
 
 def told(view):
     """The first words of what the model was shown."""
-    return [" ".join(m.text.split()[:2]) if m.text.startswith("re:") else m.text.split()[0] for m in view.messages]
+    return [" ".join(m.text.split()[:2 if m.text.startswith("re:") else 1]) for m in view.messages]
 
 
 def speak(b, s, model, text, **agent):
@@ -211,5 +211,5 @@ def test_a_branch_of_a_compacted_conversation_has_all_its_messages(http):
 
 @pytest.mark.parametrize("word", ["shorten", "", 1, {}])
 def test_a_strategy_that_is_none_is_refused(bridge, lab, word):
-    e = bridge.error_of(bridge.request("run.start", {"input": "x", "agent": {"model": lab.script(), "compaction": word}}))
+    e = bridge.error_of(bridge.request("run.start", {"input": "x", "agent": {"model": lab.script(say("x")), "compaction": word}}))
     assert e.kind == "invalidParams" and e.data["pointer"] == "/agent/compaction"
