@@ -7,15 +7,15 @@ import Testing
 @Suite struct CompactionTests {
   /// `u10` is a message of ten bytes by the user, `a10` one by the model, `t10` a result.
   private func plan(_ words: String) -> String? {
-    let entries = words.split(separator: " ").map { word in
+    let entries = words.split(separator: " ").map { word -> TranscriptEntry in
       // With its quotes.
       let text = StoredValue.inline(CarriedJSON(string: String(repeating: "x", count: Int(word.dropFirst())! - 2)))
-      return switch word.first {
-      case "u": TranscriptEntry.user([.text(text)])
+      switch word.first {
+      case "u": return .user([.text(text)])
       case "a":
-        .assistant(ModelMessage(messageID: ULID(high: 1, low: 1), text: text, calls: [], usage: Usage(), stopReason: ""))
+        return .assistant(ModelMessage(messageID: ULID(high: 1, low: 1), text: text, calls: [], usage: Usage(), stopReason: ""))
       default:
-        .tool(
+        return .tool(
           callID: ULID(high: 1, low: 2), name: "t", result: ToolResult(logged: json("{\"content\":\(text.wire.bytes.string)}")),
           maxBytes: 100)
       }
