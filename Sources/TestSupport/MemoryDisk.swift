@@ -29,7 +29,21 @@ package final class MemoryDisk: @unchecked Sendable {
   private var observers: [ULID: Set<OwnerID>] = [:]
   private var chunks: [OwnerID: [LiveChunk]] = [:]
 
-  package init() {}
+  /// When the leases of frozen processes end.
+  private var leaseEnds: [OwnerID: Int] = [:]
+  /// On the monotonic clock.
+  private let now: () -> Int
+
+  package init(now: @escaping () -> Int = { 0 }) { self.now = now }
+
+  /// The process shows no more that it is at work.
+  package func freeze(_ owner: OwnerID) { leaseEnds[owner] = now() + Lease.milliseconds }
+  package func thaw(_ owner: OwnerID) { leaseEnds[owner] = nil }
+
+  func leaseLeft(of owner: OwnerID) -> Int? {
+    guard living.contains(owner) else { return 0 }
+    return leaseEnds[owner].map { max(0, $0 - now()) }
+  }
 
   func open() -> OwnerID {
     lastOwner += 1
@@ -69,7 +83,9 @@ package final class MemoryDisk: @unchecked Sendable {
       if let key = append.summary.idempotencyKey { keys[key] = runID }
       return .appended
     }
-    guard run.summary.lastPosition == append.expectedPosition else { return .conflict }
+    guard run.summary.lastPosition == append.expectedPosition, run.summary.epoch == append.expectedEpoch ?? run.summary.epoch else {
+      return .conflict
+    }
     store(append, in: run)
     return .appended
   }

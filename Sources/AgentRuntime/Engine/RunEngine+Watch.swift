@@ -10,11 +10,32 @@ extension RunEngine {
   func startTicking() {
     guard !isTicking, !isEnding else { return }
     isTicking = true
+    lastTick = host.monotonicClock()
     _ = after(milliseconds: Self.tickMilliseconds) { [unowned self] in
       isTicking = false
       tick()
+      if live.isEmpty, keepsLease {
+        store.keepLease(false)
+        keepsLease = false
+      }
       if !live.isEmpty || !watched.isEmpty || !sessionWatches.isEmpty { startTicking() }
     }
+  }
+
+  /// Before claims of this process are in the log.
+  func keepLease() {
+    guard !keepsLease, !live.isEmpty else { return }
+    store.keepLease(true)
+    keepsLease = true
+    startTicking()
+  }
+
+  /// A process that was frozen for longer than its lease lasts may have lost its runs: it looks before it takes what came in meanwhile.
+  func lookBeforeActing() {
+    guard isTicking, host.monotonicClock() - lastTick >= Lease.milliseconds else { return }
+    looksAgain = true
+    tick()
+    lastTick = host.monotonicClock()
   }
 
   private func tick() {
