@@ -32,7 +32,8 @@ extension RunEngine {
 
   /// A process that was frozen for longer than its lease lasts may have lost its runs: it looks before it takes what came in meanwhile.
   func lookBeforeActing() {
-    guard isTicking, host.monotonicClock() - lastTick >= Lease.milliseconds else { return }
+    // A store may let leases end a little sooner.
+    guard isTicking, host.monotonicClock() - lastTick >= Lease.milliseconds / 2 else { return }
     looksAgain = true
     tick()
     lastTick = host.monotonicClock()
