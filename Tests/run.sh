@@ -109,7 +109,7 @@ step "release build" swift build -c release --product footbridge && released=1
 swift_tests() {
   swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
 }
-step "debug build" swift build --build-tests && step "swift tests" swift_tests && step simulation .build/debug/Simulation --seeds 200 --twice
+step "debug build" swift build --build-tests && step "swift tests" swift_tests && step simulation swift run Simulation --seeds 200 --twice
 step "mcp servers" mcp_servers
 [ -n "${released:-}" ] && step "end to end" end_to_end
 step fuzz fuzz

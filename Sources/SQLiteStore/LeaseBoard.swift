@@ -47,11 +47,13 @@ final class LeaseBoard {
   /// From now on this process holds claims, or none any more.
   func keep(_ isNeeded: Bool) { stamp?.keep(isNeeded) }
 
-  /// Milliseconds since the process last showed that it is at work; nil when it does not say.
-  func age(of owner: OwnerID) -> Int? {
-    guard let stamp = stampOf(owner.number), stamp > 0 else { return nil }
+  /// Milliseconds until the claims of a process that has the store open are free; nil when it does not say.
+  func left(of owner: OwnerID) -> Int? {
+    guard let stamp = stampOf(owner.number) else { return nil }
+    // It holds none: what the log still says of it (its store failed, and it let its runs go) does not count.
+    if stamp == 0 { return 0 }
     // One from the future is of a clock that is not ours.
-    return max(0, Clock.monotonicMilliseconds() - stamp)
+    return max(0, Lease.milliseconds - max(0, Clock.monotonicMilliseconds() - stamp))
   }
 
   private func stampOf(_ number: Int) -> Int? {
@@ -126,8 +128,8 @@ private final class LeaseStamp: Sendable {
         }
       }
     } catch {
-      // Without a thread nobody renews it, and the lock alone must do.
-      state.withLock { _ in write(0) }
+      // Nobody renews it: the lock alone must do.
+      state.withLock { _ in write(.max) }
     }
   }
 

@@ -150,7 +150,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   package func leaseLeft(of owner: OwnerID) -> Int? {
     guard let files, owner != self.owner else { return nil }
     guard files.lock.hasOpen(owner) else { return 0 }
-    return files.leases?.age(of: owner).map { max(0, Lease.milliseconds - $0) }
+    return files.leases?.left(of: owner)
   }
 
   package func keepLease(_ isNeeded: Bool) {

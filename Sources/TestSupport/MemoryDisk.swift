@@ -29,6 +29,8 @@ package final class MemoryDisk: @unchecked Sendable {
   private var observers: [ULID: Set<OwnerID>] = [:]
   private var chunks: [OwnerID: [LiveChunk]] = [:]
 
+  /// Living processes that hold claims, as they say.
+  private var holders: Set<OwnerID> = []
   /// When the leases of frozen processes end.
   private var leaseEnds: [OwnerID: Int] = [:]
   /// On the monotonic clock.
@@ -40,8 +42,12 @@ package final class MemoryDisk: @unchecked Sendable {
   package func freeze(_ owner: OwnerID) { leaseEnds[owner] = now() + Lease.milliseconds }
   package func thaw(_ owner: OwnerID) { leaseEnds[owner] = nil }
 
+  func keepLease(_ isNeeded: Bool, of owner: OwnerID) {
+    if isNeeded { holders.insert(owner) } else { holders.remove(owner) }
+  }
+
   func leaseLeft(of owner: OwnerID) -> Int? {
-    guard living.contains(owner) else { return 0 }
+    guard living.contains(owner), holders.contains(owner) else { return 0 }
     return leaseEnds[owner].map { max(0, $0 - now()) }
   }
 

@@ -74,7 +74,10 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   package func isAlive(_ owner: OwnerID) -> Bool { owner == self.owner || leaseLeft(of: owner) != 0 }
   package func leaseLeft(of owner: OwnerID) -> Int? { disk.leaseLeft(of: owner) }
-  package func keepLease(_ isNeeded: Bool) { keepsLease = isNeeded }
+  package func keepLease(_ isNeeded: Bool) {
+    keepsLease = isNeeded
+    disk.keepLease(isNeeded, of: owner)
+  }
 
   package func changedByOthers() throws(StoreError) -> Bool {
     try check()

@@ -125,7 +125,7 @@ enum Plot {
     case 2: simulation.ask("pause \(words)", process) { process.pause(run) }
     case 3: simulation.ask("note on \(words)", process) { process.note(run, "note") }
     case 4: simulation.ask("wait for \(words)", process) { process.wait(run, timeout: wait ? nil : 500) }
-    case 5: process.watch(run, after: 0)
+    case 5: simulation.watch(run, process, after: state.sequence)
     case 6, 7, 8:
       simulation.judge.resumed.insert(run)
       let deferred = Set(state.awaitedCalls.filter(\.isDeferred).map(\.callID))

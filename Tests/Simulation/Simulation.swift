@@ -27,7 +27,8 @@ final class Simulation {
   /// Everything answers at once, and nothing fails any more.
   private(set) var isHealing = false
   /// Engines that are in the store, one inside the other.
-  private var depth = 0
+  private var inStore: [VirtualProcess] = []
+  private var watching: Set<String> = []
   private var finishedTurns: [ULID: Set<Int>] = [:]
 
   init(seed: UInt64) {
@@ -82,6 +83,7 @@ final class Simulation {
       batch = appends
     }
     process.store.afterSubmit = { [unowned self, unowned process] results in
+      note(lapsesIn: living)
       let taken = zip(batch, results).filter { $0.1 == .appended }.map(\.0)
       for line in judge.take(taken, by: process.store.owner) { note("  \(name(process)) appends \(line)") }
       if results.contains(.conflict) { note("  \(name(process)) has a conflict") }
@@ -94,11 +96,11 @@ final class Simulation {
   private func disturb(_ process: VirtualProcess) {
     if isHealing { return }
     if chance.below(150) == 0 { return kill(process, "before a commit") }
-    guard depth < 2, chance.below(3) == 0 else { return }
-    depth += 1
+    guard inStore.count < 2, chance.below(3) == 0 else { return }
+    inStore.append(process)
     note("  while \(name(process)) commits:")
-    for _ in 0...chance.below(4) { step(besides: process) }
-    depth -= 1
+    for _ in 0...chance.below(4) { step() }
+    inStore.removeLast()
   }
 
   func kill(_ process: VirtualProcess, _ words: String) {
@@ -110,13 +112,13 @@ final class Simulation {
 
   // MARK: Steps
 
-  func step(besides busy: VirtualProcess? = nil) {
+  func step() {
     steps += 1
     if living.isEmpty || (living.count < 3 && chance.below(40) == 0) { launch() }
-    let able = awake.filter { $0 !== busy }
+    let able = awake.filter { process in !inStore.contains { $0 === process } }
     switch chance.below(100) {
     case 0..<35: turn(able)
-    case 35..<45: if busy == nil { passTime() }
+    case 35..<45: if inStore.isEmpty { passTime() }
     case 45..<56: Plot.moveModel(self, able)
     case 56..<63: Plot.moveTool(self, able)
     case 63..<75: Plot.moveParent(self, able)
@@ -169,6 +171,7 @@ final class Simulation {
       process.parent.answersInvocations = false
       process.isStepped = false
       process.act { $0.end(.hangUp) }
+      if process.isKilled { return }
       listen()
       if requests.contains(where: { $0.process === process && !$0.answer.isThere }) { judge.fault("a request was not answered at the end") }
       kill(process, "at its end")
@@ -191,6 +194,13 @@ final class Simulation {
   func ask(_ words: String, _ process: VirtualProcess, given: [String: ToolResult] = [:], _ body: () -> Answer) {
     note("\(name(process)) is asked to \(words)")
     requests.append(Request(words: words, process: process, answer: body(), given: given))
+  }
+
+  /// Has the client see the run from here on; once, since what it sees then has no gap.
+  func watch(_ run: ULID, _ process: VirtualProcess, after sequence: Int) {
+    guard process.parent.events[run] == nil, watching.insert("\(process.id) \(run)").inserted else { return }
+    note("\(name(process)) is asked to show \(judge.name(run))")
+    process.watch(run, after: sequence)
   }
 
   /// A turn that was asked for and has neither been given nor given up.
@@ -269,6 +279,9 @@ extension Simulation {
     let limits = CarriedJSON(trusted: Bytes(#"{"maxIterations":1000}"#))
     _ = process.resume(run, delivery: .invoke, limits: outcome.status == .paused ? limits : nil, wait: false)
     let calls = outcome.pendingCalls.filter { $0.needs == .result && ($0.state == .deferred || round > 10) }
-    if !calls.isEmpty { _ = process.submit(run, calls.map { ($0.callID.text, .text("healed")) }, partial: true, wait: false) }
+    if calls.isEmpty { return }
+    let words = "submit \(calls.count) results to \(judge.name(run)) in part"
+    ask(words, process) { process.submit(run, calls.map { ($0.callID.text, .text("healed")) }, partial: true, wait: false) }
+    listen()
   }
 }

@@ -16,12 +16,16 @@ extension RunEngine {
     (run.loadedAt, run.committedEpoch) = (position, state.epoch)
     live[runID] = run
     startTicking()
+    // A client that watches it has seen what the last look found, and not what came since: nothing will be new about that any more.
+    if let last = watched[runID], last < run.state.sequence {
+      try read { () throws(StoreError) in try publishForeign(runID, after: last) }
+    }
     return run
   }
 
-  /// A run that is only looked at: not kept.
+  /// A run that is only looked at: not kept. What is decided in this turn and not in the log yet is not told.
   func glance(_ runID: ULID) throws(RuntimeError) -> RunState {
-    if let run = live[runID] {
+    if let run = live[runID], run.committed == 0 || (!run.isDirty && run.inputs.isEmpty) {
       try refresh(run)
       return run.state
     }

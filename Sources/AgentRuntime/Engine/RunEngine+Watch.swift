@@ -74,7 +74,7 @@ extension RunEngine {
     }
   }
 
-  private func publishForeign(_ runID: ULID, after last: Int) throws(StoreError) {
+  func publishForeign(_ runID: ULID, after last: Int) throws(StoreError) {
     var last = last
     if !observing.contains(runID) { observe(runID, true) }
     while true {

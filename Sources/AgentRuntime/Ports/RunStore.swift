@@ -171,6 +171,7 @@ package protocol RunStore: AnyObject, Sendable {
   func leaseLeft(of owner: OwnerID) -> Int?
 
   /// Whether claims of this process are in the log, or about to be: from then on, and before this returns, it shows others that it is at work.
+  /// While it keeps no lease, what the log says that it claims need not count.
   func keepLease(_ isNeeded: Bool)
 
   /// True when another process has committed since the last call. Costs microseconds.

@@ -239,6 +239,8 @@ package struct RunMachine {
     if !state.hasWork { return waitForParent() }
     if state.owner != context.own, !context.hasPlace { return perform(.waitForPlace) }
     drive(cause: cause)
+    // Interrupted server calls were all the work there was: others of the batch still wait for their clients.
+    if !state.hasWork { return waitForParent() }
     if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     startModelTurn()
