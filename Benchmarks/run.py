@@ -10,22 +10,13 @@ import json
 import sys
 from pathlib import Path
 
-<<<<<<< HEAD
-from figures import calls, groups, large, latency, peers, provided, results, scan, sessions, start, storage, streaming, trips, waiting
+from figures import calls, groups, large, latency, peers, provided, results, scan, sessions, start, storage, streaming, submits, trips, waiting
 from figures.machine import BINARY, Machine, describe
 from figures.table import table
 
-FIGURES = {"start": start, "calls": calls, "results": results, "groups": groups, "storage": storage, "waiting": waiting, "large": large, "scan": scan, "trips": trips,
-           "streaming": streaming, "latency": latency, "provided": provided, "sessions": sessions, "peers": peers}
-=======
-from figures import calls, large, latency, peers, provided, results, scan, sessions, start, storage, streaming, submits, trips, waiting
-from figures.machine import BINARY, Machine, describe
-from figures.table import table
-
-FIGURES = {"start": start, "calls": calls, "results": results, "storage": storage, "waiting": waiting, "large": large, "scan": scan, "trips": trips,
-           "streaming": streaming, "latency": latency, "provided": provided, "sessions": sessions,
-           "submits": submits, "peers": peers}
->>>>>>> bdf7685 (Play runs under seeded chance, with every port failing now and then)
+FIGURES = {"start": start, "calls": calls, "results": results, "groups": groups, "storage": storage, "waiting": waiting,
+           "submits": submits, "large": large, "scan": scan, "trips": trips, "streaming": streaming, "latency": latency, "provided": provided,
+           "sessions": sessions, "peers": peers}
 
 
 def main():
