@@ -70,6 +70,8 @@ let package = Package(
     ),
 
     library("TestSupport", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
+    .executableTarget(
+      name: "Simulation", dependencies: ["AgentRuntime", "JSON", "TestSupport"], path: "Tests/Simulation", swiftSettings: settings),
     tests("JSONTests", ["JSON"]),
     tests("AgentRuntimeTests", ["AgentRuntime", "JSON"]),
     tests("ModelsTests", ["Models", "AgentRuntime", "JSON", "POSIXSupport"]),

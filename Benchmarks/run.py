@@ -10,13 +10,13 @@ import json
 import sys
 from pathlib import Path
 
-from figures import calls, crowded, groups, large, latency, observing, peers, provided, results, scan, sessions, start, storage, streaming, trips, waiting
+from figures import calls, crowded, groups, large, latency, observing, peers, provided, results, scan, sessions, start, storage, streaming, submits, trips, waiting
 from figures.machine import BINARY, Machine, describe
 from figures.table import table
 
 FIGURES = {"start": start, "calls": calls, "results": results, "groups": groups, "storage": storage, "waiting": waiting, "large": large, "scan": scan, "trips": trips,
            "streaming": streaming, "latency": latency, "provided": provided, "sessions": sessions, "observing": observing,
-           "crowded": crowded, "peers": peers}
+           "submits": submits, "crowded": crowded, "peers": peers}
 
 
 def main():

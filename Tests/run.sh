@@ -92,6 +92,8 @@ want pgbouncer "a pooler before it" command -v pgbouncer
 want python3-venv "MCP servers that others wrote" "$python" -c 'import ensurepip'
 want nodejs "runs the example for Node" command -v node
 want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
+want spin "tries every course of the models in Tests/Models" command -v spin
+want gcc "compiles what spin writes" command -v cc
 install_missing
 check_swift
 mkdir -p "$logs"
@@ -101,12 +103,13 @@ step suites suites
 step invariants Tests/check-invariants.sh
 step format swift format lint --strict -r Sources Tests Package.swift
 step schemas schemas
+step models Tests/Models/check.sh
 step "release build" swift build -c release --product footbridge && released=1
 # The tests of memory wait for processes of their own, and the testing library does so by waiting for any child: not beside tests that keep children.
 swift_tests() {
   swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
 }
-step "debug build" swift build --build-tests && step "swift tests" swift_tests
+step "debug build" swift build --build-tests && step "swift tests" swift_tests && step simulation swift run Simulation --seeds 200 --twice
 step "mcp servers" mcp_servers
 [ -n "${released:-}" ] && step "end to end" end_to_end
 step fuzz fuzz

@@ -64,4 +64,9 @@ extension PostgresStore {
     guard owner.number > 0 else { return false }
     return leases.isAlive(owner) { try? perform(Leases.all) }
   }
+
+  package func leaseLeft(of owner: OwnerID) -> Int? { isAlive(owner) ? nil : 0 }
+
+  /// Nothing: from the first write on, `Watch` shows all the time that this process lives.
+  package func keepLease(_ isNeeded: Bool) {}
 }

@@ -3,7 +3,7 @@ import JSON
 
 extension PostgresStore {
   private static let append = Query(
-    "SELECT footbridge.append_1(" + (1...42).map { "$\($0)" }.joined(separator: ", ") + ")")
+    "SELECT footbridge.append_1(" + (1...43).map { "$\($0)" }.joined(separator: ", ") + ")")
 
   package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
     if batch.isEmpty { return completion(.success([])) }
@@ -59,7 +59,8 @@ private struct AppendColumns {
 
   private var count = 0
   private var runs: [ULID?] = [], parents: [ULID?] = [], sessions: [ULID?] = []
-  private var expected: [Int?] = [], positions: [Int?] = [], sequences: [Int?] = [], drivers: [Int?] = [], epochs: [Int?] = []
+  private var expected: [Int?] = [], expectedEpochs: [Int?] = [], positions: [Int?] = [], sequences: [Int?] = [], drivers: [Int?] = [],
+    epochs: [Int?] = []
   private var updated: [Int?] = [], created: [Int?] = []
   private var statuses: [String?] = [], ended: [String?] = []
   private var agents: [Bytes?] = [], keys: [Bytes?] = [], metadata: [Bytes?] = []
@@ -78,7 +79,7 @@ private struct AppendColumns {
   private var documentIDs: [Bytes?] = [], documents: [Bytes?] = []
 
   mutating func add(_ append: Append) {
-    add(append.summary, expected: append.expectedPosition)
+    add(append.summary, expected: append.expectedPosition, append.expectedEpoch)
     for record in append.records {
       recordAppends.append(count)
       recordPositions.append(record.position)
@@ -94,14 +95,15 @@ private struct AppendColumns {
 
   /// Documents without a run.
   mutating func add(_ writes: [DocumentWrite]) {
-    add(nil, expected: 0)
+    add(nil, expected: 0, nil)
     addDocuments(writes)
   }
 
-  private mutating func add(_ run: RunSummary?, expected position: Int) {
+  private mutating func add(_ run: RunSummary?, expected position: Int, _ epoch: Int?) {
     count += 1
     runs.append(run?.runID)
     expected.append(position)
+    expectedEpochs.append(epoch)
     statuses.append(run?.status.rawValue)
     ended.append(run?.status.hasEnded == true ? run?.status.rawValue : nil)
     positions.append(run?.lastPosition)
@@ -149,7 +151,8 @@ private struct AppendColumns {
 
   var arguments: [Argument] {
     [
-      .ids(runs), .ints(expected), .texts(statuses), .texts(ended), .ints(positions), .ints(sequences), .ints(drivers), .ints(epochs),
+      .ids(runs), .ints(expected), .ints(expectedEpochs), .texts(statuses), .texts(ended), .ints(positions), .ints(sequences),
+      .ints(drivers), .ints(epochs),
       .ints(updated), .ints(created), .ids(parents), .ids(sessions), .byteStrings(agents), .byteStrings(keys), .byteStrings(metadata),
       .ints(recordAppends), .ints(recordPositions), .ints(recordSequences), .texts(recordTypes), .byteStrings(events), .byteStrings(hidden),
       .ints(blobAppends), .ids(blobs), .texts(blobTypes), .ints(blobBytes), .ints(chunkAppends), .ids(chunkBlobs), .ints(chunkStarts),

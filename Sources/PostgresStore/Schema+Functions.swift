@@ -35,7 +35,8 @@ extension Schema {
   private static let commitAppends = """
     CREATE FUNCTION footbridge.append_1(
       p_owner bigint, p_machine text, p_process bigint, p_start bigint, p_batch bigint,
-      p_runs uuid[], p_expected bigint[], p_status text[], p_ended text[], p_position bigint[], p_sequence bigint[], p_driver bigint[],
+      p_runs uuid[], p_expected bigint[], p_expected_epoch bigint[], p_status text[], p_ended text[], p_position bigint[], p_sequence bigint[],
+      p_driver bigint[],
       p_epoch bigint[], p_updated bigint[], p_created bigint[], p_parent uuid[], p_session uuid[], p_agent bytea[], p_key bytea[], p_metadata bytea[],
       r_append bigint[], r_position bigint[], r_sequence bigint[], r_type text[], r_event bytea[], r_hidden bytea[],
       b_append bigint[], b_id uuid[], b_type text[], b_bytes bigint[], c_append bigint[], c_blob uuid[], c_start bigint[], c_data bytea[],
@@ -58,9 +59,9 @@ extension Schema {
       END IF;
       FOR a IN
         SELECT * FROM unnest(
-          p_runs, p_expected, p_status, p_ended, p_position, p_sequence, p_driver, p_epoch, p_updated, p_created, p_parent, p_session, p_agent, p_key,
+          p_runs, p_expected, p_expected_epoch, p_status, p_ended, p_position, p_sequence, p_driver, p_epoch, p_updated, p_created, p_parent, p_session, p_agent, p_key,
           p_metadata) WITH ORDINALITY
-          AS t (run, expected, status, ended, pos, seq, driver, epoch, updated, created, parent, session, agent, key, metadata, n)
+          AS t (run, expected, expected_epoch, status, ended, pos, seq, driver, epoch, updated, created, parent, session, agent, key, metadata, n)
       LOOP
         outcome := 0;
         IF a.n = ANY (d_append) THEN
@@ -73,7 +74,7 @@ extension Schema {
           IF a.expected > 0 THEN
             UPDATE footbridge.runs SET status = a.status, ended = a.ended, last_position = a.pos, last_sequence = a.seq, owner = a.driver,
               epoch = a.epoch, updated_at = a.updated
-              WHERE run_id = a.run AND last_position = a.expected AND epoch <= a.epoch;
+              WHERE run_id = a.run AND last_position = a.expected AND epoch = coalesce(a.expected_epoch, epoch) AND epoch <= a.epoch;
             IF NOT FOUND THEN
               outcome := CASE WHEN EXISTS (SELECT FROM footbridge.runs WHERE run_id = a.run) THEN 1 ELSE 3 END;
             END IF;

@@ -3,7 +3,7 @@ import CSQLite
 import JSON
 
 struct AppendStatements {
-  let head = Statement("SELECT number, last_position, ended FROM runs WHERE run_id = ?")
+  let head = Statement("SELECT number, last_position, ended, epoch FROM runs WHERE run_id = ?")
   let withKey = Statement("SELECT run_id FROM runs WHERE idempotency_key = ?")
   let create = Statement(
     """
@@ -50,7 +50,7 @@ extension SQLiteStore {
       number = try create(summary, connection)
     case nil:
       return .missing
-    case let head? where head.position == append.expectedPosition && head.position > 0:
+    case let head? where head.position == append.expectedPosition && head.position > 0 && head.epoch == append.expectedEpoch ?? head.epoch:
       number = head.number
       try update(number, summary, wasEnded: head.ended, connection)
     default:
@@ -61,9 +61,9 @@ extension SQLiteStore {
     return .appended
   }
 
-  private func head(of run: ULID, _ connection: Connection) throws(StoreError) -> (number: Int, position: Int, ended: Bool)? {
+  private func head(of run: ULID, _ connection: Connection) throws(StoreError) -> (number: Int, position: Int, ended: Bool, epoch: Int)? {
     var rows = try connection.rows(appends.head, .id(run))
-    return try rows.next() ? (rows.int(0), rows.int(1), rows.int(2) != 0) : nil
+    return try rows.next() ? (rows.int(0), rows.int(1), rows.int(2) != 0, rows.int(3)) : nil
   }
 
   private func create(_ run: RunSummary, _ connection: Connection) throws(StoreError) -> Int {

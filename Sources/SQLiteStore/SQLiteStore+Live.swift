@@ -2,11 +2,11 @@ package import AgentRuntime
 
 extension SQLiteStore {
   package func observe(_ run: ULID, _ wanted: Bool, after sequence: Int) throws(StoreError) {
-    try withLiveLock { (live) throws(StoreError) in try live.observe(run, wanted, after: sequence, isAlive: self.isAlive) }
+    try withLiveLock { (live) throws(StoreError) in try live.observe(run, wanted, after: sequence, isAlive: hasOpen) }
   }
 
   package func observed(among runs: [ULID]) throws(StoreError) -> Set<ULID> {
-    try openLive()?.observed(among: runs, isAlive: isAlive) ?? []
+    try openLive()?.observed(among: runs, isAlive: hasOpen) ?? []
   }
 
   package func publish(_ chunks: [LiveChunk]) throws(StoreError) {

@@ -35,6 +35,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   /// Why there is no connection, when that is no choice.
   private var absence: StoreError?
   var live: LiveBoard?
+  private var keepsLease = false
 
   let appends = AppendStatements()
   let runs = RunStatements()
@@ -47,6 +48,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   private final class Files {
     let file: StoreFile
     let lock: WriteLock
+    var leases: LeaseBoard?
 
     init(_ file: StoreFile, _ lock: consuming WriteLock) {
       self.file = file
@@ -99,6 +101,10 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
     try files.lock.acquire(timeoutMilliseconds: busyMilliseconds)
     defer { files.lock.release() }
     if live == nil {
+      do throws(SystemError) {
+        files.leases = try LeaseBoard(lockFile: file.lockPath, own: owner) { files.lock.hasOpen($0) }
+      } catch { throw .file(error, "\(path): its lock file \(file.lockPath) cannot be used") }
+      if keepsLease { files.leases?.keep(true) }
       if files.lock.isAlone { LiveBoard.remove(at: file) }
       live = LiveBoard(file, owner)
     }
@@ -137,8 +143,23 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   }
 
   package func isAlive(_ owner: OwnerID) -> Bool {
-    if let files { files.lock.isAlive(owner) } else { owner == self.owner && connection != nil }
+    guard files != nil else { return owner == self.owner && connection != nil }
+    return owner == self.owner || leaseLeft(of: owner) != 0
   }
+
+  package func leaseLeft(of owner: OwnerID) -> Int? {
+    guard let files, owner != self.owner else { return nil }
+    guard files.lock.hasOpen(owner) else { return 0 }
+    return files.leases?.left(of: owner)
+  }
+
+  package func keepLease(_ isNeeded: Bool) {
+    keepsLease = isNeeded
+    files?.leases?.keep(isNeeded)
+  }
+
+  /// Whether the process has the store open, frozen or not.
+  func hasOpen(_ owner: OwnerID) -> Bool { files?.lock.hasOpen(owner) ?? (owner == self.owner) }
 
   package func changedByOthers() throws(StoreError) -> Bool {
     let version = try ready().int(dataVersion) ?? 0

@@ -50,8 +50,9 @@ struct WriteLock: ~Copyable {
 
   borrowing func release(_ part: Part = .log) { file.unlock(byte: part.rawValue) }
 
-  /// True also when the kernel does not say: claiming a run that is driven does more harm than leaving one.
-  borrowing func isAlive(_ other: OwnerID) -> Bool {
+  /// Whether the process has the store open. True also when the kernel does not say: claiming a run that is driven does more harm than leaving
+  /// one.
+  borrowing func hasOpen(_ other: OwnerID) -> Bool {
     guard other != owner else { return true }
     guard other.number > 0, other.number < 1 << 53 else { return false }
     let byte = Self.firstOwner + other.number

@@ -30,7 +30,27 @@ package final class MemoryDisk: @unchecked Sendable {
   private var chunks: [OwnerID: [LiveChunk]] = [:]
   private var published: [(chunk: LiveChunk, by: OwnerID)] = []
 
-  package init() {}
+  /// Living processes that hold claims, as they say.
+  private var holders: Set<OwnerID> = []
+  /// When the leases of frozen processes end.
+  private var leaseEnds: [OwnerID: Int] = [:]
+  /// On the monotonic clock.
+  private let now: () -> Int
+
+  package init(now: @escaping () -> Int = { 0 }) { self.now = now }
+
+  /// The process shows no more that it is at work.
+  package func freeze(_ owner: OwnerID) { leaseEnds[owner] = now() + Lease.milliseconds }
+  package func thaw(_ owner: OwnerID) { leaseEnds[owner] = nil }
+
+  func keepLease(_ isNeeded: Bool, of owner: OwnerID) {
+    if isNeeded { holders.insert(owner) } else { holders.remove(owner) }
+  }
+
+  func leaseLeft(of owner: OwnerID) -> Int? {
+    guard living.contains(owner), holders.contains(owner) else { return 0 }
+    return leaseEnds[owner].map { max(0, $0 - now()) }
+  }
 
   func open() -> OwnerID {
     lastOwner += 1
@@ -70,7 +90,9 @@ package final class MemoryDisk: @unchecked Sendable {
       if let key = append.summary.idempotencyKey { keys[key] = runID }
       return .appended
     }
-    guard run.summary.lastPosition == append.expectedPosition else { return .conflict }
+    guard run.summary.lastPosition == append.expectedPosition, run.summary.epoch == append.expectedEpoch ?? run.summary.epoch else {
+      return .conflict
+    }
     store(append, in: run)
     return .appended
   }

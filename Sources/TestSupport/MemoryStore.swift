@@ -30,6 +30,8 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   /// How often the engine opened it again.
   package private(set) var reopenCount = 0
   package private(set) var isKilled = false
+  /// Whether this process holds claims, as it says.
+  package private(set) var keepsLease = false
   private var isClosed = false
   private var seenCommits: Int
 
@@ -70,7 +72,12 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   // MARK: Processes
 
-  package func isAlive(_ owner: OwnerID) -> Bool { disk.living.contains(owner) }
+  package func isAlive(_ owner: OwnerID) -> Bool { owner == self.owner || leaseLeft(of: owner) != 0 }
+  package func leaseLeft(of owner: OwnerID) -> Int? { disk.leaseLeft(of: owner) }
+  package func keepLease(_ isNeeded: Bool) {
+    keepsLease = isNeeded
+    disk.keepLease(isNeeded, of: owner)
+  }
 
   package func changedByOthers() throws(StoreError) -> Bool {
     try check()

@@ -41,6 +41,24 @@ extension StoreContract {
         try trial.expect(try trial.store.summary(of: first.runID), first, "the row of the conflict")
         try trial.expect(try trial.store.positions(of: [first.runID, second.runID]), [first.runID: 2, second.runID: 2])
       },
+      StoreCheck("an append of an older epoch is a conflict, though the log ends where its writer thinks") { trial in
+        var summary = try trial.create(1) { $0.epoch = 1 }
+        summary.epoch = 2
+        try trial.change(&summary)
+        let before = summary
+        for epoch in [0, 1, 3] {
+          var stale = T.append([T.event(3, 3, "{\"stale\":\(epoch)}")], to: &summary)
+          stale.expectedEpoch = epoch
+          try trial.expect(try trial.append(stale), .conflict, "epoch \(epoch)")
+          summary = before
+        }
+        try trial.expect(try trial.store.summary(of: summary.runID), before)
+        summary.epoch = 3
+        var claim = T.append([T.own(3, "{\"claim\":3}")], to: &summary)
+        claim.expectedEpoch = 2
+        try trial.expect(try trial.append(claim), .appended)
+        try trial.expect(try trial.store.summary(of: summary.runID), summary)
+      },
       StoreCheck("creating a run that is there is a conflict") { trial in
         let summary = try trial.create(1)
         let again = Append(expectedPosition: 0, summary: T.summary(1), records: [T.event(1, 1, "{\"again\":1}")], position: 1)

@@ -7,8 +7,8 @@ package final class VirtualWorld {
   package let clock: VirtualClock
   package private(set) var processes: [VirtualProcess] = []
 
-  package init(disk: MemoryDisk = MemoryDisk(), clock: VirtualClock = VirtualClock()) {
-    self.disk = disk
+  package init(clock: VirtualClock = VirtualClock()) {
+    disk = MemoryDisk { clock.milliseconds }
     self.clock = clock
   }
 
@@ -38,7 +38,7 @@ package final class VirtualWorld {
       clock.advance(to: max(due, clock.milliseconds))
       settle()
     }
-    clock.advance(to: end)
+    clock.advance(to: max(end, clock.milliseconds))
     settle()
   }
 }
@@ -54,6 +54,7 @@ package final class VirtualProcess {
   package let engine: RunEngine
   private var due: Int?
   package private(set) var isKilled = false
+  package private(set) var isFrozen = false
   private unowned let world: VirtualWorld
 
   fileprivate init(
@@ -69,12 +70,19 @@ package final class VirtualProcess {
     engine.parent = parent
   }
 
-  var nextDue: Int? { isKilled ? nil : due }
-  var hasMore: Bool { !isKilled && (host.hasMail || due.map { $0 <= world.clock.milliseconds } ?? false) }
+  private var isStill: Bool { isKilled || isFrozen }
+  package var nextDue: Int? { isStill ? nil : due }
+  package var hasMore: Bool { !isStill && (host.hasMail || due.map { $0 <= world.clock.milliseconds } ?? false) }
+
+  /// Takes the mail that is there, once.
+  package func step() {
+    if isStill { return }
+    due = engine.turn(host.takeMailbox())
+  }
 
   /// Takes the mail, until there is none.
   package func turn() {
-    if isKilled { return }
+    if isStill { return }
     repeat { due = engine.turn(host.takeMailbox()) } while hasMore
   }
 
@@ -86,11 +94,30 @@ package final class VirtualProcess {
     host.emptyMailbox()
   }
 
+  /// The process stands still, as by SIGSTOP: what comes for it waits.
+  package func freeze() {
+    isFrozen = true
+    if !isKilled { world.disk.freeze(store.owner) }
+  }
+
+  package func thaw() {
+    isFrozen = false
+    if !isKilled { world.disk.thaw(store.owner) }
+  }
+
+  /// Requests are decided at once but wait for the next `step` to be committed.
+  package var isStepped = false
+
   /// Has the engine do something, and turns until there is nothing left to do at this instant.
   package func act(_ body: (RunEngine) -> Void) {
-    if isKilled { return }
-    body(engine)
-    turn()
+    if isStill { return }
+    if isStepped {
+      step()
+      body(engine)
+    } else {
+      body(engine)
+      turn()
+    }
   }
 }
 

@@ -213,4 +213,20 @@ import Testing
     #expect(completed == 2)
     #expect(process.look(run)?.status == .success)
   }
+  @Test func `submits that come in one turn are judged by one another, before the first is in the log`() {
+    var judged: [String] = []
+    process.act { [run, a, b] engine in
+      for text in ["1", "1", "2"] {
+        let results = [a, b].map { SubmittedResult(callID: $0, result: .text(text), bytes: 1) }
+        engine.submit(run, Submission(results: results, isPartial: false), wait: false, waiting: { _ in }) { result in
+          switch result {
+          case .success(let answer): judged += (answer.verdicts?.list ?? []).map(\.verdict.rawValue)
+          case .failure(let error): judged.append(error.kind.name)
+          }
+        }
+      }
+    }
+    #expect(judged == ["accepted", "accepted", "duplicate", "duplicate", "run.alreadyClaimed"])
+    #expect(completed == 2)
+  }
 }

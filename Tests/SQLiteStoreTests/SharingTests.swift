@@ -50,6 +50,8 @@ import Testing
     let closed = try folder.open()
     var dropped: SQLiteStore? = try folder.open()
     let owners = [closed.owner, dropped!.owner]
+    closed.keepLease(true)
+    dropped!.keepLease(true)
     #expect(Set(owners + [watcher.owner]).count == 3)
     try StoreTrial(store: closed).create(1) { $0.owner = owners[0] }
     try StoreTrial(store: watcher).create(2) { $0.owner = owners[1] }

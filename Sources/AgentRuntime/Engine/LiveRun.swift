@@ -25,6 +25,8 @@ final class LiveRun {
   var machine: RunMachine
   /// The last position that is in the log.
   var committed: Int
+  /// The epoch there.
+  var committedEpoch = 0
   /// The last position when it was brought into memory; 0 for a run that began here.
   var loadedAt = 0
   var inputs: [Input] = []

@@ -13,15 +13,19 @@ extension RunEngine {
     }
     guard let (state, position, _) = try load(runID) else { throw RuntimeError(.runNotFound, "there is no such run") }
     let run = LiveRun(machine: RunMachine(state: state, context: context(for: runID, invokesHere: false)), committed: position)
-    run.loadedAt = position
+    (run.loadedAt, run.committedEpoch) = (position, state.epoch)
     live[runID] = run
     startTicking()
+    // A client that watches it has seen what the last look found, and not what came since: nothing will be new about that any more.
+    if let last = watched[runID], last < run.state.sequence {
+      try read { () throws(StoreError) in try publishForeign(runID, after: last) }
+    }
     return run
   }
 
-  /// A run that is only looked at: not kept.
+  /// A run that is only looked at: not kept. What is decided in this turn and not in the log yet is not told.
   func glance(_ runID: ULID) throws(RuntimeError) -> RunState {
-    if let run = live[runID] {
+    if let run = live[runID], run.committed == 0 || (!run.isDirty && run.inputs.isEmpty) {
       try refresh(run)
       return run.state
     }
@@ -71,7 +75,7 @@ extension RunEngine {
       let records = try read { () throws(StoreError) in try store.records(of: run.runID, after: run.committed, maxBytes: 1 << 20) }
       guard let last = records.last else { break }
       try run.machine.take(records)
-      run.committed = last.position
+      (run.committed, run.committedEpoch) = (last.position, run.state.epoch)
       publish(run.runID, records)
       hasChanged = true
     }
@@ -83,10 +87,10 @@ extension RunEngine {
   func context(for runID: ULID, invokesHere: Bool) -> MachineContext {
     MachineContext(
       now: host.wallClock(), own: store.owner, isAlive: { [unowned self] in isAlive($0) },
+      leaseRetryMilliseconds: { [unowned self] in leaseRetry(behind: $0) },
       makeID: { [host] in ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) }, invokesHere: invokesHere,
       load: { [unowned self] (value) throws(StoreError) in try load(value) },
       failures: { [unowned self] in schemas.failures($0, $1) },
-      storedResult: { [unowned self] (sequence) throws(StoreError) in try storedResult(of: runID, at: sequence) },
       storedData: { [unowned self] (sequence) throws(StoreError) in try storedData(of: runID, at: sequence) },
       checkDrivable: { [unowned self] (state) throws(RuntimeError) in try checkDrivable(state) },
       hasPlace: driven.count < limits.maxConcurrentRuns,
@@ -101,6 +105,12 @@ extension RunEngine {
     owner == store.owner ? !isEnding : store.isAlive(owner)
   }
 
+  /// A driver that shows itself may be done soon. One that has not for a while may be frozen: then its lease must be over first.
+  private func leaseRetry(behind owner: OwnerID?) -> Int {
+    guard let left = owner.flatMap({ store.leaseLeft(of: $0) }), left < Lease.milliseconds / 2 else { return 1000 }
+    return max(left, 50)
+  }
+
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
     _ = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
@@ -110,11 +120,6 @@ extension RunEngine {
 
   /// A stored value, whole.
   package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON { try store.load(value) }
-
-  private func storedResult(of runID: ULID, at sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)? {
-    guard let data = try storedData(of: runID, at: sequence) else { return nil }
-    return (data["name"]?.stringValue ?? "", ToolResult(logged: data))
-  }
 
   private func storedData(of runID: ULID, at sequence: Int) throws(StoreError) -> CarriedJSON? {
     guard let found = try store.events(of: runID, after: sequence - 1, limit: 1, maxBytes: 1 << 20).first, found.sequence == sequence else {

@@ -149,8 +149,11 @@ extension RunEngine {
         guard let run else { return }
         guard let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
         let waiter = run.waiters.remove(at: place)
-        waiter.reply(.success(answer(run)))
-        afterChange(run)
+        // Behind what this turn has decided: that is not in the log yet.
+        input(run) { (_) throws(RuntimeError) in
+        } answered: { [unowned self] run, error in
+          waiter.reply(error.map { .failure($0) } ?? .success(answer(run)))
+        }
       }
     } catch { reply(.failure(error)) }
   }

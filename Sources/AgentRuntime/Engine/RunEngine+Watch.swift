@@ -9,11 +9,33 @@ extension RunEngine {
   func startTicking() {
     guard !isTicking, !isEnding else { return }
     isTicking = true
+    lastTick = host.monotonicClock()
     _ = after(milliseconds: Self.tickMilliseconds) { [unowned self] in
       isTicking = false
       tick()
+      if live.isEmpty, keepsLease {
+        store.keepLease(false)
+        keepsLease = false
+      }
       if !live.isEmpty || !watched.isEmpty || !sessionWatches.isEmpty { startTicking() }
     }
+  }
+
+  /// Before claims of this process are in the log.
+  func keepLease() {
+    guard !keepsLease, !live.isEmpty else { return }
+    store.keepLease(true)
+    keepsLease = true
+    startTicking()
+  }
+
+  /// A process that was frozen for longer than its lease lasts may have lost its runs: it looks before it takes what came in meanwhile.
+  func lookBeforeActing() {
+    // A store may let leases end a little sooner.
+    guard isTicking, host.monotonicClock() - lastTick >= Lease.milliseconds / 2 else { return }
+    looksAgain = true
+    tick()
+    lastTick = host.monotonicClock()
   }
 
   private func tick() {
@@ -51,7 +73,7 @@ extension RunEngine {
     }
   }
 
-  private func publishForeign(_ runID: ULID, after last: Int) throws(StoreError) {
+  func publishForeign(_ runID: ULID, after last: Int) throws(StoreError) {
     var last = last
     if !observing.contains(runID) { observe(runID, true, after: last) }
     while true {

@@ -52,6 +52,10 @@ package final class RunEngine {
   /// Runs this connection started, resumed or submitted to, that had not ended when last seen.
   var touched: Set<ULID> = []
   var isTicking = false
+  /// When the store was last asked for changes, on the monotonic clock.
+  var lastTick = 0
+  /// Others are shown that this process is at work.
+  var keepsLease = false
   /// Changes by others may have been missed.
   var looksAgain = false
   let liveText = LiveText()
@@ -80,6 +84,7 @@ package final class RunEngine {
   /// Takes everything that came in, commits what was decided, until nothing is left to do.
   /// - Returns: when to call again at the latest, on the monotonic clock.
   package func turn(_ inputs: [@Sendable (RunEngine) -> Void]) -> Int? {
+    lookBeforeActing()
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
     commit()
@@ -152,9 +157,11 @@ package final class RunEngine {
         appending.append((run, output.effects, output.records))
         guard !output.records.isEmpty else { continue }
         var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
+        append.expectedEpoch = run.committedEpoch
         append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
         appends.append(append)
       }
+      if !appends.isEmpty { keepLease() }
       let results = submit(appends)
       var next = 0
       for (run, effects, records) in appending {
@@ -164,6 +171,7 @@ package final class RunEngine {
         }
         switch results {
         case .success(let list):
+          if list[next] == .appended { run.committedEpoch = appends[next].summary.epoch }
           conclude(run, list[next], records, effects)
           next += 1
         case .failure(let error): storeFailed(run, error)
@@ -224,7 +232,7 @@ package final class RunEngine {
         return drop(run, RuntimeError(.runNotFound, "the run was deleted"))
       }
       run.machine = try run.machine.anew(state, after: records)
-      run.committed = position
+      (run.committed, run.committedEpoch) = (position, state.epoch)
       publish(run.runID, records)
       reconcile(run)
       for index in run.inputs.indices { decide(run, &run.inputs[index]) }

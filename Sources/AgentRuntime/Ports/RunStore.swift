@@ -56,6 +56,12 @@ package struct RunSummary: Sendable, Equatable {
   }
 }
 
+/// How long claims last of a process that does not show that it is at work.
+package enum Lease {
+  /// A process that dies is noticed at once on the same machine; one that is frozen, or on another machine, within this time.
+  package static let milliseconds = 10_000
+}
+
 /// A process that has the store open.
 package struct OwnerID: Sendable, Hashable {
   package let number: Int
@@ -84,6 +90,8 @@ package struct NewBlob: Sendable, Equatable {
 package struct Append: Sendable {
   /// The position the log must end at; 0 creates the run.
   package var expectedPosition: Int
+  /// The epoch that the run must have; nil when the caller does not mind. A driver that was fenced out fails here even where positions agree.
+  package var expectedEpoch: Int?
   /// The run's row after the append.
   package var summary: RunSummary
   package var records: [LogRecord]
@@ -156,8 +164,15 @@ package protocol RunStore: AnyObject, Sendable {
   /// This process, as claims name it.
   var owner: OwnerID { get }
 
-  /// Whether the process behind `owner` still has the store open. True for this one.
+  /// Whether what the process behind `owner` claims counts: it has the store open, and its lease is not over. True for this one.
   func isAlive(_ owner: OwnerID) -> Bool
+
+  /// Milliseconds until the claims of a process are free if it shows no more that it is at work; nil when that cannot be said.
+  func leaseLeft(of owner: OwnerID) -> Int?
+
+  /// Whether claims of this process are in the log, or about to be: from then on, and before this returns, it shows others that it is at work.
+  /// While it keeps no lease, what the log says that it claims need not count.
+  func keepLease(_ isNeeded: Bool)
 
   /// True when another process has committed since the last call. Costs microseconds.
   func changedByOthers() throws(StoreError) -> Bool

@@ -40,7 +40,7 @@ extension RunMachine {
     case .result(let result, let size):
       bytes = size
       do throws(StoreError) {
-        if let stored = try context.storedResult(sequence), try isSame(result, stored.result, toolName: stored.name) { return }
+        if let stored = try self.result(at: sequence), try isSame(result, stored.result, toolName: stored.name) { return }
       } catch { throw RuntimeError(error) }
     case .error(_, let size): bytes = size
     }
@@ -69,7 +69,7 @@ extension RunMachine {
   /// The wait before another attempt is over.
   package mutating func retryDue(_ callID: ULID) {
     awaitingRetry.remove(callID)
-    guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked else { return }
+    guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, call.sender == context.own else { return }
     // Its last request was cancelled: what is not sent now waits for a resume.
     guard context.invokesHere, state.status != .paused else { return append(.callParked(callID: callID)) }
     append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))

@@ -54,7 +54,8 @@ extension RunMachine {
     _ = denyExpired()
     if state.status.hasEnded { return }
     if isDrivenElsewhere {
-      throw RuntimeError(.runLeaseHeld, "another process drives the run", retryAfterMilliseconds: 1000)
+      throw RuntimeError(
+        .runLeaseHeld, "another process drives the run", retryAfterMilliseconds: context.leaseRetryMilliseconds(state.owner))
     }
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }

@@ -72,7 +72,7 @@ extension RunMachine {
     guard let callID = ULID(given.callID) else { return .unknown }
     if let sequence = state.resultSequences[callID] {
       do throws(StoreError) {
-        guard let stored = try context.storedResult(sequence) else { return .conflict }
+        guard let stored = try result(at: sequence) else { return .conflict }
         return try isSame(given.result, stored.result, toolName: stored.name) ? .duplicate : .conflict
       } catch { throw RuntimeError(error) }
     }
@@ -108,7 +108,7 @@ extension RunMachine {
     // It was never decided: a result stood for it.
     guard sequence > 0 else { return .conflict }
     do throws(StoreError) {
-      guard let stored = try context.storedData(sequence).flatMap({ ApprovalDecision(logged: $0, hidden: .emptyObject) }) else {
+      guard let stored = try data(at: sequence).flatMap({ ApprovalDecision(logged: $0, hidden: .emptyObject) }) else {
         return .conflict
       }
       guard stored.by != .expiry, stored.decision == answer.decision, stored.scope == answer.scope,
@@ -138,7 +138,7 @@ extension RunMachine {
     guard let sequence = state.answerSequences[callID] else { return .unknown }
     guard sequence > 0 else { return .conflict }
     do throws(StoreError) {
-      guard let stored = try context.storedData(sequence).flatMap(InputGiven.init(logged:)), stored.action == answer.action,
+      guard let stored = try data(at: sequence).flatMap(InputGiven.init(logged:)), stored.action == answer.action,
         try isSame(answer.content, stored.content)
       else { return .conflict }
       return .duplicate

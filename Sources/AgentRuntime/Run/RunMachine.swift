@@ -42,6 +42,8 @@ package struct MachineContext {
   package var now: Timestamp
   package var own: OwnerID
   package var isAlive: (OwnerID) -> Bool
+  /// When it is worth while to ask again for a run that this process drives.
+  package var leaseRetryMilliseconds: (OwnerID?) -> Int = { _ in 1000 }
   package var makeID: @Sendable () -> ULID
   /// This process' parent answers `tool.invoke`, and the run's calls go to it.
   package var invokesHere: Bool
@@ -54,8 +56,6 @@ package struct MachineContext {
   package var load: (StoredValue) throws(StoreError) -> CarriedJSON
   /// What is wrong with a value by a schema; empty when it fits.
   package var failures: (_ schema: CarriedJSON, _ value: CarriedJSON) -> [String]
-  /// The stored result of a finished call.
-  package var storedResult: (_ sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)?
   /// The `data` of a stored event.
   package var storedData: (_ sequence: Int) throws(StoreError) -> CarriedJSON?
   /// Whether this bridge can go on with the run: its model and its tools.
@@ -201,6 +201,17 @@ package struct RunMachine {
 
   mutating func shared(by toolbox: Toolbox) -> SharedContext { SharedContext(toolbox, storing: &spiller) }
 
+  /// The `data` of an event that is in the log, or on its way there: what came in together is judged before the first of it is stored.
+  func data(at sequence: Int) throws(StoreError) -> CarriedJSON? {
+    if let event = records.first(where: { $0.sequence == sequence })?.event { return CarriedJSON(trusted: event)["data"] }
+    return try context.storedData(sequence)
+  }
+
+  /// The result of a finished call.
+  func result(at sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)? {
+    try data(at: sequence).map { ($0["name"]?.stringValue ?? "", ToolResult(logged: $0)) }
+  }
+
   mutating func complete(_ callID: ULID, _ result: ToolResult) {
     append(.toolCompleted(callID: callID, result: result.stored(by: &spiller)))
   }
@@ -228,6 +239,8 @@ package struct RunMachine {
     if !state.hasWork { return waitForParent() }
     if state.owner != context.own, !context.hasPlace { return perform(.waitForPlace) }
     drive(cause: cause)
+    // Interrupted server calls were all the work there was: others of the batch still wait for their clients.
+    if !state.hasWork { return waitForParent() }
     if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     startModelTurn()
