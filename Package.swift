@@ -15,6 +15,9 @@ let settings: [SwiftSetting] = [
 /// thousands of runs.
 let optimisedInDebug: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
+/// Debug builds can break a promise on purpose, for the tests of the campaigns (`Broken`).
+let breakableInDebug: [SwiftSetting] = [.define("FOOTBRIDGE_BROKEN", .when(configuration: .debug))]
+
 /// Swift's runtime, the C++ library under it and the three C libraries go into the program: finding their symbols at the start would double its time.
 /// The price is that it has to be built again to get their updates.
 let staticRuntime = [
@@ -52,7 +55,7 @@ let package = Package(
     library("POSIXSupport", ["CPOSIX"]),
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"], extra: optimisedInDebug),
-    library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"]),
+    library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"], extra: breakableInDebug),
     library("PostgresStore", ["AgentRuntime", "JSON", "POSIXSupport", "CPostgres"]),
     library("Models", ["AgentRuntime", "JSON", "POSIXSupport", "CCurl"]),
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
@@ -65,7 +68,7 @@ let package = Package(
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],
-      swiftSettings: settings,
+      swiftSettings: settings + breakableInDebug,
       linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]
     ),
 

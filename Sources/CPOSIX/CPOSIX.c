@@ -180,6 +180,28 @@ int cposix_block_signals(const int *signals, int count) {
   return pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+static volatile sig_atomic_t fault_status;
+
+/* Async-signal-safe. The other threads go on until `_exit`, which is at once. */
+static void end_at_fault(int number) {
+  char text[] = "footbridge: internal error: signal ..\n";
+  char *digits = strchr(text, '.');
+  digits[0] = (char)('0' + number / 10);
+  digits[1] = (char)('0' + number % 10);
+  (void)!write(2, text, sizeof text - 1);
+  _exit(fault_status);
+}
+
+void cposix_end_on_faults(int status) {
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT};
+  fault_status = status;
+  for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) {
+    struct sigaction now, action = {.sa_handler = end_at_fault};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) sigaction(faults[i], &action, NULL);
+  }
+}
+
 int cposix_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
 int cposix_signal_descriptor(const int *signals, int count) {

@@ -1,5 +1,9 @@
 import POSIXSupport
 
+#if FOOTBRIDGE_BROKEN
+  import SQLiteStore
+#endif
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -27,6 +31,12 @@ enum Main {
     // Its memory may hold a provider's key.
     CoreDumps.forbid()
     Signals.ignorePipe()
+    Signals.endOnFaults(status: ExitStatus.internalError.rawValue)
+    #if FOOTBRIDGE_BROKEN
+      if let name = Environment.value("FOOTBRIDGE_BROKEN"), !Broken.choose(name) {
+        throw StartupError(status: .configuration, message: "FOOTBRIDGE_BROKEN: there is no '\(name)'")
+      }
+    #endif
     let environment = Environment.ofOptions
     let words = Array(CommandLine.arguments.dropFirst())
     if let text = try Help.answer(to: words, environment: environment) {

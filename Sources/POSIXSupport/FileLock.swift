@@ -70,6 +70,19 @@ package struct FileLock: ~Copyable, Sendable {
     return range.l_type != Int16(F_UNLCK)
   }
 
+  /// Whether the file has content: a sign to whoever opens it next. The locks are on bytes that need not be there.
+  package var isMarked: Bool {
+    get throws(SystemError) {
+      var status = stat()
+      guard unsafe fstat(descriptor.rawValue, &status) == 0 else { throw .last("fstat", subject: path) }
+      return status.st_size > 0
+    }
+  }
+
+  package borrowing func setMark(_ isMarked: Bool) throws(SystemError) {
+    guard ftruncate(descriptor.rawValue, isMarked ? 1 : 0) == 0 else { throw .last("ftruncate", subject: path) }
+  }
+
   /// Whether `path` still names the file that is open.
   package var isInPlace: Bool {
     var opened = stat()

@@ -13,6 +13,9 @@ package enum Signals {
     _ = unsafe signals.withUnsafeBufferPointer { unsafe cposix_block_signals($0.baseAddress, Int32($0.count)) }
   }
 
+  /// A fault of the program, as when there is no memory left, then ends it with this status and not by a signal; what Swift said of it is on standard error.
+  package static func endOnFaults(status: Int32) { cposix_end_on_faults(status) }
+
   /// A write to a closed pipe then fails with EPIPE instead of ending the process.
   package static func ignorePipe() { _ = cposix_ignore_signal(SIGPIPE) }
 }

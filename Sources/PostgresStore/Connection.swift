@@ -26,13 +26,8 @@ import POSIXSupport
     unsafe handle = try unsafe Self.connect(target)
     unsafe cpq_ignore_notices(handle)
     unsafe cpq_setnonblocking(handle, 1)
-    do throws(PostgresError) {
-      let answer = try run(Self.backend, [], isNamed: false)
-      isPooled = answer.int(0, 0) != Int(unsafe cpq_backendPID(handle))
-    } catch {
-      unsafe cpq_finish(handle)
-      throw error
-    }
+    // Where this throws, `deinit` runs, and closes what was opened.
+    isPooled = try run(Self.backend, [], isNamed: false).int(0, 0) != Int(unsafe cpq_backendPID(handle))
     preparesStatements = !isPooled
   }
 

@@ -15,9 +15,10 @@ extension Connection {
 
   /// Opens a store's file, sets it up and brings it to this version. The caller holds the write lock.
   static func open(
-    _ file: StoreFile, synchronous: SQLiteStore.Synchronous, busyMilliseconds: Int
+    _ file: StoreFile, synchronous: SQLiteStore.Synchronous, busyMilliseconds: Int, whenSyncFails: @escaping () -> Void
   ) throws(StoreError) -> Connection {
     let connection = try Connection(file: file.realPath, path: file.path, busyMilliseconds: busyMilliseconds)
+    connection.whenSyncFails = whenSyncFails
     // SQLite opens what it may not write for reading, without a word.
     if connection.isReadOnly { throw StoreError(.unavailable, "\(file.path) cannot be written: it or its file system is read-only") }
     // The first statement that reads: here a file that is no database shows.
@@ -42,7 +43,11 @@ extension Connection {
       PRAGMA trusted_schema = OFF;
       PRAGMA secure_delete = FAST;
       """)
+    #if FOOTBRIDGE_BROKEN
+      if Broken.sync.isChosen { try connection.execute("PRAGMA synchronous = OFF") }
+    #endif
     try Schema.migrate(connection)
+    connection.watchLog(file.realPath + "-wal")
     return connection
   }
 

@@ -15,6 +15,12 @@ import JSON
   private let commit = Statement("COMMIT")
   /// The first failure after which nothing may be believed; kept until the connection is replaced.
   private(set) var poison: StoreError?
+  /// Called while the lock is held under which it was tried.
+  var whenSyncFails: () -> Void = {}
+  /// nil where there is none to watch.
+  private var log: FileIdentity?
+  /// What is in the log can still be read here, and nowhere else.
+  private(set) var hasLostLog = false
 
   /// - Parameters:
   ///   - file: what SQLite opens; it must exist, or be `:memory:`.
@@ -39,6 +45,9 @@ import JSON
   /// Closes, with the checkpoint of the last connection if asked; a poisoned connection never touches the file again.
   func close(checkpoint: Bool) {
     guard let database = unsafe database else { return }
+    #if FOOTBRIDGE_BROKEN
+      try? commitLate()
+    #endif
     finalizeStatements()
     if !checkpoint || poison != nil { unsafe csqlite_skip_checkpoint_on_close(database) }
     unsafe sqlite3_close_v2(database)
@@ -55,12 +64,13 @@ import JSON
     let call = unsafe sqlite3_system_errno(database)
     let error = StoreError.sqlite(result, path: path, doing: what, systemErrno: call)
     if poison == nil, StoreError.poisons(result, systemErrno: call) { poison = error }
+    if result == ioErrorSync { whenSyncFails() }
     return error
   }
 
   /// The error of a file that was taken away.
-  func lost() -> StoreError {
-    let error = StoreError(.unavailable, "\(path) was moved, replaced or deleted while it was open")
+  func lost(_ path: String) -> StoreError {
+    let error = StoreError(.unavailable, "\(path) was moved, replaced or deleted while it was open; put it back")
     if poison == nil { poison = error }
     return error
   }
@@ -122,10 +132,21 @@ import JSON
   ///
   /// - Parameter isBig: leaves out the checkpoint that would be part of the commit.
   func transaction<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
+    #if FOOTBRIDGE_BROKEN
+      try commitLate()
+    #endif
     try run(begin)
     do throws(StoreError) {
-      if hasMoved { throw lost() }
+      if hasMoved { throw lost(path) }
+      if logHasMoved {
+        hasLostLog = true
+        throw lost("\(path)-wal")
+      }
       let result = try body(self)
+      #if FOOTBRIDGE_BROKEN
+        if Broken.skipsCommit { rollBack() }
+        if unsafe sqlite3_get_autocommit(database) != 0 || Broken.acknowledgement.isChosen { return result }
+      #endif
       if isBig { unsafe sqlite3_wal_autocheckpoint(database, 0) }
       defer { if isBig { setAutocheckpoint() } }
       try run(commit)
@@ -136,6 +157,13 @@ import JSON
       throw error
     }
   }
+
+  #if FOOTBRIDGE_BROKEN
+    /// What `Broken.acknowledgement` has left open.
+    func commitLate() throws(StoreError) {
+      if unsafe sqlite3_get_autocommit(database) == 0 { try run(commit) }
+    }
+  #endif
 
   /// Ends a transaction, if there is one. Of its own failure nothing can be told that the error before it does not tell.
   func rollBack() {
@@ -174,6 +202,12 @@ import JSON
     let result = unsafe sqlite3_file_control(database, "main", SQLITE_FCNTL_HAS_MOVED, &moved)
     return result == SQLITE_OK && moved != 0
   }
+
+  /// The same for the write-ahead log, of which SQLite does not look: it would go on writing into a file without a name.
+  private var logHasMoved: Bool { log.map { $0 != FileIdentity(of: $0.path) } ?? false }
+
+  /// Remembers which file the log is; SQLite has opened it by now, and keeps it.
+  func watchLog(_ path: String) { log = FileIdentity(of: path) }
 
   /// Keeps the `-wal` file when the last connection closes.
   func keepLogFile() {

@@ -108,7 +108,10 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
       if files.lock.isAlone { LiveBoard.remove(at: file) }
       live = LiveBoard(file, owner)
     }
-    let connection = try Connection.open(file, synchronous: synchronous, busyMilliseconds: busyMilliseconds)
+    try files.lock.settle(file)
+    let connection = try Connection.open(file, synchronous: synchronous, busyMilliseconds: busyMilliseconds) {
+      files.lock.rememberFailedSync()
+    }
     // Without room on the disk it fails, and reading must work nevertheless.
     try? removeLooseBlobs(olderThanMilliseconds: 7 * 24 * 3_600_000, connection)
     if let poison = connection.poison { throw poison }
@@ -198,6 +201,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
       _ = try ready()
       return
     }
+    rescueLog()
     connection?.close(checkpoint: false)
     connection = nil
     do throws(StoreError) { try connect(keeping: owner) } catch {
@@ -206,6 +210,14 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
     }
     // Whatever others did meanwhile is a change.
     lastDataVersion = -1
+  }
+
+  /// Brings what is in a log that was taken away into the database, unless another process may have begun a new one.
+  private func rescueLog() {
+    guard let connection, connection.hasLostLog, !connection.hasMoved, let files, files.lock.isInPlace else { return }
+    guard (try? files.lock.acquire(timeoutMilliseconds: busyMilliseconds)) != nil else { return }
+    defer { files.lock.release() }
+    if files.lock.isAlone { connection.checkpoint(SQLITE_CHECKPOINT_FULL) }
   }
 
   package func close() {

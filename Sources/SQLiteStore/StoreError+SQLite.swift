@@ -14,19 +14,22 @@ extension StoreError {
       return .locked(path)
     case SQLITE_NOTADB:
       return StoreError(.unavailable, "\(path) is not an SQLite database; name another file, or move this one away")
+    // SQLite takes a page that cannot be read for a damaged one.
+    case SQLITE_CORRUPT where call == EIO:
+      return StoreError(.unavailable, "\(path): reading failed (SQLite error \(result) while \(what))\(cause)\(advice)")
     case SQLITE_CORRUPT:
       return StoreError(
         .unavailable, "\(path) is damaged (SQLite error \(result) while \(what)); restore a backup, or try `sqlite3 FILE .recover`")
     case SQLITE_READONLY:
-      return StoreError(.unavailable, "\(path) cannot be written: it, its folder or its file system is read-only\(cause)")
+      return StoreError(.unavailable, "\(path) cannot be written: it, its folder or its file system is read-only\(cause); make it writable")
     case SQLITE_CANTOPEN:
-      return StoreError(.unavailable, "\(path), or its -wal or -shm file, cannot be opened\(cause)")
+      return StoreError(.unavailable, "\(path), or its -wal or -shm file, cannot be opened\(cause); remove the cause and try again")
     case SQLITE_IOERR where result == ioErrorWrite || result == ioErrorSharedMemorySize:
       // SQLite says FULL only for a write that got ENOSPC: a quota, or no room for the -shm file, ends here.
       if Self.isNoSpace(call) { return .diskFull(path) }
-      return StoreError(.unavailable, "\(path): writing failed (SQLite error \(result) while \(what))\(cause)")
+      return StoreError(.unavailable, "\(path): writing failed (SQLite error \(result) while \(what))\(cause)\(advice)")
     case SQLITE_IOERR:
-      return StoreError(.unavailable, "\(path): input or output failed (SQLite error \(result) while \(what))\(cause)")
+      return StoreError(.unavailable, "\(path): input or output failed (SQLite error \(result) while \(what))\(cause)\(advice)")
     default:
       return StoreError(.unavailable, "\(path): SQLite error \(result) while \(what)\(cause)")
     }
@@ -43,6 +46,8 @@ extension StoreError {
     default: false
     }
   }
+
+  private static let advice = "; look at the disk, what was acknowledged is in the store, and run.resume goes on when it works again"
 
   private static func isNoSpace(_ number: Int32) -> Bool { number == ENOSPC || number == EDQUOT }
 
@@ -65,6 +70,7 @@ extension StoreError {
 
 // Composed by macros, which Swift does not import.
 let ioErrorWrite = SQLITE_IOERR | (3 << 8)
+let ioErrorSync = SQLITE_IOERR | (4 << 8)
 let ioErrorSharedMemorySize = SQLITE_IOERR | (19 << 8)
 
 #if canImport(Glibc)

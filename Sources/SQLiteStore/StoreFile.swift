@@ -48,6 +48,24 @@ struct StoreFile {
     defer { unsafe free(resolved) }
     realPath = unsafe String(cString: resolved)
     permissions = UInt32(status.st_mode) & 0o666
+    if status.st_size == 0 { try syncFolders() }
+  }
+
+  /// Makes the names of a new file and of the folders made for it durable: SQLite syncs what is in its files, and of folders only the one they lie in.
+  ///
+  /// All the way up, since another process may have made them and been killed before it came to this.
+  private func syncFolders() throws(StoreError) {
+    var folder = realPath[...]
+    while let slash = folder.utf8.lastIndex(of: UInt8(ascii: "/")) {
+      folder = folder[..<slash]
+      let path = folder.isEmpty ? "/" : String(folder)
+      // One that may not be read was not made by this program.
+      guard let descriptor = try? FileDescriptor.open(path, O_RDONLY | O_DIRECTORY) else { continue }
+      // Some file systems sync no folders, and say EINVAL.
+      guard fsync(descriptor.rawValue) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS else {
+        throw .file(.init(call: "fsync", errno: errno), "the folder \(path) cannot be synced")
+      }
+    }
   }
 
   private static func create(_ path: String) throws(StoreError) {

@@ -65,4 +65,17 @@ struct WriteLock: ~Copyable {
   }
 
   var isInPlace: Bool { file.isInPlace }
+
+  /// Remembers for whoever has the store for itself next that a sync has failed. In the cache of the kernel, as long as that may be wrong: a power cut
+  /// takes both. If that fails too, the next process cannot know.
+  borrowing func rememberFailedSync() { try? file.setMark(true) }
+
+  /// What a failed sync left in doubt is made certain. The caller holds the right to write, and has not opened the database yet.
+  borrowing func settle(_ store: StoreFile) throws(StoreError) {
+    do throws(SystemError) { guard try file.isMarked, isAlone else { return } } catch {
+      throw .file(error, "\(path): its lock file cannot be read")
+    }
+    try LogFile.settle(store)
+    do throws(SystemError) { try file.setMark(false) } catch { throw .file(error, "\(path): its lock file cannot be written") }
+  }
 }

@@ -37,7 +37,7 @@ TIMEOUT = float(os.environ.get("FOOTBRIDGE_TEST_TIMEOUT", "10"))
 VERSION = "2026-11-20"
 ULID = re.compile(r"^[0-9A-HJKMNP-TV-Z]{26}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-CRASH = re.compile(rb"Fatal error|Fatal access conflict|Simultaneous accesses|Segmentation|AddressSanitizer|ThreadSanitizer|\*\*\* Program crashed|Illegal instruction"
+CRASH = re.compile(rb"internal error: signal|Fatal error|Fatal access conflict|Simultaneous accesses|Segmentation|AddressSanitizer|ThreadSanitizer|\*\*\* Program crashed|Illegal instruction"
                    rb"|stack smashing|double free|malloc\(\)|free\(\): |swift::|Backtrace|Assertion .* failed")
 
 ENDED = {"success", "error", "cancelled", "max_iterations"}

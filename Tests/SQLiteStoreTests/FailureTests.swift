@@ -122,7 +122,7 @@ import Testing
     let trial = StoreTrial(store: store)
     var summary = try trial.create(1)
     #expect(unsafe rename(folder.database, folder.path + "/elsewhere") == 0)
-    let lost = StoreError(.unavailable, "\(folder.database) was moved, replaced or deleted while it was open")
+    let lost = StoreError(.unavailable, "\(folder.database) was moved, replaced or deleted while it was open; put it back")
     var lostSummary = summary
     #expect(throws: lost) { try trial.append(big(&lostSummary, 10)) }
     #expect(throws: lost) { try store.summary(of: T.id(1)) }
@@ -134,6 +134,43 @@ import Testing
     try store.reopen()
     #expect(try trial.append(big(&summary, 10)) == .appended)
     store.close()
+  }
+
+  @Test func `a log that was taken away is noticed, and what was in it is kept`() throws {
+    let store = try folder.open()
+    let trial = StoreTrial(store: store)
+    var summary = try trial.create(1)
+    let first = big(&summary, 10)
+    #expect(try trial.append(first) == .appended)
+    #expect(unsafe unlink(folder.database + "-wal") == 0)
+    var lostSummary = summary
+    #expect(throws: StoreError(.unavailable, "\(folder.database)-wal was moved, replaced or deleted while it was open; put it back")) {
+      try trial.append(big(&lostSummary, 10))
+    }
+    try store.reopen()
+    let second = big(&summary, 20)
+    #expect(try trial.append(second) == .appended)
+    #expect(try store.records(of: T.id(1), after: 1, maxBytes: 1 << 20) == first.records + second.records)
+    store.close()
+  }
+
+  @Test func `after a failed sync the log is written once more by whoever is alone`() throws {
+    let lock = try FileLock(path: folder.database + "-lock", mode: 0o600)
+    let store = try folder.open()
+    var summary = try StoreTrial(store: store).create(1)
+    let append = big(&summary, 100_000)
+    #expect(try StoreTrial(store: store).append(append) == .appended)
+    try lock.setMark(true)
+    let beside = try folder.open()
+    let isStillMarked = try lock.isMarked
+    #expect(isStillMarked)
+    beside.close()
+    store.close()
+    let alone = try folder.open()
+    let isMarked = try lock.isMarked
+    #expect(!isMarked)
+    #expect(try alone.records(of: T.id(1), after: 1, maxBytes: 1 << 20) == append.records)
+    alone.close()
   }
 
   @Test func `a closed store says so, and closes twice`() throws {

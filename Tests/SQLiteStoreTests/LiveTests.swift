@@ -85,7 +85,7 @@ import Testing
   @Test func `observing outlasts a failure of the store`() throws {
     try watcher.observe(T.id(1), true)
     try driver.publish([chunk(1, "before")])
-    _ = try watcher.ready().lost()
+    _ = try watcher.ready().lost("the store")
     #expect(throws: StoreError.self) { try watcher.liveChunks() }
     try watcher.reopen()
     try driver.publish([chunk(1, "after")])

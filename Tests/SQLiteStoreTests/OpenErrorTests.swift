@@ -129,7 +129,9 @@ import Testing
       PerThread.dropRights()
       return error()
     }
-    #expect(lockable == StoreError(.unavailable, "DIR/runs.db cannot be written: it, its folder or its file system is read-only"))
+    #expect(
+      lockable
+        == StoreError(.unavailable, "DIR/runs.db cannot be written: it, its folder or its file system is read-only; make it writable"))
     #expect(unsafe chmod(folder.path, 0o700) == 0)
   }
 

@@ -56,6 +56,10 @@ int cposix_block_signals(const int *signals, int count);
 
 int cposix_ignore_signal(int signal);
 
+/* From here on a fault of the program (SIGSEGV, SIGILL, SIGABRT, ...) ends it with `status` and a word on standard error, instead of by the signal.
+   One that something else handles already is left to it. */
+void cposix_end_on_faults(int status);
+
 /* A pollable descriptor on which the signals arrive; they must be blocked. */
 int cposix_signal_descriptor(const int *signals, int count);
 
