@@ -103,13 +103,14 @@ extension RunEngine {
 
   /// Has the client asked, unless the question is withdrawn before it answers.
   func ask(_ request: ParentRequest, _ id: QuestionID, then: @escaping @Sendable (RunEngine, ParentReply) -> Void) {
-    serverQuestions[id]?.exchange = parent?.ask(request, progress: { _ in }) { [host] reply in
+    let answered: @Sendable (ParentReply) -> Void = { [host] reply in
       host.post { engine in
         guard engine.serverQuestions[id]?.exchange != nil else { return }
         engine.serverQuestions[id]?.exchange = nil
         then(engine, reply)
       }
     }
+    serverQuestions[id]?.exchange = parent?.ask(request, progress: { _ in }, reply: answered)
   }
 
   static func params(_ members: (inout JSONWriter) -> Void) -> CarriedJSON {
