@@ -47,6 +47,7 @@ final class Runtime: Sendable {
         schemas: SchemaAdapter(), limits: engineLimits)
       engine.parent = parent
       engine.mcpServers = servers
+      servers.connect(engine.questionsOfServers)
       engine.agentFiles = options.agents.map { AgentFolder(path: $0) }
       return engine
     }

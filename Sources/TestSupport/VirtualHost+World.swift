@@ -49,6 +49,7 @@ package final class VirtualProcess {
   package let host: VirtualHost
   package let model: ScriptedModel
   package let tools: ScriptedTools
+  package let servers: ScriptedServers
   package let parent: ScriptedParent
   package let transcript = Transcript()
   package let engine: RunEngine
@@ -65,9 +66,11 @@ package final class VirtualProcess {
     host = VirtualHost(clock: world.clock, seed: seed)
     self.model = model
     self.tools = ScriptedTools(transcript: transcript, tools)
+    servers = ScriptedServers(transcript: transcript)
     parent = ScriptedParent(transcript: transcript)
     engine = RunEngine(store: store, host: host, models: model, serverTools: self.tools, schemas: ScriptedSchemas(), limits: limits)
     engine.parent = parent
+    engine.mcpServers = servers
   }
 
   private var isStill: Bool { isKilled || isFrozen }

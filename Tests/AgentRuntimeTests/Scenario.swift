@@ -14,6 +14,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
   /// `life` is 1 in the process that began the run, and more in those that take it up.
   var model: @Sendable (_ request: ModelRequest, _ life: Int) -> ScriptedModel.Answer
   var tools: @Sendable (_ call: ServerToolCall, _ life: Int) -> ToolResult? = { call, _ in .text("\(call.tool.name) ran") }
+  /// What the agent's MCP servers offer, and answer at once.
+  var offer: @Sendable (_ process: VirtualProcess, _ life: Int) -> MCPOffer = { _, _ in MCPOffer() }
+  var servers: @Sendable (_ call: MCPCall, _ life: Int) -> ToolResult? = { call, _ in .text("\(call.route.tool) ran") }
   /// What the parent answers at once.
   var client: @Sendable (_ invocation: ToolInvocation, _ life: Int) -> InvocationReply? = { invocation, _ in
     .text("\(invocation.name) done")
@@ -64,6 +67,8 @@ final class Stage {
   private static func launch(_ scenario: Scenario, _ world: VirtualWorld, life: Int) -> VirtualProcess {
     let process = world.launch(model: ScriptedModel { scenario.model($0, life) }, tools: { scenario.tools($0, life) })
     process.parent.answer = { scenario.client($0, life) }
+    process.servers.offer = { [unowned process] in scenario.offer(process, life) }
+    process.servers.answer = { scenario.servers($0, life) }
     process.parent.abilities = scenario.abilities
     process.parent.answerQuestion = { scenario.person($0, life) }
     let disk = world.disk

@@ -42,6 +42,39 @@ extension Scenario {
       }),
   ]
 
+  static let servers = [
+    Scenario(
+      name: "tools of an MCP server, one of which may be called twice", params: startParams(agent: servers(#""idempotent":["b"]"#)),
+      model: turns(.call(("s__a", "{}"), ("s__b", "{}")), .say("ok")), offer: { _, _ in offering("a", "b") },
+      servers: { call, life in life == 1 ? nil : .text("\(call.route.tool) again") },
+      steps: { stage in
+        stage.first.servers.run(of: "b")?.complete(.text("b ran"))
+        stage.world.settle()
+        stage.first.servers.run(of: "a")?.complete(.text("a ran"))
+      }),
+    Scenario(
+      name: "an MCP server that starts at the second attempt, and a tool that it has later", params: startParams(agent: servers()),
+      model: turns(.call(("s__a", "{}")), .call(("s__a", "{}")), .call(("s__b", "{}")), .say("ok")),
+      offer: { process, _ in
+        switch process.model.shown.count {
+        case 0: MCPOffer(failures: [MCPOffer.Failure(server: "s", message: "It did not start.")])
+        case 1: offering("a")
+        default: offering("a", "b")
+        }
+      }),
+  ]
+
+  private static func servers(_ more: String = "") -> String { #""mcpServers":{"s":{"command":"x"\#(more.isEmpty ? "" : "," + more)}}"# }
+
+  private static func offering(_ tools: String...) -> MCPOffer {
+    MCPOffer(
+      tools: tools.map { name in
+        MCPOffer.Entry(
+          name: "s__\(name)", route: MCPRoute(server: "s", tool: name), listed: json(#"{"inputSchema":{"type":"object"}}"#),
+          definition: MCPServer(command: "x", idempotent: ["b"]))
+      })
+  }
+
   static let control = [
     Scenario(
       name: "a note while the model is at work makes one more turn", model: turns(.held, .say("and bye")),

@@ -4,7 +4,8 @@ import TestSupport
 
 /// Every scenario that is played whole, cut off and disturbed.
 let allScenarios =
-  Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.control + Scenario.limits + Scenario.hangUps
+  Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.servers + Scenario.control + Scenario.limits
+  + Scenario.hangUps
   + Scenario.approvals
   + Scenario.questions
 

@@ -1,5 +1,46 @@
 /// Scenarios with server tools, and those in which somebody steps in.
 let drivenStories: [String: String] = [
+  "tools of an MCP server, one of which may be called twice": """
+  1 run.started
+  2 tools.changed s__a,s__b
+  3 model.started
+  4 model.completed '' s__a s__b
+  5 tool.started s__a#1
+  6 tool.started s__b#1
+  ask s/a {}
+  ask s/b {}
+  7 tool.completed s__b 'b ran'
+  8 tool.completed s__a 'a ran'
+  9 model.started again
+  text 'ok'
+  10 model.completed 'ok'
+  11 run.completed success 'ok'
+  start -> success
+  """,
+  "an MCP server that starts at the second attempt, and a tool that it has later": """
+  1 run.started
+  2 tools.changed 
+  3 model.started
+  4 model.completed '' s__a
+  5 tool.completed s__a error 'There is no tool named "s__a". Available: none. It did not start.'
+  6 tools.changed s__a
+  7 model.started again
+  8 model.completed '' s__a
+  9 tool.started s__a#1
+  ask s/a {}
+  10 tool.completed s__a 'a ran'
+  11 tools.changed s__a,s__b
+  12 model.started again
+  13 model.completed '' s__b
+  14 tool.started s__b#1
+  ask s/b {}
+  15 tool.completed s__b 'b ran'
+  16 model.started again
+  text 'ok'
+  17 model.completed 'ok'
+  18 run.completed success 'ok'
+  start -> success
+  """,
   "server tools in parallel": """
   1 run.started
   2 model.started

@@ -158,6 +158,27 @@ def test_signals_are_as_a_program_expects_them(bridge):
     assert {k: int(v, 16) & 0x7fffffff for k, v in masks.items()} == {"SigBlk": 0, "SigIgn": 0}, masks
 
 
+def test_a_command_has_three_descriptors_and_leads_a_process_group(bridge):
+    o = bridge.succeeds([calls("c"), say("ok")], [sh("c", "ls /proc/$$/fd; echo $$; cut -d' ' -f5 /proc/$$/stat")])
+    words = text_of(done(bridge, o)[0]["content"]).split()
+    assert words[:3] == ["0", "1", "2"] and len(words) == 5 and words[3] == words[4]
+
+
+def test_its_lines_are_progress_while_it_runs(lab, bridge):
+    r = bridge.start([calls("c"), say("ok")], [sh("c", f"echo one; echo two; echo three >&2; while [ ! -e {lab.path}/go ]; do sleep 0.05; done; printf rest")])
+    run = bridge.start_id(r)
+    seen = []
+    for stream, text in (("stdout", "one\ntwo\n"), ("stderr", "three\n")):
+        m = bridge.wait_event("tool.progress", run, where=lambda m: m.data["stream"] == stream)
+        assert m.data["text"] == text and "seq" not in m.params
+        seen.append(m.data["callId"])
+    lab.file("go", "")
+    assert bridge.result(r)["status"] == "success"
+    d, = done(bridge, {"runId": run})
+    assert seen == [d["callId"]] * 2 and text_of(d["content"]) == "one\ntwo\nrest"
+    assert [m.data["text"] for m in bridge.events(run, "tool.progress") if m.data["stream"] == "stdout"][-1] == "rest"
+
+
 # ---- timeout, cancel
 
 def group(lab, name="slow", **more):

@@ -55,6 +55,20 @@ def checkout(tmp_path):
 
 # ---- the examples
 
+def test_an_agent_file_with_an_mcp_server_and_a_script_for_a_tool(tmp_path):
+    server = REPO / ".build/mcp-1/bin/mcp-server-time"
+    if not server.exists() and os.environ.get("CI") != "true":
+        pytest.skip("mcp-server-time is not installed in .build/mcp-1 (Tests/run.sh does it)")
+    done = run([BINARY, "run", "--store", "memory", "--agent", "helper.json", "What time is it in Tokyo?"], tmp_path, cwd=EXAMPLES,
+               env={"PATH": f"{server.parent}:{os.environ['PATH']}"})
+    assert (done.returncode, done.stdout) == (0, "12:00 UTC is 21:00 in Tokyo, and there is room on the disk.\n"), done.stderr
+
+
+def test_the_readme_shows_the_script_for_a_tool():
+    assert (EXAMPLES / "free-space.sh").read_text() in blocks("shell")
+
+
+
 @pytest.mark.parametrize("name", PARENTS)
 def test_an_example_kills_its_bridge_and_a_second_one_finishes_the_run(name, tmp_path):
     done = run([*PARENTS[name], EXAMPLES / name], tmp_path, cwd=tmp_path)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import TIMEOUT, alive, calls, command, contains, expect, say, sh, text_of, tool, until
+from harness import TIMEOUT, Error, Never, alive, calls, command, contains, expect, say, sh, text_of, tool, until
 
 BUILD = Path(__file__).resolve().parents[2] / ".build"
 PYTHON, PYTHON_2 = (str(BUILD / line / "bin/python") for line in ("mcp-1", "mcp-2"))
-EVERYTHING = Path(__file__).resolve().parent / "mcp_servers" / "everything.py"
+SERVERS = Path(__file__).resolve().parent / "mcp_servers"
+EVERYTHING = SERVERS / "everything.py"
 LONG = 6 * TIMEOUT
 
 
@@ -36,6 +37,10 @@ def server(module, *args, **more):
 
 def everything(*args, **more):
     return {"command": PYTHON, "args": [str(EVERYTHING), *map(str, args)], **more}
+
+
+def plain(more={}, **options):
+    return {"command": "python3", "args": [str(SERVERS / "plain.py"), json.dumps(options)], **more}
 
 
 def done(b, o):
@@ -258,20 +263,241 @@ def test_a_question_to_the_user_reaches_the_parent(lab):
 
 
 @pytest_everything
-def test_the_one_batch_with_everything(lab):
-    """A command, two MCP servers and a client tool, and each of them fails once."""
-    b = lab.parent()
-    b.handlers["local"] = {"content": "from the client"}
-    servers = {"e": everything(), "f": everything("--other")}
-    tools = [sh("c", "echo from a command"), sh("bad", "exit 3"), tool("local")]
-    o = go(b, [calls("c", "bad", "local", ("e__echo", {"text": "from e"}), "f__crash"), calls(("f__echo", {"text": "f again"})), say("ok")],
-           servers, tools=tools)
-    results = {d["name"]: d for d in done(b, o)}
-    assert {n: d["isError"] for n, d in results.items()} == {
-        "c": False, "bad": True, "local": False, "e__echo": False, "f__crash": True, "f__echo": False}
+def test_a_batch_of_everything_in_which_everything_fails_in_every_way(lab):
+    """A command, two MCP servers and a client tool in one batch, round after round, and the run goes on each time."""
+    b = lab.parent("--max-message-bytes", "1000000")
+    number = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    tools = [sh("c", "echo from a command"), sh("exits", "exit 3"), sh("dies", "kill -SEGV $$"), sh("hangs", "sleep 600", timeoutMs=300),
+             command("absent", ["no-such-program-anywhere"]), tool("local", number, outputSchema=number, timeoutMs=1000)]
+    servers = {"e": everything(), "f": everything("--other", timeoutMs=1500)}
+    rounds = [
+        ({"exits": {}, "e__crash": {"code": 5}, "f__fail": {"words": "the weather"}, "local": {"n": 1}},
+         {"exits": "exit code 3", "e__crash": "exit code 5", "f__fail": "the weather", "local": "not today"}, Error(message="not today")),
+        ({"dies": {}, "e__kill": {"number": 9}, "f__stall": {}, "local": {"n": 2}},
+         {"dies": "SIGSEGV", "e__kill": "SIGKILL", "f__stall": "1500 ms", "local": "its result is unknown"}, Never),
+        ({"hangs": {}, "e__close": {}, "f__no_such_tool": {}, "local": {"n": "three"}},
+         {"hangs": "timed out after 300 ms", "e__close": "closed its output", "f__no_such_tool": "no tool named", "local": "/n"}, Never),
+        ({"absent": {}, "e__big": {"size": 2_000_000}, "f__freeze": {"seconds": 600}, "local": {"n": 4}},
+         {"absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
+    answers = iter([r[2] for r in rounds if r[2] is not Never or r[0]["local"]["n"] != "three"] + [{"structuredContent": {"n": 5}}])
+    b.handlers["local"] = lambda p: next(answers)
+    last = {"c": {}, "e__echo": {"text": "from e"}, "f__echo": {"text": "from f"}, "local": {"n": 5}}
+    o = go(b, [calls(*batch.items()) for batch, _, _ in rounds] + [calls(*last.items()), say("ok")], servers, tools=tools)
+    results = done(b, o)
+    assert len(results) == 4 * (len(rounds) + 1)
+    for n, (_, words, _) in enumerate(rounds):
+        told = {d["name"]: d for d in results[4 * n:4 * n + 4]}
+        assert {name: told[name]["isError"] and words[name] in text_of(told[name]["content"]) for name in words} == dict.fromkeys(words, True), told
+    assert {d["name"]: d["isError"] for d in results[-4:]} == dict.fromkeys(last, False)
+
+
+# ---- the definition
+
+def test_what_is_wrong_with_a_definition_is_named(bridge, lab):
+    model = lab.script([say("ok")])
+    for server, pointer in [({}, "command"), ({"command": ""}, "command"), ({"command": "x", "args": [1]}, "args/0"), ({"command": "x", "env": {"A": 1}}, "env/A"),
+                            ({"command": "x", "timeoutMs": 0}, "timeoutMs"), ({"command": "x", "requiresApproval": "no"}, "requiresApproval")]:
+        agent = {"model": model, "mcpServers": {"a/b": server}}
+        bridge.refuses("run.start", {"input": "go", "agent": agent}, f"/agent/mcpServers/a~1b/{pointer}")
+        bridge.refuses("agent.create", {"agent": agent}, f"/agent/mcpServers/a~1b/{pointer}")
+    remote = {"model": model, "mcpServers": {"far": {"type": "http", "command": "x", "url": "http://127.0.0.1:9/"}}}
+    assert bridge.fails("run.start", {"input": "go", "agent": remote}, kind="unsupportedCapability", valid=False).data["pointer"] == "/agent/mcpServers/far/type"
+
+
+def test_unknown_members_of_a_server_are_named(lab):
+    agent = {"mcpServers": {"p": plain({"requireApproval": True, "type": "stdio"})}}
+    b = lab.bridge()
+    o = go(b, [say("ok")], agent["mcpServers"])
+    assert [w for w in b.log_of(o["runId"], "run.started")[0]["warnings"] if w.startswith("/agent/mcpServers/p/requireApproval")]
+    strict = lab.bridge("--strict")
+    strict.refuses("run.start", {"input": "go", "agent": {"model": lab.script([say("ok")]), **agent}}, "/agent/mcpServers/p/requireApproval")
+
+
+def test_a_stored_agent_has_servers_and_its_env_is_shown_nowhere(lab, bridge):
+    secret = "sk-literal-0123456789"
+    agent = {"model": lab.script([calls(("p__echo", {"a": 1})), say("ok")]), "mcpServers": {"p": plain({"env": {"TOKEN": secret}})}}
+    a = bridge.call("agent.create", {"agent": agent})["agentId"]
+    shown = bridge.call("agent.get", {"agentId": a})["agent"]
+    assert shown["mcpServers"]["p"]["env"] == {"TOKEN": "(hidden)"}
+    bridge.call("agent.update", {"agentId": a, "agent": {**shown, "name": "other"}})
+    o = bridge.call("run.start", {"input": "go", "agentId": a}, LONG)
+    assert o["status"] == "success" and done(bridge, o)[0]["isError"] is False
+    assert secret not in json.dumps(bridge.get(o["runId"])) and secret.encode() not in bridge.stderr
+
+
+def test_an_agent_in_a_file_has_servers(lab):
+    folder = lab.path / "agents"
+    folder.mkdir()
+    (folder / "helper.json").write_text(json.dumps({"model": lab.script([calls(("p__echo", {"a": 1})), say("ok")]), "mcpServers": {"p": plain()}}))
+    b = lab.bridge("--agents", folder)
+    o = b.call("run.start", {"input": "go", "agentId": "helper"}, LONG)
+    assert o["status"] == "success" and done(b, o)[0]["isError"] is False
+
+
+# ---- what becomes of calls
+
+def test_structured_content_is_judged_by_the_servers_output_schema(bridge):
+    schema = {"type": "object", "properties": {"total": {"type": "integer"}}, "required": ["total"]}
+    tools = [{"name": n, "inputSchema": {"type": "object"}, "outputSchema": schema} for n in ("good", "bad", "none")]
+    results = {"good": {"structuredContent": {"total": 3}}, "bad": {"content": [], "structuredContent": {"total": "3"}}, "none": {"content": [{"type": "text", "text": "3"}]}}
+    o = go(bridge, [calls("p__good", "p__bad", "p__none"), say("ok")], {"p": plain(tools=tools, results=results)})
+    by_name = {d["name"]: d for d in done(bridge, o)}
+    assert {n: d["isError"] for n, d in by_name.items()} == {"p__good": False, "p__bad": True, "p__none": True}
+    assert "/total" in text_of(by_name["p__bad"]["content"])
+
+
+def test_a_tool_whose_schema_cannot_be_read_here_is_judged_by_its_server(bridge):
+    tools = [{"name": "odd", "inputSchema": {"type": "object", "noSuchKeyword": {"a": 1}}, "outputSchema": {"type": "nonsense"}}]
+    o = go(bridge, [calls(("p__odd", {"a": 1})), say("ok")], {"p": plain(tools=tools)})
+    d, = done(bridge, o)
+    assert d["isError"] is False and text_of(d["content"]) == '{"a": 1}'
+    assert "p__odd" in bridge.log_of(o["runId"], "tools.changed")[0]["warnings"][0]
+
+
+def test_a_servers_own_hints_do_not_permit_a_repeat(lab):
+    tools = [{"name": "t", "inputSchema": {"type": "object"}, "annotations": {"idempotentHint": True, "readOnlyHint": True}}]
+    servers = {"p": plain(tools=tools, silent="tools/call")}
+    a = lab.bridge()
+    a.start([calls("p__t"), say("ok", expect=expect(isError=True))], agent={"mcpServers": servers})
+    run = a.wait_event("tool.started", timeout=LONG).run_id
+    a.kill9()
+    b = lab.bridge()
+    assert b.call("run.resume", {"runId": run}, LONG)["status"] == "success"
+    d, = done(b, {"runId": run})
+    assert d["isError"] is True and "unknown" in text_of(d["content"]) and len(b.log_of(run, "tool.started")) == 1
+
+
+def test_a_call_that_takes_too_long_is_a_tool_error_and_the_server_goes_on(bridge):
+    servers = {"e": everything(timeoutMs=700)} if has("mcp", PYTHON) else pytest.skip("mcp is not installed")
+    o = go(bridge, [calls("e__stall"), calls(("e__echo", {"text": "well"})), say("ok")], servers)
+    first, second = done(bridge, o)
+    assert first["isError"] is True and "700 ms" in text_of(first["content"]) and "unknown" in text_of(first["content"])
+    assert second["isError"] is False
+
+
+def test_a_long_result_is_cut_for_the_model(bridge):
+    results = {"echo": {"content": [{"type": "text", "text": "x" * 5000}]}}
+    o = go(bridge, [calls("p__echo"), say("ok", expect=expect(content=contains("of 5000 bytes")))], {"p": plain({"maxResultBytes": 1000}, results=results)})
+    assert text_of(done(bridge, o)[0]["content"]) == "x" * 5000
+
+
+def test_calls_that_may_not_run_beside_others_run_alone(lab, bridge):
+    servers = {"p": plain({"parallel": False})}
+    o = go(bridge, [calls(("p__echo", {"n": 1}), "c", ("p__echo", {"n": 2})), say("ok")], servers, tools=[sh("c", "echo hi")])
+    order = [(e["type"], e["data"]["name"]) for e in bridge.log(o["runId"]) if e["type"] in ("tool.started", "tool.completed")]
+    for at, (kind, name) in enumerate(order):
+        if kind == "tool.started" and name == "p__echo":
+            assert order[at + 1] == ("tool.completed", "p__echo"), order
+
+
+def test_a_servers_hold_goes_over_to_the_process_that_goes_on(lab):
+    """The first bridge dies while the run waits for its parent; the second one starts the server for itself."""
+    servers = {"p": plain(record=str(lab.path / "pids"))}
+    a = lab.bridge()
+    o = a.run([calls(("p__echo", {"n": 1}), "local"), calls(("p__echo", {"n": 2})), say("ok")], [tool("local")], agent={"mcpServers": servers}, timeout=LONG)
+    assert o["status"] == "waiting_client_tool"
+    a.kill9()
+    b = lab.bridge()
+    o = b.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: {"content": "given"}}, LONG)
+    assert o["status"] == "success"
+    assert [(d["name"], d["isError"]) for d in done(b, o)] == [("p__echo", False), ("local", False), ("p__echo", False)]
+    assert len(lab.lines("pids")) == 2
+
+
+def test_every_turn_of_a_session_has_them(lab, bridge):
+    session = bridge.call("session.create", {})["sessionId"]
+    for n in range(2):
+        o = go(bridge, [calls(("p__echo", {"n": n})), say("ok")], {"p": plain(record=str(lab.path / "pids"))}, sessionId=session)
+        assert done(bridge, o)[0]["isError"] is False
+    assert len(lab.lines("pids")) == 1
+
+
+def test_an_agents_own_tool_wins_over_a_servers(bridge):
+    o = go(bridge, [calls("p__echo"), say("ok")], {"p": plain()}, agent={"tools": [sh("p__echo", "echo mine")]})
+    assert text_of(done(bridge, o)[0]["content"]) == "mine\n"
+
+
+def test_a_servers_tools_can_be_called_by_nobody_who_only_names_a_route(bridge):
+    bridge.refuses("run.start", {"input": "go", "agent": {"model": "script:/x"}, "tools": [{"name": "t", "description": "d", "route": {"server": "s", "tool": "t"}}]},
+                   "/tools/0/inputSchema")
+    o = bridge.run([calls("t"), say("ok")], [{**tool("t"), "route": {"server": "s", "tool": "t"}}])
+    assert o["status"] == "waiting_client_tool" and o["pendingToolCalls"][0]["target"] == "client"
+
+
+@pytest.mark.parametrize("method", ["initialize", "tools/list"])
+@pytest.mark.parametrize("word", ["cancel", "pause"])
+def test_a_run_that_waits_for_a_server_to_start_can_be_stopped(bridge, word, method):
+    run = bridge.start_id(bridge.start([say("ok")], agent={"mcpServers": {"p": plain(silent=method)}}))
+    bridge.wait_event("run.started", run)
+    assert bridge.call(f"run.{word}", {"runId": run})["status"] == {"cancel": "cancelled", "pause": "paused"}[word]
+
+
+# ---- both lines of the package, which speak different revisions
+
+BOTH = [pytest.param(PYTHON, marks=needs("mcp")), pytest.param(PYTHON_2, marks=needs("mcp", PYTHON_2))]
+
+
+@pytest.mark.parametrize("python", BOTH)
+def test_both_lines_of_the_package_are_spoken(lab, python):
+    b = lab.bridge(capabilities={"elicitation": {}})
+    servers = {"e": {**everything("--record", lab.path / "pids"), "command": python}}
+    b.start([calls(("e__echo", {"text": "hi"}), "e__kinds", ("e__add", {"parts": [1, 2]}), ("e__steps", {"count": 2})), calls("e__crash"),
+             calls(("e__grow", {"name": "sprout"})), calls(("e__sprout", {"text": "hi"})), calls(("e__ask_user", {"question": "who?"})), say("ok")],
+            agent={"mcpServers": servers})
+    b.answer(b.next_request("elicitation/create", LONG), {"action": "accept", "content": {"name": "Ada"}})
+    end = b.wait_event("run.completed", timeout=LONG)
+    results = {d["name"]: d for d in done(b, end.data)}
+    assert {n for n, d in results.items() if d["isError"]} == {"e__crash"}
+    assert text_of(results["e__sprout"]["content"]) == "sprout: hi" and results["e__add"]["structuredContent"]["total"] == 3
+    assert text_of(results["e__ask_user"]["content"]) == "accept Ada" and len(lab.lines("pids")) == 2
+
+
+@needs("mcp_server_time", PYTHON_2)
+def test_the_time_server_on_the_other_line(bridge):
+    d = one(bridge, "time__get_current_time", {"timezone": "Asia/Tokyo"}, {"time": {**server("mcp_server_time"), "command": PYTHON_2}})
+    assert d["isError"] is False
 
 
 # ---- ends
+
+@pytest.mark.parametrize("end", ["eof", "term"])
+def test_a_server_that_does_not_want_to_end_does_not_keep_the_bridge(lab, end):
+    b = lab.bridge()
+    one(b, "p__echo", {}, {"p": plain(stubborn=True, record=str(lab.path / "pids"))})
+    pid, = server_pids(lab)
+    start = time.monotonic()
+    assert (b.hang_up() if end == "eof" else (b.sigterm(), b.wait_exit())[1]) == 0
+    # A second is what the page gives it; the rest is the machine's.
+    assert time.monotonic() - start < 5
+    until(lambda: not alive(pid))
+
+
+def left(lab):
+    """Processes that name the test's folder in their arguments, as all do that these tests have started. Numbers alone would be given to others."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(lab.path).encode() in file.read_bytes():
+                found.append(file.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+def start_and_kill(lab, when):
+    """A bridge with a server and a command at work, which both would stay for ever."""
+    b = lab.bridge(store="memory")
+    servers = {"p": plain(stubborn=True, silent="tools/call", record=str(lab.path / "pids"))}
+    b.start([calls("p__echo", "c"), say("ok")], [command("c", ["tail", "-f", str(lab.path / "pids")])], agent={"mcpServers": servers})
+    when(b)
+    b.kill9()
+
+
+def test_kills_of_the_bridge_at_any_moment_leave_nothing(lab):
+    for n in range(12):
+        start_and_kill(lab, lambda b: b.wait_event("tool.started", timeout=LONG) if n % 3 else time.sleep(n / 50))
+    until(lambda: not left(lab))
+
 
 def server_pids(lab):
     return [int(p) for p in lab.lines("pids")]
@@ -324,13 +550,10 @@ def test_an_idempotent_tool_is_called_again_after_a_crash(lab):
     assert [d["attempt"] for d in b.log_of(run, "tool.started")] == [1, 2]
 
 
-@pytest_everything
 @pytest.mark.long
 def test_a_thousand_kills_of_the_bridge_leave_nothing(lab):
-    servers = {"e": everything("--record", lab.path / "pids")}
+    """python3 -m pytest Tests/EndToEndTests/test_mcp_servers.py -m long"""
     for _ in range(1000):
-        b = lab.bridge(store="memory")
-        b.start([calls("e__freeze", "c"), say("ok")], [command("c", ["sleep", "600"])], agent={"mcpServers": servers})
-        b.wait_event("tool.started", timeout=LONG)
-        b.kill9()
-    until(lambda: not [p for p in server_pids(lab) if alive(p)])
+        start_and_kill(lab, lambda b: b.wait_event("tool.started", timeout=LONG))
+    assert len(lab.lines("pids")) == 1000
+    until(lambda: not left(lab))

@@ -53,6 +53,8 @@ final class LiveRun {
   var runningTools: [ULID: any RunningTool] = [:]
   /// Its hold on the agent's MCP servers, from when they are first needed.
   var servers: HeldServers?
+  /// Whether a server may ask the run's model, once and for all.
+  var samplingDecisions: [String: ApprovalAnswer] = [:]
   /// Calls whose request is with the parent or on its way there.
   var outCalls: Set<ULID> = []
   /// What the parent is asked about calls: approvals and questions that are with it, or on their way there.

@@ -63,7 +63,7 @@ extension RunEngine {
       carrying: ApprovalAnswer.carriedPaths)
   }
 
-  private static func write(_ meta: CarriedJSON?, besides left: Set<String>, to writer: inout JSONWriter) {
+  static func write(_ meta: CarriedJSON?, besides left: Set<String>, to writer: inout JSONWriter) {
     meta?.forEachMember { name, value in
       if left.contains(name) { return }
       writer.key(escaping: name)

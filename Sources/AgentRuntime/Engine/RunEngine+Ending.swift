@@ -9,6 +9,7 @@ extension RunEngine {
 
   /// The client answers no more, but work goes on as far as it can without it.
   package func drain() {
+    endServerQuestions()
     for run in Array(live.values) {
       input(run) { (machine) throws(RuntimeError) in
         machine.parentHungUp(parkAll: false)

@@ -34,6 +34,7 @@ extension RunEngine {
   private func servers(of run: LiveRun) -> HeldServers? {
     if let servers = run.servers { return servers }
     guard let mcpServers, run.state.agent.hasServers, let definitions = run.state.agent.mcpServers else { return nil }
+    questionsOfServers.note(parent?.abilities ?? ParentAbilities())
     // What changes is seen before the next model turn, which asks.
     let servers = HeldServers(mcpServers.open(definitions, changed: {}))
     run.servers = servers

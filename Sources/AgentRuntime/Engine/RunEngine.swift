@@ -24,6 +24,9 @@ package final class RunEngine {
   package var agentFiles: (any AgentFiles)?
   /// Without it no agent can have MCP servers. Set once, before the first input.
   package var mcpServers: (any MCPServers)?
+  /// Answers those servers.
+  package let questionsOfServers: ServerQuestions
+  var serverQuestions: [ObjectIdentifier: ServerQuestion] = [:]
   /// Called at the end of a turn after which no run is at work.
   package var whenIdle: (() -> Void)?
 
@@ -77,6 +80,7 @@ package final class RunEngine {
     self.serverTools = serverTools
     self.schemas = SchemaCache(compiler: schemas)
     self.limits = limits
+    questionsOfServers = ServerQuestions(host: host)
   }
 
   // MARK: The turn
@@ -271,6 +275,7 @@ package final class RunEngine {
     liveText.end(run.runID)
     for tool in run.runningTools.values { tool.stop() }
     run.runningTools = [:]
+    endServerQuestions(of: run)
     run.servers?.session.end()
     run.servers = nil
     for timer in run.callTimers.values { timers.cancel(timer) }

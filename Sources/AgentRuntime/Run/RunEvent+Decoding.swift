@@ -122,6 +122,7 @@ extension RunEvent {
     case "transcript.compacted":
       guard let compaction = Compaction(reading: hidden) else { return nil }
       self = .compacted(compaction, usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
+    case "model.sampled": self = .sampled(hidden["usage"].map(Usage.init(reading:)) ?? Usage())
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)

@@ -42,13 +42,14 @@ extension RunEvent {
     case .merged: "run.merged"
     case .requeued: "run.requeued"
     case .compacted: "transcript.compacted"
+    case .sampled: "model.sampled"
     }
   }
 
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled:
       false
     default: true
     }
@@ -161,7 +162,7 @@ extension RunEvent {
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled:
       break
     }
   }
@@ -239,6 +240,9 @@ extension RunEvent {
     case .merged(let other): writer.member("into", other.text)
     case .compacted(let compaction, let usage):
       compaction.writeMembers(to: &writer)
+      writer.key("usage")
+      usage.write(to: &writer)
+    case .sampled(let usage):
       writer.key("usage")
       usage.write(to: &writer)
     case .pauseRequested, .rejectionCounted, .requeued: break

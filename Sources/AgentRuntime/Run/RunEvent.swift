@@ -59,6 +59,8 @@ package enum RunEvent: Sendable, Equatable {
   case requeued
   /// Older messages are not shown any more. `usage`: what their summary cost.
   case compacted(Compaction, usage: Usage)
+  /// An MCP server had the run's model answer something: what that cost.
+  case sampled(Usage)
 }
 
 package enum Delivery: String, Sendable, Codable { case invoke, pause }

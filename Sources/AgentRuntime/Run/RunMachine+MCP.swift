@@ -18,6 +18,16 @@ extension RunMachine {
     hasHeardServers = false
   }
 
+  /// A server had the run's model answer something.
+  mutating func sampled(_ usage: Usage) {
+    guard !state.status.hasEnded else { return }
+    var counted = Usage()
+    counted += usage
+    counted.modelCalls = 1
+    counted.toolCalls = 0
+    append(.sampled(counted))
+  }
+
   /// What is wrong with arguments by the tool's `inputSchema`; nothing where only its server can judge that.
   func failures(of arguments: CarriedJSON, for tool: Tool?) -> [String] {
     guard let schema = tool?.schema, tool?.route?.isUnjudged != true else { return [] }

@@ -63,6 +63,7 @@ extension RunState {
       compactions.append(compaction)
       compactionsOfTurn += 1
       self.usage += usage
+    case .sampled(let usage): self.usage += usage
     case .requeued:
       status = .queued
       fault = nil
