@@ -42,13 +42,16 @@ extension RunEvent {
     case .merged: "run.merged"
     case .requeued: "run.requeued"
     case .compacted: "transcript.compacted"
+    case .childNamed: "child.named"
+    case .childMoved: "child.moved"
+    case .childEnded: "child.ended"
     }
   }
 
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .childNamed, .childMoved, .childEnded:
       false
     default: true
     }
@@ -85,6 +88,8 @@ extension RunEvent {
       writer.member("model", state.agent.model)
       writer.endObject()
       writer.member("input", start.input.wire)
+      writer.member("parentRunId", ifPresent: start.parent?.runID.text)
+      writer.member("parentCallId", ifPresent: start.parent?.callID.text)
       writeTools(of: state, to: &writer)
       if !start.warnings.isEmpty {
         writer.key("warnings")
@@ -106,6 +111,7 @@ extension RunEvent {
       writer.member("target", call.target.rawValue)
       writer.member("arguments", call.arguments.wire)
       writer.member("attempt", attempt)
+      writer.member("childRunId", ifPresent: call.child?.text)
     case .toolCompleted(let callID, let result):
       guard let call = state.completedCall(callID) else { return }
       writer.member("callId", callID)
@@ -161,7 +167,7 @@ extension RunEvent {
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .childNamed, .childMoved, .childEnded:
       break
     }
   }
@@ -196,6 +202,10 @@ extension RunEvent {
       if let agent = start.storedAgent {
         writer.key("storedAgent")
         agent.write(to: &writer)
+      }
+      if let parent = start.parent {
+        writer.key("parent")
+        parent.write(to: &writer)
       }
       writer.member("toolbox", ifPresent: start.toolbox)
       if start.sessionChanges > 0 { writer.member("sessionChanges", start.sessionChanges) }
@@ -239,6 +249,20 @@ extension RunEvent {
     case .merged(let other): writer.member("into", other.text)
     case .compacted(let compaction, let usage):
       compaction.writeMembers(to: &writer)
+      writer.key("usage")
+      usage.write(to: &writer)
+    case .childNamed(let callID, let child):
+      writer.member("callId", callID.text)
+      writer.member("child", child.text)
+    case .childMoved(let callID, let halt):
+      writer.member("callId", callID.text)
+      writer.member("status", ifPresent: halt?.status.rawValue)
+      if let fault = halt?.fault {
+        writer.key("error")
+        fault.write(to: &writer)
+      }
+    case .childEnded(let callID, let usage):
+      writer.member("callId", callID.text)
       writer.key("usage")
       usage.write(to: &writer)
     case .pauseRequested, .rejectionCounted, .requeued: break
