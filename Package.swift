@@ -37,7 +37,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
   name: "footbridge",
   products: [
-    .executable(name: "footbridge", targets: ["Footbridge"])
+    .executable(name: "footbridge", targets: ["Footbridge"]),
+    .library(name: "AgentRuntime", targets: ["FootbridgeKit"]),
   ],
   targets: [
     .systemLibrary(name: "CJansson", providers: [.apt(["libjansson-dev"]), .brew(["jansson"])]),
@@ -61,10 +62,15 @@ let package = Package(
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
     library("BridgeProtocol", ["JSON"]),
     library("BridgeService", ["BridgeProtocol", "JSONRPC", "AgentRuntime", "JSON"]),
+    library("FootbridgeKit", ["AgentRuntime", "JSON", "JSONSchema", "Models", "POSIXSupport", "SQLiteStore", "ToolHosts"]),
+    // Built by the test that runs it.
+    .executableTarget(
+      name: "SwiftTools", dependencies: ["FootbridgeKit"], path: "Examples/SwiftTools", exclude: ["plan.jsonl"], swiftSettings: settings),
     .executableTarget(
       name: "Footbridge",
       dependencies: [
-        "AgentRuntime", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models", "POSIXSupport",
+        "AgentRuntime", "FootbridgeKit", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models",
+        "POSIXSupport",
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],

@@ -22,7 +22,8 @@ ARROWS = {
     "BridgeProtocol": "JSON",
     "BridgeService": "BridgeProtocol JSONRPC AgentRuntime JSON",
     "TestSupport": "AgentRuntime JSON JSONRPC POSIXSupport",
-    "Footbridge": "AgentRuntime BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport PostgresStore SQLiteStore ToolHosts",
+    "FootbridgeKit": "AgentRuntime JSON JSONSchema Models POSIXSupport SQLiteStore ToolHosts",
+    "Footbridge": "AgentRuntime FootbridgeKit BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport PostgresStore SQLiteStore ToolHosts",
 }
 ADAPTERS = {"SQLiteStore", "PostgresStore", "Models", "ToolHosts", "JSONSchema"}
 SYSTEM = {"Glibc", "Musl", "Darwin", "Synchronization"}

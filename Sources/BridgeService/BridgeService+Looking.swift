@@ -104,6 +104,7 @@ extension BridgeService {
         writer.endObject()
         ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
         service.outbox.subscribe(runID, after: after ?? standing.lastSequence, last: standing.lastSequence, on: engine)
+        service.subscribeBelow(runID, engine)
       } catch { ticket.fail(error) }
     }
   }
@@ -113,6 +114,7 @@ extension BridgeService {
     post(ticket) { service, engine in
       do throws(RuntimeError) {
         _ = try engine.standing(of: runID)
+        for child in engine.unendedRuns(below: runID) { service.outbox.unsubscribe(child, on: engine) }
         service.outbox.unsubscribe(runID, on: engine)
         ticket.request.succeed(.emptyObject)
       } catch { ticket.fail(error) }

@@ -77,11 +77,20 @@ extension BridgeService {
 
   /// The client sees the run from `sequence` on; nil: from what is there now on.
   func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
+    defer { subscribeBelow(runID, engine) }
     guard !outbox.isSubscribed(runID) else { return }
     // A run that was begun in this turn has published nothing yet, whatever the store holds.
     guard let last = sequence ?? (try? engine.standing(of: runID))?.lastSequence else { return }
     outbox.subscribe(runID, after: last, last: last, on: engine)
     outbox.trim(engine)
+  }
+
+  /// Who sees a run sees those of its sub-agents, from now on.
+  func subscribeBelow(_ runID: ULID, _ engine: RunEngine) {
+    for child in engine.unendedRuns(below: runID) where !outbox.isSubscribed(child) {
+      guard let standing = try? engine.standing(of: child) else { continue }
+      outbox.subscribe(child, after: standing.lastSequence, last: standing.lastSequence, on: engine)
+    }
   }
 
   func wait(_ params: RunWait.Params, _ ticket: Ticket) throws(RuntimeError) {
@@ -134,6 +143,7 @@ extension BridgeService {
     post(ticket) { service, engine in
       if let after = params.afterSeq, let standing = try? engine.standing(of: runID) {
         service.outbox.subscribe(runID, after: after, last: standing.lastSequence, on: engine)
+        service.subscribeBelow(runID, engine)
       } else {
         service.subscribe(runID, after: nil, engine)
       }

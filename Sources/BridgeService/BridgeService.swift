@@ -172,6 +172,12 @@ extension BridgeService: Parent {
 
   package func publish(_ run: ULID, _ events: [PublishedEvent]) { outbox.publish(run, events) }
 
+  package func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine) {
+    // It was made in the same transaction as the event that names it.
+    guard outbox.isSubscribed(run), !outbox.isSubscribed(child), let standing = try? engine.standing(of: child) else { return }
+    outbox.subscribe(child, after: 0, last: standing.lastSequence, on: engine)
+  }
+
   package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta) }
 
   package func together(_ body: () -> Void) { peer.together(body) }

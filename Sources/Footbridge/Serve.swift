@@ -1,5 +1,6 @@
 import AgentRuntime
 import BridgeService
+import FootbridgeKit
 import JSON
 import JSONRPC
 import POSIXSupport
@@ -30,7 +31,7 @@ final class Serve {
       version: Version.text, isStrict: options.isStrict, limits: limits, maxConcurrentRuns: options.maxConcurrentRuns,
       openRPC: { OpenRPCDocument.line })
     let log = Log(level: options.logLevel, format: options.logFormat)
-    let thread = EngineThread(log: log)
+    let thread = EngineThread { log.write(.warning, $0) }
     do throws(SystemError) {
       let happenings = try Happenings()
       self.happenings = happenings

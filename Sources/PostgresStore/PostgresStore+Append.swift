@@ -3,7 +3,7 @@ import JSON
 
 extension PostgresStore {
   private static let append = Query(
-    "SELECT footbridge.append_1(" + (1...43).map { "$\($0)" }.joined(separator: ", ") + ")")
+    "SELECT footbridge.append_1(" + (1...44).map { "$\($0)" }.joined(separator: ", ") + ")")
 
   package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
     if batch.isEmpty { return completion(.success([])) }
@@ -58,6 +58,7 @@ private struct AppendColumns {
   private static let chunkBytes = 256 << 10
 
   private var count = 0
+  private var groups: [Int?] = []
   private var runs: [ULID?] = [], parents: [ULID?] = [], sessions: [ULID?] = []
   private var expected: [Int?] = [], expectedEpochs: [Int?] = [], positions: [Int?] = [], sequences: [Int?] = [], drivers: [Int?] = [],
     epochs: [Int?] = []
@@ -79,7 +80,7 @@ private struct AppendColumns {
   private var documentIDs: [Bytes?] = [], documents: [Bytes?] = []
 
   mutating func add(_ append: Append) {
-    add(append.summary, expected: append.expectedPosition, append.expectedEpoch)
+    add(append.summary, expected: append.expectedPosition, append.expectedEpoch, group: append.group)
     for record in append.records {
       recordAppends.append(count)
       recordPositions.append(record.position)
@@ -95,12 +96,13 @@ private struct AppendColumns {
 
   /// Documents without a run.
   mutating func add(_ writes: [DocumentWrite]) {
-    add(nil, expected: 0, nil)
+    add(nil, expected: 0, nil, group: nil)
     addDocuments(writes)
   }
 
-  private mutating func add(_ run: RunSummary?, expected position: Int, _ epoch: Int?) {
+  private mutating func add(_ run: RunSummary?, expected position: Int, _ epoch: Int?, group: Int?) {
     count += 1
+    groups.append(group)
     runs.append(run?.runID)
     expected.append(position)
     expectedEpochs.append(epoch)
@@ -154,6 +156,7 @@ private struct AppendColumns {
       .ids(runs), .ints(expected), .ints(expectedEpochs), .texts(statuses), .texts(ended), .ints(positions), .ints(sequences),
       .ints(drivers), .ints(epochs),
       .ints(updated), .ints(created), .ids(parents), .ids(sessions), .byteStrings(agents), .byteStrings(keys), .byteStrings(metadata),
+      .ints(groups),
       .ints(recordAppends), .ints(recordPositions), .ints(recordSequences), .texts(recordTypes), .byteStrings(events), .byteStrings(hidden),
       .ints(blobAppends), .ids(blobs), .texts(blobTypes), .ints(blobBytes), .ints(chunkAppends), .ids(chunkBlobs), .ints(chunkStarts),
       .byteStrings(chunks), .ints(useAppends), .ids(usedBlobs),

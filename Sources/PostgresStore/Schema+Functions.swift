@@ -31,13 +31,15 @@ extension Schema {
 
     """
 
-  /// Answers one number an append: 0 appended, 1 conflict, 2 the key is taken, 3 missing. An append without a run is documents alone.
+  /// Answers one number an append: 0 appended, 1 conflict, 2 the key is taken, 3 missing. An append without a run is documents alone; one that
+  /// ends where it begins is a check. Those of one group are made all or none.
   private static let commitAppends = """
     CREATE FUNCTION footbridge.append_1(
       p_owner bigint, p_machine text, p_process bigint, p_start bigint, p_batch bigint,
       p_runs uuid[], p_expected bigint[], p_expected_epoch bigint[], p_status text[], p_ended text[], p_position bigint[], p_sequence bigint[],
       p_driver bigint[],
       p_epoch bigint[], p_updated bigint[], p_created bigint[], p_parent uuid[], p_session uuid[], p_agent bytea[], p_key bytea[], p_metadata bytea[],
+      p_group bigint[],
       r_append bigint[], r_position bigint[], r_sequence bigint[], r_type text[], r_event bytea[], r_hidden bytea[],
       b_append bigint[], b_id uuid[], b_type text[], b_bytes bigint[], c_append bigint[], c_blob uuid[], c_start bigint[], c_data bytea[],
       u_append bigint[], u_blob uuid[],
@@ -47,6 +49,7 @@ extension Schema {
       outcomes bigint[] := footbridge.begin_write_1(p_owner, p_machine, p_process, p_start, p_batch);
       outcome bigint;
       are_all_appended bool := true;
+      refused bigint[] := '{}';
       a record;
       d record;
     BEGIN
@@ -57,13 +60,35 @@ extension Schema {
       IF cardinality(p_runs) > 1 THEN
         PERFORM FROM footbridge.runs WHERE run_id = ANY (p_runs) ORDER BY run_id FOR UPDATE;
       END IF;
+      -- Groups of which something cannot be made. The rows are locked, so this holds; but for those that are not there yet.
+      IF array_length(array_remove(p_group, NULL), 1) > 0 THEN
+        refused := ARRAY(
+          SELECT DISTINCT t.grp
+            FROM unnest(p_runs, p_expected, p_expected_epoch, p_epoch, p_key, p_group) WITH ORDINALITY
+              AS t (run, expected, expected_epoch, epoch, key, grp, n)
+            LEFT JOIN footbridge.runs r ON r.run_id = t.run
+            WHERE t.grp IS NOT NULL AND (
+              CASE WHEN t.expected > 0 THEN r.run_id IS NULL OR r.last_position <> t.expected OR r.epoch > t.epoch
+                  OR r.epoch <> coalesce(t.expected_epoch, r.epoch)
+                ELSE r.run_id IS NOT NULL OR EXISTS (
+                  SELECT FROM footbridge.runs k WHERE sha256(k.idempotency_key) = sha256(t.key) AND k.idempotency_key = t.key) END
+              OR EXISTS (
+                SELECT FROM unnest(d_append, d_kind, d_id, d_expected) AS d (append, kind, id, expected)
+                  LEFT JOIN footbridge.documents o ON o.kind = d.kind AND o.id = d.id
+                  WHERE d.append = t.n AND coalesce(o.version, 0) <> d.expected)));
+      END IF;
       FOR a IN
         SELECT * FROM unnest(
-          p_runs, p_expected, p_expected_epoch, p_status, p_ended, p_position, p_sequence, p_driver, p_epoch, p_updated, p_created, p_parent, p_session, p_agent, p_key,
-          p_metadata) WITH ORDINALITY
-          AS t (run, expected, expected_epoch, status, ended, pos, seq, driver, epoch, updated, created, parent, session, agent, key, metadata, n)
+          p_runs, p_expected, p_expected_epoch, p_status, p_ended, p_position, p_sequence, p_driver, p_epoch, p_updated, p_created, p_parent, p_session,
+          p_agent, p_key, p_metadata, p_group) WITH ORDINALITY
+          AS t (run, expected, expected_epoch, status, ended, pos, seq, driver, epoch, updated, created, parent, session, agent, key, metadata, grp, n)
       LOOP
         outcome := 0;
+        IF a.grp = ANY (refused) THEN
+          outcomes[a.n] := CASE WHEN a.expected > 0 AND NOT EXISTS (SELECT FROM footbridge.runs WHERE run_id = a.run) THEN 3 ELSE 1 END;
+          are_all_appended := false;
+          CONTINUE;
+        END IF;
         IF a.n = ANY (d_append) THEN
           PERFORM FROM unnest(d_append, d_kind, d_id, d_expected) AS t (append, kind, id, expected)
             LEFT JOIN footbridge.documents o ON o.kind = t.kind AND o.id = t.id
@@ -71,7 +96,13 @@ extension Schema {
           IF FOUND THEN outcome := 1; END IF;
         END IF;
         IF outcome = 0 AND a.run IS NOT NULL THEN
-          IF a.expected > 0 THEN
+          IF a.pos = a.expected THEN
+            PERFORM FROM footbridge.runs
+              WHERE run_id = a.run AND last_position = a.expected AND epoch = coalesce(a.expected_epoch, epoch);
+            IF NOT FOUND THEN
+              outcome := CASE WHEN EXISTS (SELECT FROM footbridge.runs WHERE run_id = a.run) THEN 1 ELSE 3 END;
+            END IF;
+          ELSIF a.expected > 0 THEN
             UPDATE footbridge.runs SET status = a.status, ended = a.ended, last_position = a.pos, last_sequence = a.seq, owner = a.driver,
               epoch = a.epoch, updated_at = a.updated
               WHERE run_id = a.run AND last_position = a.expected AND epoch = coalesce(a.expected_epoch, epoch) AND epoch <= a.epoch;
@@ -106,6 +137,10 @@ extension Schema {
             -- Somebody was faster since we looked: all of it once more.
             IF NOT FOUND THEN RAISE EXCEPTION 'a document changed meanwhile' USING ERRCODE = 'serialization_failure'; END IF;
           END LOOP;
+        END IF;
+        IF outcome <> 0 AND a.grp IS NOT NULL THEN
+          -- Somebody was faster since we looked: all of it once more.
+          RAISE EXCEPTION 'a run came meanwhile' USING ERRCODE = 'serialization_failure';
         END IF;
         IF outcome <> 0 THEN
           outcomes[a.n] := outcome;

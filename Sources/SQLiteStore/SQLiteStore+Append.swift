@@ -17,6 +17,9 @@ struct AppendStatements {
     "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ?, ended = ? WHERE number = ?")
   let metadata = Statement("INSERT OR IGNORE INTO run_metadata (name, value, run) VALUES (?, ?, ?)")
   let record = Statement("\(Self.insertion) INTO log (key, sequence, type, event, hidden) VALUES (?, ?, ?, ?, ?)")
+  let mark = Statement("SAVEPOINT appends")
+  let undo = Statement("ROLLBACK TO appends")
+  let keep = Statement("RELEASE appends")
 
   private static var insertion: String {
     #if FOOTBRIDGE_BROKEN
@@ -35,13 +38,27 @@ extension SQLiteStore {
     do throws(StoreError) {
       let results = try write(isBig: isBig) { (connection) throws(StoreError) in
         var results: [AppendResult] = []
-        for append in batch { results.append(try self.append(append, connection)) }
+        for group in batch.groups { results += try self.append(group, connection) }
         return results
       }
       completion(.success(results))
     } catch {
       completion(.failure(error))
     }
+  }
+
+  /// All or none.
+  private func append(_ group: ArraySlice<Append>, _ connection: Connection) throws(StoreError) -> [AppendResult] {
+    guard group.count > 1 else { return [try append(group[group.startIndex], connection)] }
+    try connection.run(appends.mark)
+    var results: [AppendResult] = []
+    for append in group { results.append(try self.append(append, connection)) }
+    if results.contains(where: { $0 != .appended }) {
+      try connection.run(appends.undo)
+      results = results.map { $0 == .appended ? .conflict : $0 }
+    }
+    try connection.run(appends.keep)
+    return results
   }
 
   private func append(_ append: Append, _ connection: Connection) throws(StoreError) -> AppendResult {
@@ -58,6 +75,7 @@ extension SQLiteStore {
     case nil:
       return .missing
     case let head? where head.position > 0 && mayFollow(append, head.position, head.epoch):
+      if append.records.isEmpty { return .appended }
       number = head.number
       try update(number, summary, wasEnded: head.ended, connection)
     default:

@@ -80,7 +80,22 @@ package final class MemoryDisk: @unchecked Sendable {
 
   // MARK: Appends
 
-  func apply(_ append: Append) -> AppendResult {
+  func apply(_ batch: [Append]) -> [AppendResult] {
+    var results: [AppendResult] = []
+    for group in batch.groups {
+      let before = (runs, keys, blobs, documents)
+      let found = group.map { apply($0) }
+      if group.count > 1, found.contains(where: { $0 != .appended }) {
+        (runs, keys, blobs, documents) = before
+        results += found.map { $0 == .appended ? .conflict : $0 }
+      } else {
+        results += found
+      }
+    }
+    return results
+  }
+
+  private func apply(_ append: Append) -> AppendResult {
     let runID = append.summary.runID
     guard fit(append.documents) else { return .conflict }
     guard let run = runs[runID] else {
@@ -93,7 +108,7 @@ package final class MemoryDisk: @unchecked Sendable {
     guard run.summary.lastPosition == append.expectedPosition, run.summary.epoch == append.expectedEpoch ?? run.summary.epoch else {
       return .conflict
     }
-    store(append, in: run)
+    if !append.records.isEmpty { store(append, in: run) }
     return .appended
   }
 

@@ -61,7 +61,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
     if isClosed || isKilled { return completion(.failure(StoreError(.unavailable, "the process is dead"))) }
     let fault = faults.isEmpty ? nil : faults.removeFirst()
     if case .refused(let error) = fault { return completion(.failure(error)) }
-    let results = batch.map { disk.apply($0) }
+    let results = disk.apply(batch)
     if results.contains(.appended) { disk.countCommit(by: owner) }
     commitCount += 1
     afterSubmit?(results)

@@ -59,6 +59,53 @@ extension StoreContract {
         try trial.expect(try trial.append(claim), .appended)
         try trial.expect(try trial.store.summary(of: summary.runID), summary)
       },
+      StoreCheck("appends of one group are made all or none, and hinder nobody else") { trial in
+        var (first, second, third) = (try trial.create(1), try trial.create(2), try trial.create(3))
+        let (one, two) = (first, second)
+        func grouped(_ append: Append, _ group: Int?) -> Append {
+          var append = append
+          append.group = group
+          return append
+        }
+        var stale = T.append([T.event(2, 2, "{}")], to: &second)
+        stale.expectedPosition = 7
+        stale.records[0].position = 8
+        stale.summary.lastPosition = 8
+        var born = T.summary(4)
+        let results = try trial.submit([
+          grouped(T.append([T.event(2, 2, "{}")], to: &first), 1), grouped(T.append([T.event(1, 1, "{}")], to: &born), 1),
+          grouped(stale, 1),
+          T.append([T.event(2, 2, "{}")], to: &third),
+        ])
+        try trial.expect(results, [.conflict, .conflict, .conflict, .appended])
+        try trial.expect(try trial.store.summary(of: one.runID), one, "the row of the first")
+        try trial.expect(try trial.store.summary(of: born.runID), nil, "the run that was not made")
+        (first, second) = (one, two)
+        let again = [
+          grouped(T.append([T.event(2, 2, "{}")], to: &first), 2), grouped(T.append([T.event(2, 2, "{}")], to: &second), 2),
+          grouped(T.append([T.event(3, 3, "{}")], to: &third), 3),
+        ]
+        try trial.expect(try trial.submit(again), [.appended, .appended, .appended])
+        try trial.expect(
+          try trial.store.positions(of: [one.runID, two.runID, third.runID]), [one.runID: 2, two.runID: 2, third.runID: 3])
+      },
+      StoreCheck("an append without records is a check of its group") { trial in
+        var (first, second) = (try trial.create(1), try trial.create(2))
+        let before = first
+        func check(_ summary: RunSummary, at position: Int) -> Append {
+          var append = Append(expectedPosition: position, summary: summary, records: [])
+          append.group = 1
+          return append
+        }
+        var append = T.append([T.event(2, 2, "{}")], to: &first)
+        append.group = 1
+        try trial.expect(try trial.submit([append, check(second, at: 4)]), [.conflict, .conflict])
+        try trial.expect(try trial.store.summary(of: first.runID), before)
+        second.status = .error
+        try trial.expect(try trial.submit([append, check(second, at: 1)]), [.appended, .appended])
+        try trial.expect(try trial.store.summary(of: second.runID)?.status, .running, "what is only checked is not changed")
+        try trial.expect(try trial.store.positions(of: [first.runID, second.runID]), [first.runID: 2, second.runID: 1])
+      },
       StoreCheck("creating a run that is there is a conflict") { trial in
         let summary = try trial.create(1)
         let again = Append(expectedPosition: 0, summary: T.summary(1), records: [T.event(1, 1, "{\"again\":1}")], position: 1)

@@ -35,8 +35,8 @@ package struct Agent: Sendable, Codable, Equatable {
   var hasServers: Bool { mcpServers?.isEmpty == false }
 
   package static let carriedPaths = CarriedPaths([
-    "/reasoning", "/providerOptions", "/messageConcurrency", "/tools/*/inputSchema", "/tools/*/outputSchema", "/tools/*/parameters",
-  ]).union(Toolkit.listPaths.nested(under: "/toolkits"))
+    "/reasoning", "/providerOptions", "/messageConcurrency",
+  ]).union(RunParams.toolPaths.nested(under: "/tools")).union(Toolkit.listPaths.nested(under: "/toolkits"))
 }
 
 /// How calls of client tools go: `agent.clientTools`.

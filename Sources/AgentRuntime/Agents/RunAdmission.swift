@@ -7,6 +7,8 @@ package struct RunAdmission: Sendable {
   package private(set) var unknownMembers: [String] = []
   /// Those of `unknownMembers` that are places in a stored agent.
   package private(set) var unknownMembersOfAgent: [String] = []
+  /// How deep the agent stands in others.
+  private var depth = 0
 
   /// - Parameter stored: The agent that `agentId` names; nil when the params have an agent of their own.
   /// - Throws: `invalidParams`, `tool.invalid`, `unsupportedCapability` with the pointer of the member.
@@ -34,6 +36,8 @@ package struct RunAdmission: Sendable {
     }
     try params.augmentation?.check(at: "/augmentation", isInsideResult: false)
     note(toolkits: json["toolkits"], at: "/toolkits")
+    try check(subAgentsOf: params.toolkits, at: "/toolkits")
+    try check(subAgentsOf: params.augmentation?.injectToolkits ?? [], at: "/augmentation/injectToolkits")
     if let augmentation = json["augmentation"] {
       unknownMembers += Augmentation.unknownMembers(of: augmentation, at: "/augmentation")
     }
@@ -47,6 +51,18 @@ package struct RunAdmission: Sendable {
     var toolbox = Toolbox()
     try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: pointer)
     warnings = unknownMembers.map { "\($0): unknown member, ignored" } + toolbox.overrides
+  }
+
+  /// The agent that a tool brings; `depth` counts from the first one in a tool.
+  init(subAgent json: CarriedJSON, at pointer: String, depth: Int) throws(RuntimeError) {
+    let agent = try RunParams.read(Agent.self, json, at: pointer, carrying: Agent.carriedPaths)
+    if agent.memory?.isEmpty == false {
+      throw .invalidParams("is for stored agents: make one with agent.create and give its agentId", at: pointer + "/memory")
+    }
+    self.depth = depth
+    try check(agent, json, at: pointer)
+    var toolbox = Toolbox()
+    try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: pointer)
   }
 
   /// Tools alone, as `run.submitToolResults` gives them.
@@ -74,6 +90,10 @@ package struct RunAdmission: Sendable {
             .toolInvalidSchema, "tool '\(tool.name)': \(error.message)", pointer: "\(pointer)/\(index)/\(member)\(error.pointer ?? "")")
         }
       }
+      guard let agent = try SubAgent.inlineAgent(of: tool, at: "\(pointer)/\(index)") else { continue }
+      for (tools, place) in SubAgent.toolLists(of: agent, at: "\(pointer)/\(index)/agent") {
+        try checkSchemas(of: tools, at: place, with: cache)
+      }
     }
   }
 
@@ -91,6 +111,12 @@ package struct RunAdmission: Sendable {
     }
   }
 
+  private mutating func check(subAgentsOf toolkits: [Toolkit], at pointer: String) throws(RuntimeError) {
+    for (index, toolkit) in toolkits.enumerated() {
+      unknownMembers += try SubAgent.check(toolkit.tools, at: "\(pointer)/\(index)/tools", depth: depth + 1)
+    }
+  }
+
   /// A stored agent was good when it was stored; what this version finds wrong with it is no fault of the params.
   private mutating func checkStored(_ agent: Agent, _ json: CarriedJSON) throws(RuntimeError) {
     do throws(RuntimeError) { try check(agent, json, at: "") } catch {
@@ -105,6 +131,7 @@ package struct RunAdmission: Sendable {
     note(json["clientTools"], ClientToolPolicy.members, at: pointer + "/clientTools")
     note(json["limits"], Limits.members, at: pointer + "/limits")
     note(toolkits: json["toolkits"], at: pointer + "/toolkits")
+    try check(subAgentsOf: agent.toolkits ?? [], at: pointer + "/toolkits")
     for (index, block) in (json["memory"]?.elements ?? []).enumerated() {
       note(block, MemoryBlock.members, at: "\(pointer)/memory/\(index)")
     }
@@ -143,12 +170,10 @@ package struct RunAdmission: Sendable {
         throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place + "/name")
       }
       let value = values[index]
-      for name in Tool.laterMembers where value.hasMember(name) {
-        throw RuntimeError(.unsupportedCapability, "this release has no tools with \(name)", pointer: "\(place)/\(name)")
-      }
-      note(value, Tool.members + Tool.laterMembers, at: place)
+      note(value, Tool.members, at: place)
       note(value["annotations"], Tool.annotationMembers, at: place + "/annotations")
     }
+    unknownMembers += try SubAgent.check(tools, at: pointer, depth: depth + 1)
   }
 
   package static func checkMetadata(_ metadata: CarriedJSON) throws(RuntimeError) {

@@ -23,6 +23,10 @@ final class LiveRun {
 
   let runID: ULID
   var machine: RunMachine
+  /// As in its state; here, because it can be asked for while the machine decides.
+  let link: ParentLink?
+  /// With the runs of its sub-agents, or of the agent whose sub-agent it is.
+  var tree: RunTree?
   /// The last position that is in the log.
   var committed: Int
   /// The epoch there.
@@ -64,12 +68,15 @@ final class LiveRun {
   var expiryTimer: Timers.Token?
   /// Timers of calls that are out or wait for another attempt.
   var callTimers: [ULID: Timers.Token] = [:]
+  /// Those of calls of sub-agents.
+  var childTimers: [ULID: Timers.Token] = [:]
   var deadlineTimer: Timers.Token?
   /// Continues as soon as fewer runs are driven.
   var waitsForPlace = false
 
   init(machine: RunMachine, committed: Int) {
     runID = machine.state.runID
+    link = machine.state.parent
     self.machine = machine
     self.committed = committed
   }

@@ -161,7 +161,7 @@ extension RunEngine {
     let admission = try RunAdmission(agent: json, at: pointer)
     if isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
     let agent = try RunParams.read(Agent.self, json, at: pointer, carrying: Agent.carriedPaths)
-    for (tools, place) in agent.toolLists(at: pointer) { try RunAdmission.checkSchemas(of: tools, at: place, with: schemas) }
+    for (tools, place) in SubAgent.toolLists(of: agent, at: pointer) { try RunAdmission.checkSchemas(of: tools, at: place, with: schemas) }
     do throws(RuntimeError) {
       _ = try models.provider(for: agent, hasTools: agent.hasServers || !(agent.tools ?? []).isEmpty, parent: nil)
     } catch {
@@ -184,10 +184,13 @@ extension RunEngine {
   /// A bridge that runs no commands stores none either: another one on the store would run them.
   private func refuseTools(of agent: Agent, at pointer: String) throws(RuntimeError) {
     try checkServers(of: agent, at: pointer)
-    for (tools, place) in agent.toolLists(at: pointer) {
+    for (tools, place) in SubAgent.toolLists(of: agent, at: pointer) {
       for (index, tool) in tools.enumerated() where tool.target == .server {
+        let place = "\(place)/\(index)"
+        if let agent = try SubAgent.inlineAgent(of: tool, at: place) { try refuseTools(of: agent, at: place + "/agent") }
+        guard tool.isHosted else { continue }
         do throws(RuntimeError) { try serverTools.check(tool) } catch {
-          throw RuntimeError(error.kind, error.message, pointer: error.pointer ?? "\(place)/\(index)")
+          throw RuntimeError(error.kind, error.message, pointer: error.pointer ?? place)
         }
       }
     }
@@ -235,12 +238,5 @@ extension RunEngine {
       guard page.count == query.limit, let last = page.last else { return writes }
       query.after = last.id
     }
-  }
-}
-
-extension Agent {
-  /// Every list of tools that it declares, with its place.
-  fileprivate func toolLists(at pointer: String) -> [(tools: [Tool], place: String)] {
-    [(tools ?? [], pointer + "/tools")] + (toolkits ?? []).enumerated().map { ($1.tools, "\(pointer)/toolkits/\($0)/tools") }
   }
 }

@@ -86,9 +86,10 @@ extension RunEngine {
   func canGoOnHere(_ run: LiveRun) -> Bool {
     let state = run.state
     if run.isDriven(by: store.owner) {
-      return state.pendingServerCalls.contains { $0.attempt == 0 } || state.awaitedCalls.contains { state.standingDecision(for: $0) != nil }
+      return !state.serverCallsToBegin(by: store.owner).isEmpty || state.awaitedCalls.contains { state.standingDecision(for: $0) != nil }
     }
     guard state.status.isWaiting else { return false }
+    if let tree = run.tree, run !== tree.root, tree.root.isDriven(by: store.owner) { return state.hasWork }
     let context = run.machine.context
     return (context.invokesHere && state.pendingClientCalls.contains { $0.attempt == 0 })
       || ((context.invokesHere || context.asksHere) && state.hasWork)

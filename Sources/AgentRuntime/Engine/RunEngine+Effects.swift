@@ -224,8 +224,10 @@ extension RunEngine {
   /// A run that was out of memory goes on with the parent that answers a call of it.
   private func runOfLateAnswer(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     let run = try run(runID)
-    run.machine.context.invokesHere = run.state.delivery == .invoke && parent?.answersInvocations == true
-    run.machine.context.asksHere = true
+    for run in run.tree.map({ Array($0.members.values) }) ?? [run] {
+      run.machine.context.invokesHere = run.state.delivery == .invoke && parent?.answersInvocations == true
+      run.machine.context.asksHere = true
+    }
     return run
   }
 

@@ -6,9 +6,10 @@ extension RunEngine {
   /// - Throws: `run.notFound`, `store.newer`, or what keeps the store from answering.
   func run(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     if let run = live[runID] {
-      try refresh(run)
+      for member in run.tree.map({ Array($0.members.values) }) ?? [run] { try refresh(member) }
       // What it just learned may have made it superfluous, but now it is wanted.
       live[runID] = run
+      try assemble(around: run)
       return run
     }
     guard let (state, position, _) = try load(runID) else { throw RuntimeError(.runNotFound, "there is no such run") }
@@ -20,6 +21,7 @@ extension RunEngine {
     if let last = watched[runID], last < run.state.sequence {
       try read { () throws(StoreError) in try publishForeign(runID, after: last) }
     }
+    try assemble(around: run)
     return run
   }
 
@@ -80,12 +82,18 @@ extension RunEngine {
       hasChanged = true
     }
     guard hasChanged else { return }
+    if run.tree != nil || !run.state.pendingChildren.isEmpty {
+      try assemble(around: run)
+      if let tree = run.tree { try bringChildren(of: tree) }
+      // It may matter to the others of its tree.
+      markDirty(run)
+    }
     reconcile(run)
     afterChange(run)
   }
 
   func context(for runID: ULID, invokesHere: Bool) -> MachineContext {
-    MachineContext(
+    var context = MachineContext(
       now: host.wallClock(), own: store.owner, isAlive: { [unowned self] in isAlive($0) },
       leaseRetryMilliseconds: { [unowned self] in leaseRetry(behind: $0) },
       makeID: { [host] in ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) }, invokesHere: invokesHere,
@@ -98,6 +106,10 @@ extension RunEngine {
       checkTools: { [unowned self] (tools) throws(RuntimeError) in try checkTools(tools) },
       changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24),
       document: { [unowned self] (kind, id) throws(StoreError) in try store.document(kind, id) })
+    context.child = { [unowned self] in live[$0]?.state }
+    context.claimDocument = { [unowned self] kind, id in live[runID]?.tree?.claim(kind, id, for: runID) ?? true }
+    context.subAgentProblem = { [unowned self] in problem(ofSubAgent: $0) }
+    return context
   }
 
   /// Whether a claim or an open call of `owner` counts. This process' own no longer do when it is ending.
@@ -114,7 +126,7 @@ extension RunEngine {
   /// - Throws: what keeps this bridge from going on with the run.
   func checkDrivable(_ state: RunState) throws(RuntimeError) {
     _ = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
-    for tool in state.toolbox.allTools where tool.command != nil { try serverTools.check(tool) }
+    try checkDrivable(state.toolbox.allTools)
     try checkServers(of: state.agent, at: "/agent")
   }
 
@@ -141,10 +153,8 @@ extension RunEngine {
     if run.state.status.hasEnded { touched.remove(run.runID) }
     armDeadline(run)
     armExpiry(run)
-    if !run.isNeeded(by: store.owner), live[run.runID] === run {
-      live[run.runID] = nil
-      stopWork(run)
-    }
+    armChildTimers(run)
+    release(run)
     givePlaces()
   }
 }

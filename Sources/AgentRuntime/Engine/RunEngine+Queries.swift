@@ -26,9 +26,24 @@ extension RunEngine {
   }
 
   package func outcome(of state: RunState) -> RunOutcome {
-    var outcome = state.outcome(own: store.owner) { isAlive($0) }
+    var outcome = state.outcome(own: store.owner, isAlive: { isAlive($0) }, child: { below($0) })
     if !state.hasBegun, let blocked = blockedBy(state), blocked.isSettled { outcome.blockedBy = blocked.runID }
     return outcome
+  }
+
+  /// The run of a sub-agent as it is now; nil when it has not begun, or cannot be read.
+  func below(_ runID: ULID) -> RunState? {
+    if let run = live[runID] { return run.state }
+    do throws(RuntimeError) { return try glance(runID) } catch {
+      if error.kind != .runNotFound { host.log("run \(runID) could not be looked at: \(error.message)") }
+      return nil
+    }
+  }
+
+  /// The runs of sub-agents that are at work for a run, and for those.
+  package func unendedRuns(below runID: ULID) -> [ULID] {
+    guard let state = below(runID), !state.status.hasEnded else { return [] }
+    return state.pendingChildren.flatMap { [$0] + unendedRuns(below: $0) }
   }
 
   package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [Details], more: ULID?) {
@@ -78,8 +93,8 @@ extension RunEngine {
       guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
       // Its log has records that this version does not know: the row says what can be said.
       let outcome = RunOutcome(
-        runID: row.runID, status: row.status, driver: driver(of: row), stopReason: nil, answer: nil, structuredAnswer: nil,
-        pendingCalls: [],
+        runID: row.runID, parentRunID: row.parentRunID, status: row.status, driver: driver(of: row), stopReason: nil, answer: nil,
+        structuredAnswer: nil, pendingCalls: [],
         usage: Usage(), fault: nil, lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,
         agentID: row.agentID)
       return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
@@ -110,11 +125,13 @@ extension RunEngine {
     guard state.status.hasEnded else {
       throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first")
     }
+    // Those below go first: when the process dies in between, what is left can be deleted the same way.
+    for child in state.children where try read({ () throws(StoreError) in try store.summary(of: child) }) != nil { try delete(child) }
     if let turn = state.turn { try removeChapters(with: turn) }
     try read { () throws(StoreError) in try store.delete(run: runID) }
     // One that was made meanwhile by another process.
     if let turn = state.turn { try removeChapters(with: turn) }
-    live[runID] = nil
+    if let run = live.removeValue(forKey: runID) { run.tree?.remove(run) }
     watched[runID] = nil
     // It may be part of what a session's next turn is shown.
     histories = []

@@ -84,8 +84,9 @@ extension RunEngine {
           throw RuntimeError(.toolInvalidSchema, "tool '\(tool.name)': \(member)\(error.pointer ?? ""): \(error.message)")
         }
       }
-      if tool.target == .server { try serverTools.check(tool) }
+      if tool.isHosted { try serverTools.check(tool) }
     }
+    try checkSubAgents(of: tools)
   }
 
   // MARK: A session

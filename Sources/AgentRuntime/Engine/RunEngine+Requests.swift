@@ -165,11 +165,11 @@ extension RunEngine {
       try refuseWhenEnding()
       let run = try run(runID)
       let verdicts = Shared(Verdicts())
-      input(run) { (machine) throws(RuntimeError) in
-        verdicts.value = try machine.submit(submission)
+      input(run) { [unowned self] (machine) throws(RuntimeError) in
+        verdicts.value = try submit(submission, to: run, &machine)
       } answered: { [unowned self] run, error in
         if let error { return reply(.failure(error)) }
-        if !run.state.status.hasEnded { touched.insert(runID) }
+        touch(run)
         if submission.isPartial, !run.state.status.isWorking { return reply(.success(answer(run, verdicts.value))) }
         settle(
           run, wait: wait && !submission.isPartial || wait && run.state.batch.pendingCount == 0, verdicts.value, waiting: waiting,
@@ -233,11 +233,11 @@ extension RunEngine {
   ) {
     let token = nextWaitToken()
     if wait { waiting(token) }
-    input(run) { (machine) throws(RuntimeError) in
-      try machine.resume(resumption)
-    } answered: { [unowned self] run, error in
+    input(run.tree?.root ?? run) { [unowned self] (machine) throws(RuntimeError) in
+      try resume(run, resumption, &machine)
+    } answered: { [unowned self] _, error in
       if let error { return reply(.failure(error)) }
-      if !run.state.status.hasEnded { touched.insert(run.runID) }
+      touch(run)
       if wait { self.wait(run, token, .settled, nil, reply) } else { reply(.success(answer(run))) }
     }
   }
@@ -315,8 +315,19 @@ extension RunEngine {
       if let run = live[state.runID] { return run.couldNotBegin }
       return !isAlive(state.creator)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      return !state.awaitedCalls.contains { state.isOpen($0, isAlive: { isAlive($0) }) }
+      return !hasOpenCall(state)
     }
+  }
+
+  /// At a parent that lives, of the run or one below it.
+  private func hasOpenCall(_ state: RunState) -> Bool {
+    if state.awaitedCalls.contains(where: { state.isOpen($0, isAlive: { isAlive($0) }) }) { return true }
+    return state.pendingChildren.contains { below($0).map(hasOpenCall) ?? false }
+  }
+
+  private func touch(_ run: LiveRun) {
+    let run = run.tree?.root ?? run
+    if !run.state.status.hasEnded { touched.insert(run.runID) }
   }
 
   /// The run that keeps a queued one from beginning, and whether it has settled without ending.
@@ -373,7 +384,7 @@ extension RunEngine {
   package func checkSchemas(ofTools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
     let tools = try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths)
     try RunAdmission.checkSchemas(of: tools, at: pointer, with: schemas)
-    for tool in tools where tool.target == .server { try serverTools.check(tool) }
+    for tool in tools where tool.isHosted { try serverTools.check(tool) }
   }
 
   /// False for a run that this process has in memory and that has not ended.

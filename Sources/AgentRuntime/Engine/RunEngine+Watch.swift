@@ -89,6 +89,7 @@ extension RunEngine {
   func show(_ runID: ULID, _ events: [PublishedEvent]) {
     guard let newest = events.last else { return }
     watched[runID] = newest.sequence
+    defer { tellOfChildren(runID, events) }
     if observing.contains(runID) {
       do throws(StoreError) { try takeForeignText() } catch { host.log("streamed text could not be read: \(error.message)") }
     }
@@ -105,6 +106,14 @@ extension RunEngine {
       rest = rest.dropFirst(count)
     }
     showForeignText(runID, before: newest.sequence + 1)
+  }
+
+  /// Who sees a run sees those of its sub-agents.
+  private func tellOfChildren(_ runID: ULID, _ events: [PublishedEvent]) {
+    for event in events where event.type == "tool.started" {
+      guard let child = CarriedJSON(trusted: event.bytes)["data"]?["childRunId"]?.stringValue.flatMap(ULID.init) else { continue }
+      parent?.childBegan(child, of: runID, in: self)
+    }
   }
 
   private func takeForeignText() throws(StoreError) {

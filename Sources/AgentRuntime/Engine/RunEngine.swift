@@ -33,7 +33,7 @@ package final class RunEngine {
   var live: [ULID: LiveRun] = [:]
   /// Runs that this process drives.
   var driven: Set<ULID> = []
-  private var dirty: [LiveRun] = []
+  var dirty: [LiveRun] = []
   var timers = Timers()
   /// Last published sequence of each run that the client sees.
   var watched: [ULID: Int] = [:]
@@ -126,19 +126,20 @@ package final class RunEngine {
     markDirty(run)
   }
 
-  private func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
-    run.machine.context.now = host.wallClock()
-    run.machine.context.hasPlace = driven.count < limits.maxConcurrentRuns
-    if !run.state.hasBegun { run.machine.context.mayBegin = mayBegin(run) }
-    run.machine.context.abilities = parent?.abilities ?? ParentAbilities()
-    run.machine.context.parentName = parent?.name
+  func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
+    if let tree = run.tree { for member in tree.members.values { prepare(member) } } else { prepare(run) }
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }
     countDriven(run)
   }
 
+  /// A tree of runs is one.
   func countDriven(_ run: LiveRun) {
-    if run.isDriven(by: store.owner), live[run.runID] === run { driven.insert(run.runID) } else { driven.remove(run.runID) }
+    if run.isDriven(by: store.owner), run.state.parent == nil, live[run.runID] === run {
+      driven.insert(run.runID)
+    } else {
+      driven.remove(run.runID)
+    }
   }
 
   func markDirty(_ run: LiveRun) {
@@ -147,106 +148,9 @@ package final class RunEngine {
     dirty.append(run)
   }
 
-  // MARK: Commit
-
-  private func commit() {
-    while !dirty.isEmpty {
-      let runs = dirty
-      dirty = []
-      var appending: [(run: LiveRun, effects: [RunEffect], records: [LogRecord])] = []
-      var appends: [Append] = []
-      for run in runs {
-        run.isDirty = false
-        let output = run.machine.takeOutput()
-        appending.append((run, output.effects, output.records))
-        guard !output.records.isEmpty else { continue }
-        var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
-        append.expectedEpoch = run.committedEpoch
-        append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
-        appends.append(append)
-      }
-      if !appends.isEmpty { keepLease() }
-      let results = submit(appends)
-      var next = 0
-      for (run, effects, records) in appending {
-        if records.isEmpty {
-          conclude(run, records, effects)
-          continue
-        }
-        switch results {
-        case .success(let list):
-          if list[next] == .appended { run.committedEpoch = appends[next].summary.epoch }
-          conclude(run, list[next], records, effects)
-          next += 1
-        case .failure(let error): storeFailed(run, error)
-        }
-      }
-    }
-  }
-
-  private func submit(_ appends: [Append]) -> Result<[AppendResult], StoreError> {
-    if appends.isEmpty { return .success([]) }
-    let answer = StoreAnswer()
-    store.submit(appends) { result in answer.value.withLock { $0 = result } }
-    guard let result = answer.value.withLock({ $0 }) else { preconditionFailure("the store did not complete on the engine's thread") }
-    return result
-  }
-
-  private func conclude(_ run: LiveRun, _ result: AppendResult, _ records: [LogRecord], _ effects: [RunEffect]) {
-    switch result {
-    case .appended:
-      run.committed = records.last?.position ?? run.committed
-      conclude(run, records, effects)
-    case .conflict:
-      guard run.committed == 0, let placeWasTaken = run.placeWasTaken else { return decideAgain(run) }
-      live[run.runID] = nil
-      driven.remove(run.runID)
-      run.inputs = []
-      placeWasTaken()
-    case .keyTaken(let other):
-      live[run.runID] = nil
-      driven.remove(run.runID)
-      var error = RuntimeError(.runIdempotencyConflict, "another run was started with this idempotency key")
-      error.details = [("runId", CarriedJSON(string: other.text))]
-      for input in run.inputs { input.answered(run, error) }
-    case .missing: drop(run, RuntimeError(.runNotFound, "the run was deleted"))
-    }
-  }
-
-  /// Durable: tell, then act.
-  private func conclude(_ run: LiveRun, _ records: [LogRecord], _ effects: [RunEffect]) {
-    let inputs = run.inputs
-    run.inputs = []
-    for input in inputs where input.error == nil { input.committed(run) }
-    let tell = { [self] in
-      publish(run.runID, records)
-      for effect in effects { perform(effect, run) }
-    }
-    // A request to the parent leaves in one write with the events that announce it.
-    if let parent, effects.contains(where: \.asksParent) { parent.together(tell) } else { tell() }
-    for input in inputs { input.answered(run, input.error) }
-    afterChange(run)
-  }
-
-  /// The log moved on under us: read it anew and decide on that.
-  private func decideAgain(_ run: LiveRun) {
-    do throws(RuntimeError) {
-      let before = run.committed
-      guard let (state, position, records) = try load(run.runID, keepingAfter: before, disowning: run.loadedAt) else {
-        return drop(run, RuntimeError(.runNotFound, "the run was deleted"))
-      }
-      run.machine = try run.machine.anew(state, after: records)
-      (run.committed, run.committedEpoch) = (position, state.epoch)
-      publish(run.runID, records)
-      reconcile(run)
-      for index in run.inputs.indices { decide(run, &run.inputs[index]) }
-      markDirty(run)
-    } catch { drop(run, error) }
-  }
-
   // MARK: Failure
 
-  private func storeFailed(_ run: LiveRun, _ error: StoreError) {
+  func storeFailed(_ run: LiveRun, _ error: StoreError) {
     storeHasFailed = true
     host.log("the store failed under run \(run.runID): \(error.message)")
     drop(run, RuntimeError(error))
@@ -256,6 +160,7 @@ package final class RunEngine {
   func drop(_ run: LiveRun, _ error: RuntimeError) {
     live[run.runID] = nil
     driven.remove(run.runID)
+    run.tree?.remove(run)
     stopWork(run)
     let inputs = run.inputs
     let waiters = run.waiters
@@ -280,6 +185,8 @@ package final class RunEngine {
     run.servers = nil
     for timer in run.callTimers.values { timers.cancel(timer) }
     run.callTimers = [:]
+    for timer in run.childTimers.values { timers.cancel(timer) }
+    run.childTimers = [:]
     for callID in run.outCalls { parent?.closeInvocations(of: callID) }
     run.outCalls = []
     for question in run.questions.values { question.exchange.cancel(reason: "the bridge is no longer at work on the run") }

@@ -107,6 +107,9 @@ package protocol Parent: AnyObject, Sendable {
   /// Forgets the requests of a call: later answers are nobody's.
   func closeInvocations(of callID: ULID)
 
+  /// A run that it sees has called a sub-agent, whose run this is; it may not be in the store yet.
+  func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine)
+
   /// The name that it gave itself.
   var name: String? { get }
 
@@ -122,4 +125,5 @@ package protocol Parent: AnyObject, Sendable {
 extension Parent {
   package var name: String? { nil }
   package func together(_ body: () -> Void) { body() }
+  package func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine) {}
 }

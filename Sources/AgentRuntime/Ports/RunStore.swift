@@ -87,7 +87,11 @@ package struct NewBlob: Sendable, Equatable {
 }
 
 /// Records to add to one run's log, if the log still ends where the writer thinks.
+///
+/// Without records it is a check only: that the log still ends there.
 package struct Append: Sendable {
+  /// Neighbours in a batch with the same number are made all or none: the runs of a tree are decided together.
+  package var group: Int?
   /// The position the log must end at; 0 creates the run.
   package var expectedPosition: Int
   /// The epoch that the run must have; nil when the caller does not mind. A driver that was fenced out fails here even where positions agree.
@@ -109,9 +113,24 @@ package struct Append: Sendable {
   }
 }
 
+extension [Append] {
+  /// What is made all or none, in order.
+  package var groups: [ArraySlice<Append>] {
+    var groups: [ArraySlice<Append>] = []
+    var start = startIndex
+    while start < endIndex {
+      var end = start + 1
+      while end < endIndex, let group = self[start].group, self[end].group == group { end += 1 }
+      groups.append(self[start..<end])
+      start = end
+    }
+    return groups
+  }
+}
+
 package enum AppendResult: Sendable, Equatable {
   case appended
-  /// The log ends elsewhere: load what is new and decide again.
+  /// The log ends elsewhere, or another append of the group could not be made: load what is new and decide again.
   case conflict
   /// A run with this idempotency key exists; nothing was created.
   case keyTaken(ULID)
@@ -178,7 +197,7 @@ package protocol RunStore: AnyObject, Sendable {
   func changedByOthers() throws(StoreError) -> Bool
 
   /// Applies every append in one transaction and calls `completion` with one result each, in order, when all of it is synced.
-  /// An append that conflicts changes nothing and does not hinder the others. On failure nothing of the batch is there.
+  /// An append that conflicts changes nothing and hinders only those of its group. On failure nothing of the batch is there.
   func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void)
 
   /// A commit left work for later that nobody waits for; `tidy` does it, and may take long.

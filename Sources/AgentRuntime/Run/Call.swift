@@ -28,6 +28,10 @@ package struct Call: Sendable, Equatable {
   /// When it was first sent, or else when the model made it.
   package internal(set) var since: Timestamp
   @Boxed package internal(set) var result: ToolResult? = nil
+  /// The run of a sub-agent that answers it.
+  package internal(set) var child: ULID?
+  /// Why that run is not at work; nil while it is, as far as the log of this one says.
+  package internal(set) var halt: ChildHalt?
 
   package var isPending: Bool { result == nil }
   /// A question for the user.
@@ -44,6 +48,9 @@ package struct Call: Sendable, Equatable {
     return target == .client ? .result : nil
   }
 
+  /// It was begun, and somebody works on it.
+  var isAtWork: Bool { attempt > 0 && halt == nil }
+
   init(_ call: ModelMessage.Call, tool: Tool?, at time: Timestamp) {
     callID = call.callID
     name = call.name
@@ -54,6 +61,13 @@ package struct Call: Sendable, Equatable {
     since = time
     needsApproval = tool?.requiresApproval == true && call.refusal == nil
   }
+}
+
+/// A child run that waits, or is paused.
+package struct ChildHalt: Sendable, Equatable {
+  package var status: RunStatus
+  /// Of one that something paused.
+  package var fault: RunFault?
 }
 
 /// The calls of one model message, in its order.

@@ -31,7 +31,8 @@ extension RunEvent {
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
           warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], toolbox: hidden["toolbox"],
           sessionChanges: hidden["sessionChanges"]?.intValue ?? 0, turn: TurnPlace(reading: hidden["turn"]),
-          isQueued: hidden["isQueued"]?.boolValue ?? false, storedAgent: AgentUse(reading: hidden["storedAgent"])))
+          isQueued: hidden["isQueued"]?.boolValue ?? false, storedAgent: AgentUse(reading: hidden["storedAgent"]),
+          parent: ParentLink(reading: hidden["parent"])))
     case "model.started":
       guard let messageID = id(data, "messageId") else { return nil }
       self = .modelStarted(messageID: messageID, continuation: data["continuation"]?.boolValue ?? false)
@@ -123,6 +124,16 @@ extension RunEvent {
       guard let compaction = Compaction(reading: hidden) else { return nil }
       self = .compacted(compaction, usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
     case "model.sampled": self = .sampled(hidden["usage"].map(Usage.init(reading:)) ?? Usage())
+    case "child.named":
+      guard let callID = id(hidden, "callId"), let child = id(hidden, "child") else { return nil }
+      self = .childNamed(callID: callID, child: child)
+    case "child.moved":
+      guard let callID = id(hidden, "callId") else { return nil }
+      let status = hidden["status"]?.stringValue.flatMap(RunStatus.init(rawValue:))
+      self = .childMoved(callID: callID, halt: status.map { ChildHalt(status: $0, fault: RunFault(reading: hidden["error"])) })
+    case "child.ended":
+      guard let callID = id(hidden, "callId") else { return nil }
+      self = .childEnded(callID: callID, usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)

@@ -43,13 +43,16 @@ extension RunEvent {
     case .requeued: "run.requeued"
     case .compacted: "transcript.compacted"
     case .sampled: "model.sampled"
+    case .childNamed: "child.named"
+    case .childMoved: "child.moved"
+    case .childEnded: "child.ended"
     }
   }
 
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
       false
     default: true
     }
@@ -86,6 +89,8 @@ extension RunEvent {
       writer.member("model", state.agent.model)
       writer.endObject()
       writer.member("input", start.input.wire)
+      writer.member("parentRunId", ifPresent: start.parent?.runID.text)
+      writer.member("parentCallId", ifPresent: start.parent?.callID.text)
       writeTools(of: state, to: &writer)
       if !start.warnings.isEmpty {
         writer.key("warnings")
@@ -107,6 +112,7 @@ extension RunEvent {
       writer.member("target", call.target.rawValue)
       writer.member("arguments", call.arguments.wire)
       writer.member("attempt", attempt)
+      writer.member("childRunId", ifPresent: call.child?.text)
     case .toolCompleted(let callID, let result):
       guard let call = state.completedCall(callID) else { return }
       writer.member("callId", callID)
@@ -162,7 +168,7 @@ extension RunEvent {
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome().writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
       break
     }
   }
@@ -197,6 +203,10 @@ extension RunEvent {
       if let agent = start.storedAgent {
         writer.key("storedAgent")
         agent.write(to: &writer)
+      }
+      if let parent = start.parent {
+        writer.key("parent")
+        parent.write(to: &writer)
       }
       writer.member("toolbox", ifPresent: start.toolbox)
       if start.sessionChanges > 0 { writer.member("sessionChanges", start.sessionChanges) }
@@ -243,6 +253,20 @@ extension RunEvent {
       writer.key("usage")
       usage.write(to: &writer)
     case .sampled(let usage):
+      writer.key("usage")
+      usage.write(to: &writer)
+    case .childNamed(let callID, let child):
+      writer.member("callId", callID.text)
+      writer.member("child", child.text)
+    case .childMoved(let callID, let halt):
+      writer.member("callId", callID.text)
+      writer.member("status", ifPresent: halt?.status.rawValue)
+      if let fault = halt?.fault {
+        writer.key("error")
+        fault.write(to: &writer)
+      }
+    case .childEnded(let callID, let usage):
+      writer.member("callId", callID.text)
       writer.key("usage")
       usage.write(to: &writer)
     case .pauseRequested, .rejectionCounted, .requeued: break

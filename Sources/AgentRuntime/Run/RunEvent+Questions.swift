@@ -66,7 +66,7 @@ extension OwnerID {
 }
 
 extension StandingDecision {
-  private static let toolPaths: CarriedPaths = ["/inputSchema", "/outputSchema", "/parameters"]
+  private static let toolPaths: CarriedPaths = ["/inputSchema", "/outputSchema", "/parameters", "/agent"]
 
   static func json(_ decisions: [StandingDecision]) -> CarriedJSON {
     var writer = JSONWriter()

@@ -57,6 +57,12 @@ package enum RunEvent: Sendable, Equatable {
   case merged(into: ULID)
   /// A turn that was paused before it began waits again.
   case requeued
+  /// The run that is to answer a call of a sub-agent; before its `toolStarted`.
+  case childNamed(callID: ULID, child: ULID)
+  /// That run has come to wait or pause; nil: it is at work again.
+  case childMoved(callID: ULID, halt: ChildHalt?)
+  /// What that run has used, before the result of the call.
+  case childEnded(callID: ULID, usage: Usage)
   /// Older messages are not shown any more. `usage`: what their summary cost.
   case compacted(Compaction, usage: Usage)
   /// An MCP server had the run's model answer something: what that cost.
@@ -95,6 +101,8 @@ package struct RunBeginning: Sendable, Equatable {
   package var isQueued = false
   /// The agent, when it was named by an id.
   package var storedAgent: AgentUse?
+  /// Of a sub-agent's run.
+  package var parent: ParentLink?
 }
 
 /// An answer to a question, as the log has it.

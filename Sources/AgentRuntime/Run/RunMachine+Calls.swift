@@ -104,7 +104,7 @@ extension RunMachine {
 
   /// Server calls that were begun before this claim: run again only where a repeat does no harm; otherwise the model is told.
   mutating func settleInterruptedServerCalls() {
-    for call in state.pendingServerCalls where call.attempt > 0 && call.tool?.isIdempotent != true {
+    for call in state.pendingServerCalls where call.attempt > 0 && call.child == nil && call.tool?.isIdempotent != true {
       complete(
         call.callID,
         .failure("The tool '\(call.name)' was interrupted and was not run again; whether it took effect is unknown."))

@@ -48,21 +48,28 @@ extension RunMachine {
     package init() {}
   }
 
-  /// Takes up an undriven or paused run, or sends the parked calls of a waiting one again.
-  /// - Throws: `run.leaseHeld` when another process drives it; what keeps this bridge from going on with it.
-  package mutating func resume(_ resumption: Resumption) throws(RuntimeError) {
-    _ = denyExpired()
+  /// - Throws: what `resume` would throw.
+  func checkResumable() throws(RuntimeError) {
     if state.status.hasEnded { return }
     if isDrivenElsewhere {
       throw RuntimeError(
         .runLeaseHeld, "another process drives the run", retryAfterMilliseconds: context.leaseRetryMilliseconds(state.owner))
     }
-    if state.status == .running, state.owner == context.own { return }
-    if state.cancelRequest != nil { return advance(cause: .recovery) }
+    if state.cancelRequest != nil || (state.status == .running && state.owner == context.own) { return }
     try context.checkDrivable(state)
     if !state.status.isWaiting, !context.hasPlace {
       throw RuntimeError(.overloaded, "as many runs are driven as may be", retryAfterMilliseconds: 1000)
     }
+  }
+
+  /// Takes up an undriven or paused run, or sends the parked calls of a waiting one again.
+  /// - Throws: `run.leaseHeld` when another process drives it; what keeps this bridge from going on with it.
+  package mutating func resume(_ resumption: Resumption) throws(RuntimeError) {
+    _ = denyExpired()
+    if state.status.hasEnded { return }
+    try checkResumable()
+    if state.status == .running, state.owner == context.own { return }
+    if state.cancelRequest != nil { return advance(cause: .recovery) }
     let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
     if resumption.limits != nil || changesDelivery {
       append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))

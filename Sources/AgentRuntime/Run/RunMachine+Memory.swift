@@ -48,7 +48,9 @@ extension RunMachine {
       return .failure("There is no memory block \"\(label.prefix(64))\". There are: \(labels.joined(separator: ", ")).")
     }
     let id = StoredBlock.documentID(agentID, label)
-    if documents.contains(where: { $0.kind == StoredBlock.kind && $0.id == id }) { return nil }
+    if documents.contains(where: { $0.kind == StoredBlock.kind && $0.id == id }) || !context.claimDocument(StoredBlock.kind, id) {
+      return nil
+    }
     guard let document = try context.document(StoredBlock.kind, id) else {
       return .failure("The memory block \"\(label)\" is gone: the agent was deleted.")
     }

@@ -4,13 +4,11 @@ import JSON
 extension RunMachine {
   mutating func startModelTurn() {
     if state.modelTurns >= state.maxIterations {
-      return stopAtLimit(limitFault("maxIterations", state.maxIterations, "model turns"), maxIterations: true, cause: .resume)
+      return stopAtLimit(reached("maxIterations", state.maxIterations, "model turns"), maxIterations: true)
     }
-    if let most = state.limits.maxTotalTokens, state.usage.totalTokens >= most {
-      return stopAtLimit(limitFault("maxTotalTokens", most, "tokens"), maxIterations: false, cause: .resume)
-    }
+    if let reached = tokenLimit() { return stopAtLimit(reached, maxIterations: false) }
     if let most = state.limits.deadlineMs, state.drivenMilliseconds >= most {
-      return stopAtLimit(limitFault("deadlineMs", most, "milliseconds"), maxIterations: false, cause: .resume)
+      return stopAtLimit(reached("deadlineMs", most, "milliseconds"), maxIterations: false)
     }
     guard hearServers() else { return }
     takeChangedToolbox()
@@ -27,28 +25,52 @@ extension RunMachine {
     append(.limitWarning(limit: limit, used: used, maximum: maximum))
   }
 
-  private func limitFault(_ name: String, _ most: Int, _ unit: String) -> RunFault {
-    RunFault(.runLimitExceeded, "the run's limit of \(most) \(unit) (\(name)) is reached")
+  /// A limit that is reached, and what its run wants to become of it then.
+  struct ReachedLimit {
+    var fault: RunFault
+    var onLimit: Limits.OnLimit
   }
 
-  func toolCallLimit() -> RunFault? {
-    guard let most = state.limits.maxToolCalls, state.usage.toolCalls > most, state.batch.pendingCount > 0 else { return nil }
-    return limitFault("maxToolCalls", most, "tool calls")
+  private func reached(_ name: String, _ most: Int, _ unit: String, of limits: Limits? = nil) -> ReachedLimit {
+    let whose = limits == nil ? "the run's limit" : "the limit of a run above it,"
+    let fault = RunFault(.runLimitExceeded, "\(whose) of \(most) \(unit) (\(name)) is reached")
+    return ReachedLimit(fault: fault, onLimit: (limits ?? state.limits).onLimit ?? .stop)
   }
 
-  mutating func stopAtLimit(_ fault: RunFault, maxIterations: Bool, cause: ResumeCause) {
-    if state.limits.onLimit == .pause { return append(.paused(status: .paused, fault: fault)) }
+  /// The run's own, or that of a run above it, which counts what its sub-agents use.
+  func toolCallLimit() -> ReachedLimit? {
+    guard state.batch.pendingCount > 0 else { return nil }
+    if let most = state.limits.maxToolCalls, state.usage.toolCalls > most { return reached("maxToolCalls", most, "tool calls") }
+    for budget in context.tree?.budgets ?? [] {
+      guard let most = budget.limits.maxToolCalls, budget.usedByOthers.toolCalls + state.usage.toolCalls > most else { continue }
+      return reached("maxToolCalls", most, "tool calls", of: budget.limits)
+    }
+    return nil
+  }
+
+  private func tokenLimit() -> ReachedLimit? {
+    let used = state.usage.totalTokens
+    if let most = state.limits.maxTotalTokens, used >= most { return reached("maxTotalTokens", most, "tokens") }
+    for budget in context.tree?.budgets ?? [] {
+      guard let most = budget.limits.maxTotalTokens, budget.usedByOthers.totalTokens.saturatingAdd(used) >= most else { continue }
+      return reached("maxTotalTokens", most, "tokens", of: budget.limits)
+    }
+    return nil
+  }
+
+  mutating func stopAtLimit(_ reached: ReachedLimit, maxIterations: Bool) {
+    if reached.onLimit == .pause { return append(.paused(status: .paused, fault: reached.fault)) }
     var end = RunEnd(maxIterations ? .maxIterations : .error)
-    if !maxIterations { end.fault = fault }
-    finish(end, openCallsSay: "The run ended before this call was dispatched: \(fault.message).")
+    if !maxIterations { end.fault = reached.fault }
+    finish(end, openCallsSay: "The run ended before this call was dispatched: \(reached.fault.message).")
   }
 
   package mutating func deadlinePassed() {
     guard state.status == .running, state.owner == context.own, let most = state.limits.deadlineMs else { return }
-    let fault = limitFault("deadlineMs", most, "milliseconds")
+    let reached = reached("deadlineMs", most, "milliseconds")
     if state.modelAtWork != nil { perform(.abortModel) }
-    if state.limits.onLimit == .pause { perform(.stopServerTools) }
-    stopAtLimit(fault, maxIterations: false, cause: .resume)
+    if reached.onLimit == .pause { perform(.stopServerTools) }
+    stopAtLimit(reached, maxIterations: false)
   }
 
   package mutating func modelRetried(_ messageID: ULID, attempt: Int, reason: String, retryAfterMilliseconds: Int) {
@@ -150,6 +172,9 @@ extension RunMachine {
     if !failures.isEmpty { return (arguments, "The arguments do not fit the tool's inputSchema: \(failures.joined(separator: "; ")).") }
     if tool.name == Question.toolName {
       do throws(Question.Unaskable) { _ = try Question(arguments) } catch { return (arguments, error.words) }
+    }
+    if tool.agent != nil, (state.parent?.depth ?? 0) >= SubAgent.mostDepth {
+      return (arguments, "Sub-agents can stand \(SubAgent.mostDepth) deep below each other; this one would be deeper and was not started.")
     }
     if let most = tool.maxCallsPerRun, counts[call.name, default: 0] > most {
       return (arguments, "The tool \"\(call.name)\" may be called at most \(most) times in a run.")

@@ -29,23 +29,24 @@ extension RunMachine {
         throw refusal(.runAlreadyClaimed, "what is stored for this call says something else", judged.verdicts)
       }
       if state.awaitedCalls.isEmpty { throw refusal(.runNotWaiting, "the run has no pending call", judged.verdicts) }
-      try checkExact(submission, judged)
+      try checkExact(submission, judged, awaited: state.awaitedCalls)
       if let problem = judged.problem { throw refusal(.invalidParams, problem.words, judged.verdicts, at: problem.pointer) }
     }
-    try take(judged, submission)
+    try prepare(judged, submission)
+    take(judged)
     return judged.verdicts
   }
 
   // MARK: Refusing
 
-  private mutating func refuseEnded(_ submission: Submission, _ verdicts: Verdicts) -> RuntimeError {
+  mutating func refuseEnded(_ submission: Submission, _ verdicts: Verdicts) -> RuntimeError {
     var ended = verdicts
     for (callID, verdict) in verdicts.list where verdict != .duplicate { ended.set(callID, .terminal) }
     keepEvidence(submission, ended, only: .terminal)
     return refusal(.runAlreadyTerminal, "the run has ended", ended)
   }
 
-  private mutating func keepEvidence(_ submission: Submission, _ verdicts: Verdicts, only: Verdict? = nil) {
+  mutating func keepEvidence(_ submission: Submission, _ verdicts: Verdicts, only: Verdict? = nil) {
     for (callID, verdict) in verdicts.list where verdict == .conflict || verdict == .unknown || verdict == .terminal {
       guard only == nil || only == verdict else { continue }
       if let bytes = submission.bytes(of: callID) { reject(callID, verdict, bytes: bytes) }
@@ -53,14 +54,14 @@ extension RunMachine {
   }
 
   /// Each kind that is given covers the calls that need it, and nothing else is given. A result may also stand for an approval.
-  private func checkExact(_ submission: Submission, _ judged: JudgedSubmission) throws(RuntimeError) {
+  func checkExact(_ submission: Submission, _ judged: JudgedSubmission, awaited: [Call]) throws(RuntimeError) {
     let answered = Set(judged.results.map(\.callID))
     // One that cannot be used covers its call all the same: it is told so by itself.
     let invalid = Set(judged.verdicts.list.filter { $0.verdict == .invalid }.map(\.callID))
     let decided = Set(judged.approvals.map(\.given.callID)).union(answered).union(invalid)
     let told = Set(judged.inputs.map(\.callID)).union(invalid)
     var missing: [String] = []
-    for call in state.awaitedCalls {
+    for call in awaited {
       let callID = call.callID.text
       switch call.need {
       case .result: if submission.results != nil, !answered.contains(callID) { missing.append(callID) }
@@ -76,7 +77,7 @@ extension RunMachine {
     throw error
   }
 
-  private func refusal(_ kind: RuntimeError.Kind, _ message: String, _ verdicts: Verdicts, at pointer: String? = nil) -> RuntimeError {
+  func refusal(_ kind: RuntimeError.Kind, _ message: String, _ verdicts: Verdicts, at pointer: String? = nil) -> RuntimeError {
     var judged = Verdicts()
     for (callID, verdict) in verdicts.list where verdict != .accepted { judged.set(callID, verdict) }
     var error = RuntimeError(kind, message, pointer: pointer)
@@ -94,8 +95,7 @@ extension RunMachine {
 
   // MARK: Taking
 
-  private mutating func take(_ judged: JudgedSubmission, _ submission: Submission) throws(RuntimeError) {
-    try prepare(judged, submission)
+  mutating func take(_ judged: JudgedSubmission) {
     for (given, keepsArguments) in judged.approvals {
       guard let call = ULID(given.callID).flatMap(state.call) else { continue }
       decide(call, given.answer, keepsArguments: keepsArguments, by: .submit)
@@ -119,26 +119,37 @@ extension RunMachine {
     if !judged.isEmpty { advance(cause: .submit) }
   }
 
-  /// What has to be known and settled before the first part is taken: whether the run goes on here, and with which parent.
-  private mutating func prepare(_ judged: JudgedSubmission, _ submission: Submission) throws(RuntimeError) {
+  /// Whether what is given has the run go on here, or a call go out.
+  struct Consequence {
+    var goesOn = false
+    var opensCall = false
+  }
+
+  func consequence(of judged: JudgedSubmission, _ submission: Submission) -> Consequence {
     let approved = judged.approvals.filter { $0.given.answer.decision == .approve }.compactMap { ULID($0.given.callID).flatMap(state.call) }
     let finished =
       judged.results.count { !$0.result.deferred } + judged.approvals.count { $0.given.answer.decision == .deny }
       + judged.inputs.count { $0.answer.action != .cancel }
     let isWhole = finished == state.batch.pendingCount
     let isFree = state.status != .paused && !isDrivenElsewhere && !judged.isEmpty
-    let goesOn = isFree && (isWhole || approved.contains { $0.target == .server })
-    if goesOn { try context.checkDrivable(state) }
+    // A client call that may go out now goes to this parent if it takes calls; otherwise to the one that the run has.
+    let opensCall = isFree && approved.contains { $0.target == .client } && (submission.canInvoke || submission.insistsOnDelivery)
+    return Consequence(goesOn: isFree && (isWhole || approved.contains { $0.target == .server }), opensCall: opensCall)
+  }
+
+  /// What has to be known and settled before the first part is taken: whether the run goes on here, and with which parent.
+  private mutating func prepare(_ judged: JudgedSubmission, _ submission: Submission) throws(RuntimeError) {
+    let consequence = consequence(of: judged, submission)
+    if consequence.goesOn { try context.checkDrivable(state) }
+    try replaceTools(submission)
+    if consequence.goesOn || consequence.opensCall { adopt(delivery: submission.delivery, canInvoke: submission.canInvoke) }
+  }
+
+  mutating func replaceTools(_ submission: Submission) throws(RuntimeError) {
     if let tools = submission.tools {
       var toolbox = state.toolbox
       try toolbox.replaceRunTools(try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths))
       append(.toolsChanged(tools))
     }
-    // A client call that may go out now goes to this parent if it takes calls; otherwise to the one that the run has.
-    let opensCall = isFree && approved.contains { $0.target == .client } && (submission.canInvoke || submission.insistsOnDelivery)
-    guard goesOn || opensCall else { return }
-    if let delivery = submission.delivery, delivery != state.delivery { append(.reconfigured(limits: nil, delivery: delivery)) }
-    context.invokesHere = submission.canInvoke && state.delivery == .invoke
-    context.asksHere = true
   }
 }

@@ -73,6 +73,14 @@ package struct MachineContext {
   /// From 0 to 1.
   package var jitter: Double
   package var document: (_ kind: String, _ id: String) throws(StoreError) -> Document? = { _, _ in nil }
+  /// Whether a document may be changed now: another run of the tree may have a change of it on the way.
+  package var claimDocument: (_ kind: String, _ id: String) -> Bool = { _, _ in true }
+  /// Of a sub-agent's run: how it stands with the runs above it.
+  package var tree: TreePlace?
+  /// The run of a sub-agent whose call is pending.
+  package var child: (ULID) -> RunState? = { _ in nil }
+  /// Why a sub-agent cannot be begun here; nil when it can.
+  package var subAgentProblem: (Tool) -> String? = { _ in nil }
 }
 
 /// Decides what happens next in a run: pure, but for the values it takes from `context`.
@@ -105,7 +113,7 @@ package struct RunMachine {
   package init(
     runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
     toolbox: Toolbox? = nil, sessionChanges: Int = 0, turn: TurnPlace? = nil, isQueued: Bool = false, decisions: [StandingDecision] = [],
-    storedAgent: AgentUse? = nil,
+    storedAgent: AgentUse? = nil, parent: ParentLink? = nil,
     context: MachineContext
   )
     throws(RuntimeError)
@@ -114,7 +122,7 @@ package struct RunMachine {
     let start = RunBeginning(
       input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
       warnings: warnings, toolbox: toolbox?.json, sessionChanges: sessionChanges, turn: turn, isQueued: isQueued,
-      storedAgent: storedAgent)
+      storedAgent: storedAgent, parent: parent)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context
     self.spiller = spiller
@@ -170,7 +178,7 @@ package struct RunMachine {
     return machine
   }
 
-  package func outcome() -> RunOutcome { state.outcome(own: context.own, isAlive: context.isAlive) }
+  package func outcome() -> RunOutcome { state.outcome(own: context.own, isAlive: context.isAlive, child: context.child) }
 
   // MARK: For the topics in the other files
 
@@ -213,6 +221,9 @@ package struct RunMachine {
   }
 
   mutating func complete(_ callID: ULID, _ result: ToolResult) {
+    if let child = state.call(callID)?.child.flatMap(context.child) {
+      append(.childEnded(callID: callID, usage: child.usage(with: context.child)))
+    }
     append(.toolCompleted(callID: callID, result: result.stored(by: &spiller)))
   }
 
@@ -220,7 +231,8 @@ package struct RunMachine {
   var nextClaim: Claim { Claim(owner: context.own, epoch: state.epoch + 1) }
 
   var isDrivenElsewhere: Bool {
-    guard let owner = state.owner else { return false }
+    // A tree has one driver, the root's.
+    guard let owner = context.tree.map(\.rootOwner) ?? state.owner else { return false }
     return owner != context.own && context.isAlive(owner)
   }
 
@@ -233,7 +245,7 @@ package struct RunMachine {
     if state.status == .paused { return }
     if !state.hasBegun, state.mergedInto != nil || !context.mayBegin { return }
     if state.modelAtWork != nil, state.owner == context.own { return }
-    if let fault = toolCallLimit() { return stopAtLimit(fault, maxIterations: false, cause: cause) }
+    if let reached = toolCallLimit() { return stopAtLimit(reached, maxIterations: false) }
     guard settleMemoryCalls(cause: cause) else { return }
     askParent()
     if !state.hasWork { return waitForParent() }
@@ -254,26 +266,31 @@ package struct RunMachine {
   }
 
   private mutating func dispatchServerCalls() {
-    let running = state.pendingServerCalls.filter { $0.sender == context.own && $0.attempt > 0 }
-    var isAlone = running.contains { $0.tool?.runsAlone == true }
-    var count = running.count
-    var sent = false
-    for call in state.pendingServerCalls where call.attempt == 0 || call.sender != context.own {
-      let alone = call.tool?.runsAlone == true
-      if isAlone || (alone && count > 0) { break }
-      if state.pauseRequested { break }
-      isAlone = alone
-      count += 1
-      sent = true
-      append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
-      perform(.runServerTool(callID: call.callID, attempt: call.attempt + 1))
+    if state.pauseRequested {
+      let isAtWork = state.pendingServerCalls.contains { $0.isAtWork && ($0.sender == context.own || $0.child != nil) }
+      if !isAtWork { append(.paused(status: .paused, fault: nil)) }
+      return
     }
-    if !sent, count == 0, state.pauseRequested { append(.paused(status: .paused, fault: nil)) }
+    var isRefused = false
+    for call in state.serverCallsToBegin(by: context.own) {
+      if let tool = call.tool, tool.agent != nil {
+        guard beginChild(of: call, tool) else {
+          isRefused = true
+          continue
+        }
+      } else {
+        append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
+        perform(.runServerTool(callID: call.callID, attempt: call.attempt + 1))
+      }
+    }
+    // Those that could not be begun have their results.
+    if isRefused { advance(cause: .resume) }
   }
 
   /// The pause is in the log before a request goes out, and says of each call whether it does.
   private mutating func waitForParent() {
-    if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
+    let paused = state.batch.calls.first { $0.isPending && $0.halt?.status == .paused }
+    if state.pauseRequested || paused != nil { return append(.paused(status: .paused, fault: paused?.halt?.fault)) }
     var invocations: [RunEffect] = []
     for call in callsToSend() {
       append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
@@ -291,8 +308,9 @@ package struct RunMachine {
       $0.sender == context.own && !$0.isParked && !$0.isDeferred && $0.attempt > 0 && !toResend.contains($0.callID)
     }
     var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
-    var isAlone = out.contains { $0.tool?.runsAlone == true }
-    var count = out.count
+    let begun = out + state.pendingServerCalls.filter { $0.child != nil }
+    var isAlone = begun.contains { $0.tool?.runsAlone == true }
+    var count = begun.count
     var chosen: [Call] = []
     for call in pending where call.attempt == 0 || toResend.contains(call.callID) {
       let alone = call.tool?.runsAlone == true

@@ -121,6 +121,8 @@ package struct RunOutcome: Sendable, Equatable {
   }
 
   package var runID: ULID
+  /// The run whose sub-agent it is.
+  package var parentRunID: ULID?
   package var status: RunStatus
   package var driver: Driver
   package var stopReason: String?
@@ -141,6 +143,7 @@ package struct RunOutcome: Sendable, Equatable {
   /// Writes the members without the braces, so that a caller can add its own. `value` says how a stored value stands there.
   package func writeMembers(to writer: inout JSONWriter, _ value: (StoredValue) -> CarriedJSON = { $0.wire }) {
     writer.member("runId", runID)
+    writer.member("parentRunId", ifPresent: parentRunID?.text)
     writer.member("sessionId", ifPresent: sessionID?.text)
     writer.member("agentId", ifPresent: agentID)
     writer.member("status", status.rawValue)
@@ -170,7 +173,7 @@ extension RunOutcome {
   /// Reads the `data` of an event that ended a run.
   init(logged data: CarriedJSON, of row: RunSummary) {
     self.init(
-      runID: row.runID, status: row.status, driver: .none, stopReason: data["stopReason"]?.stringValue,
+      runID: row.runID, parentRunID: row.parentRunID, status: row.status, driver: .none, stopReason: data["stopReason"]?.stringValue,
       answer: data["answer"].map(StoredValue.init(wire:)), structuredAnswer: data["structuredAnswer"].map(StoredValue.init(wire:)),
       pendingCalls: [], usage: data["usage"].map(Usage.init(reading:)) ?? Usage(), fault: RunFault(reading: data["error"]),
       lastSequence: row.lastSequence, metadata: row.metadata, sessionID: row.sessionID,

@@ -16,7 +16,7 @@ package struct RunParams: Sendable {
   package let metadata: CarriedJSON?
   package let idempotencyKey: String?
 
-  package static let toolPaths: CarriedPaths = ["/*/inputSchema", "/*/outputSchema", "/*/parameters"]
+  package static let toolPaths: CarriedPaths = ["/*/inputSchema", "/*/outputSchema", "/*/parameters", "/*/agent"]
 
   /// Reads params that were checked when the run was made, or checks them for the first time.
   /// - Parameter stored: The agent that `agentId` names.

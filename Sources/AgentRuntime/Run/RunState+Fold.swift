@@ -40,8 +40,9 @@ extension RunState {
       owner = nil
       modelAtWork = nil
       if status == .paused { pauseRequested = false }
-    case .resumed(_, let claim):
+    case .resumed(let cause, let claim):
       status = .running
+      lastCause = cause
       hasBegun = true
       fault = nil
       owner = claim.owner
@@ -64,6 +65,11 @@ extension RunState {
       compactionsOfTurn += 1
       self.usage += usage
     case .sampled(let usage): self.usage += usage
+    case .childNamed(let callID, let child):
+      children.append(child)
+      batch.update(callID) { $0.child = child }
+    case .childMoved(let callID, let halt): batch.update(callID) { $0.halt = halt }
+    case .childEnded(_, let usage): self.usage += usage
     case .requeued:
       status = .queued
       fault = nil

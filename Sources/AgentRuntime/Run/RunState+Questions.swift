@@ -3,12 +3,16 @@ import JSON
 /// Approvals and questions in the fold.
 extension RunState {
   /// The run can go on: a model turn, or a server call, is next.
-  package var hasWork: Bool { batch.pendingCount == 0 || !pendingServerCalls.isEmpty }
+  package var hasWork: Bool {
+    batch.pendingCount == 0 || pendingServerCalls.contains(where: \.isAtWork) || !serverCallsToBegin(by: nil).isEmpty
+  }
 
   /// What the run waits for, in a word, when it has no work.
   var waitingWord: RunStatus {
     let needs = batch.calls.compactMap(\.need)
-    return needs.contains(.approval) ? .waitingApproval : needs.contains(.input) ? .waitingHumanInput : .waitingClientTool
+    let halts = batch.calls.compactMap { $0.isPending ? $0.halt?.status : nil }
+    if needs.contains(.approval) || halts.contains(.waitingApproval) { return .waitingApproval }
+    return needs.contains(.input) || halts.contains(.waitingHumanInput) ? .waitingHumanInput : .waitingClientTool
   }
 
   /// The decision that was made for all calls of this very tool.

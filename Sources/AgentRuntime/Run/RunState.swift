@@ -24,6 +24,12 @@ package struct RunState: Sendable {
 
   /// The stored agent that it was started with, as it then was.
   @Boxed package private(set) var storedAgent: AgentUse?
+  /// The call that it answers, when it is a sub-agent's run.
+  package let parent: ParentLink?
+  /// The runs of its sub-agents so far.
+  package internal(set) var children: [ULID] = []
+  /// Why it last went on.
+  package internal(set) var lastCause = ResumeCause.resume
   /// Tools of the runtime's own that its agent has.
   let builtInTools: [Tool]
   /// Its place in a session.
@@ -117,6 +123,7 @@ package struct RunState: Sendable {
     updatedAt = time
     drivenUntil = time
     storedAgent = start.storedAgent
+    parent = start.parent
     let params = try RunParams(reading: start.params, agent: start.storedAgent?.json)
     let agent = params.agent
     self.params = params
@@ -160,6 +167,7 @@ package struct RunState: Sendable {
     row.owner = owner
     row.epoch = epoch
     row.updatedAt = updatedAt
+    row.parentRunID = parent?.runID
     row.sessionID = turn?.sessionID
     row.agentID = storedAgent?.agentID
     row.metadata = params.metadata
@@ -167,11 +175,13 @@ package struct RunState: Sendable {
     return row
   }
 
-  /// Where the run stands, seen from process `own`.
-  package func outcome(own: OwnerID, isAlive: (OwnerID) -> Bool) -> RunOutcome {
+  /// Where the run stands, seen from process `own`. `child` finds the run of a sub-agent.
+  package func outcome(own: OwnerID, isAlive: (OwnerID) -> Bool, child: (ULID) -> RunState? = { _ in nil }) -> RunOutcome {
     RunOutcome(
-      runID: runID, status: shownStatus, driver: driver(own: own, isAlive: isAlive), stopReason: end?.stopReason, answer: end?.answer,
-      structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive), usage: usage,
+      runID: runID, parentRunID: parent?.runID, status: shownStatus, driver: driver(own: own, isAlive: isAlive),
+      stopReason: end?.stopReason, answer: end?.answer,
+      structuredAnswer: end?.structuredAnswer, pendingCalls: status.hasEnded ? [] : listedCalls(isAlive: isAlive, child: child),
+      usage: usage(with: child),
       fault: end?.fault ?? (status == .paused ? fault : nil), lastSequence: sequence, metadata: params.metadata, sessionID: turn?.sessionID,
       mergedInto: end?.mergedInto ?? mergedInto, agentID: storedAgent?.agentID)
   }
@@ -182,14 +192,20 @@ package struct RunState: Sendable {
   }
 
   /// What the run waits for, once the server calls of the batch are done, or as it stands while it is paused.
-  private func listedCalls(isAlive: (OwnerID) -> Bool) -> [PendingCall] {
+  /// Those of sub-agents stand among them, where the call of the sub-agent stands.
+  private func listedCalls(isAlive: (OwnerID) -> Bool, child: (ULID) -> RunState?) -> [PendingCall] {
     guard shownStatus.isWaiting || status == .paused else { return [] }
-    return awaitedCalls.map { call in
-      PendingCall(
-        runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, needs: call.need ?? .result,
-        attempt: call.attempt, state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked,
-        expiresAt: call.expiresAt)
+    return batch.calls.flatMap { call -> [PendingCall] in
+      if call.isPending, let below = call.child.flatMap(child) { return below.listedCalls(isAlive: isAlive, child: child) }
+      return call.need == nil ? [] : [listed(call, isAlive: isAlive)]
     }
+  }
+
+  private func listed(_ call: Call, isAlive: (OwnerID) -> Bool) -> PendingCall {
+    PendingCall(
+      runID: runID, callID: call.callID, name: call.name, target: call.target, arguments: call.arguments, needs: call.need ?? .result,
+      attempt: call.attempt, state: call.isDeferred ? .deferred : isOpen(call, isAlive: isAlive) ? .open : .parked,
+      expiresAt: call.expiresAt)
   }
 
   /// Counts what `process` has left in the log so far as left by a dead one: it is no longer at work on the run.

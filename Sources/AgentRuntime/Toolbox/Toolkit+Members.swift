@@ -28,7 +28,7 @@ extension SkillReference {
 
 extension Tool {
   package static func unknownMembers(of json: CarriedJSON, at pointer: String) -> [String] {
-    let unknown = UnknownMembers.of(json, members + laterMembers, at: pointer)
+    let unknown = UnknownMembers.of(json, members, at: pointer)
     guard let annotations = json["annotations"] else { return unknown }
     return unknown + UnknownMembers.of(annotations, annotationMembers, at: pointer + "/annotations")
   }

@@ -34,8 +34,8 @@ package struct Tool: Sendable, Codable, Equatable {
   package var env: [String: String]?
   /// What stands behind a tool of an MCP server. In the log beside the tool, not in it: nobody can declare one.
   var route: MCPRoute?
-  /// Sub-agents are not served yet: a tool that names one is refused, wherever it is declared.
-  var agent: Anything?
+  /// A sub-agent: an Agent, or the id of one.
+  package var agent: CarriedJSON?
 
   enum CodingKeys: String, CodingKey {
     case name, title, description, inputSchema, parameters, outputSchema, annotations, requiresApproval, parallel, timeoutMs, maxCallsPerRun
@@ -45,18 +45,20 @@ package struct Tool: Sendable, Codable, Equatable {
 
   package static let members = [
     "name", "title", "description", "inputSchema", "parameters", "outputSchema", "target", "annotations", "requiresApproval", "parallel",
-    "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "toolkit", "command", "cwd", "env",
+    "timeoutMs", "maxCallsPerRun", "onTimeout", "onDisconnect", "maxResultBytes", "toolkit", "command", "cwd", "env", "agent",
   ]
-  package static let laterMembers = ["agent"]
   package static let annotationMembers = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint", "title"]
 
-  package var target: Target { command != nil || route != nil || isBuiltIn ? .server : .client }
+  package var target: Target { command != nil || route != nil || agent != nil || isBuiltIn ? .server : .client }
+
+  /// A server tool that `ServerTools` runs.
+  package var isHosted: Bool { command != nil }
 
   /// One of the runtime's own, which works inside the engine: no tool that is declared can have such a name.
   package var isBuiltIn: Bool { name.utf8.first == 0x6D && MemoryTool(rawValue: name) != nil }
 
   /// The schema of its arguments; there in every tool that passed `check`.
-  package var schema: CarriedJSON? { inputSchema ?? parameters }
+  package var schema: CarriedJSON? { inputSchema ?? parameters ?? (agent == nil ? nil : SubAgent.inputSchema) }
 
   /// Whether a repeat does no harm.
   package var isIdempotent: Bool { annotations?.idempotentHint == true || annotations?.readOnlyHint == true }
@@ -74,17 +76,17 @@ package struct Tool: Sendable, Codable, Equatable {
     guard Self.isName(name) else {
       throw RuntimeError(.toolInvalid, "a tool's name must match ^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$", pointer: pointer + "/name")
     }
-    if agent != nil {
-      throw RuntimeError(.unsupportedCapability, "this release has no tools with agent", pointer: pointer + "/agent")
-    }
     if Toolbox.builtInNames.contains(name) {
       throw RuntimeError(.toolInvalid, "no tool can be called '\(name)': that is a built-in tool", pointer: pointer + "/name")
     }
     if schema == nil { throw .invalidParams("is required", at: pointer + "/inputSchema") }
     if inputSchema != nil, parameters != nil { throw refuse("parameters", "is another name for inputSchema, which is there too") }
     if let declaredTarget, declaredTarget != target {
-      throw refuse("target", command == nil ? "is server, but there is no command" : "is client, but the tool has a command")
+      let kind = command == nil ? "an agent" : "a command"
+      throw refuse("target", target == .client ? "is server, but there is no command and no agent" : "is client, but the tool has \(kind)")
     }
+    if command != nil, agent != nil { throw refuse("agent", "cannot stand beside a command") }
+    if let agent, agent.kind != .object, agent.stringValue?.isEmpty != false { throw refuse("agent", "must be an agent or an agentId") }
     if let command, command.isEmpty || command[0].isEmpty { throw refuse("command", "needs at least the program") }
     if command == nil, cwd != nil { throw refuse("cwd", "is only for tools with a command") }
     if command == nil, env != nil { throw refuse("env", "is only for tools with a command") }
@@ -100,15 +102,5 @@ package struct Tool: Sendable, Codable, Equatable {
 
   private static func isLetter(_ byte: UInt8) -> Bool {
     (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
-  }
-}
-
-/// A member of which only matters that it is there.
-struct Anything: Sendable, Codable, Equatable {
-  init(from decoder: any Decoder) throws {}
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encodeNil()
   }
 }

@@ -1,4 +1,5 @@
 import AgentRuntime
+import FootbridgeKit
 
 /// `footbridge cancel`: ends a run, whoever drives it.
 enum CancelCommand {

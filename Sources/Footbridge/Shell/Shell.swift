@@ -1,4 +1,5 @@
 import AgentRuntime
+import FootbridgeKit
 import JSON
 import POSIXSupport
 
@@ -34,7 +35,7 @@ struct Shell {
     parent: (any Parent)? = nil, _ body: (Runtime) throws(StartupError) -> Value
   ) throws(StartupError) -> Value {
     let log = Log(level: options.logLevel, format: options.logFormat)
-    let runtime = try Runtime(options, thread: EngineThread(log: log), log: log)
+    let runtime = try Runtime(options, thread: EngineThread { log.write(.warning, $0) }, log: log)
     do throws(SystemError) { try runtime.start(parent: parent) } catch {
       throw StartupError(status: .internalError, message: "\(error)")
     }

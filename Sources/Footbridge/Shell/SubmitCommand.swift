@@ -1,4 +1,5 @@
 import AgentRuntime
+import FootbridgeKit
 import JSON
 import POSIXSupport
 

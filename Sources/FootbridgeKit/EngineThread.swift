@@ -1,29 +1,29 @@
-import AgentRuntime
-import POSIXSupport
+package import AgentRuntime
+package import POSIXSupport
 
 /// The thread that the engine and its store work on, and the mailbox in front of it.
-final class EngineThread: EngineHost {
+package final class EngineThread: EngineHost {
   private struct Mailbox {
     var inputs: [@Sendable (RunEngine) -> Void] = []
     var isClosed = false
   }
 
   private let mailbox = Monitor(Mailbox())
-  private let log: Log
+  private let write: @Sendable (_ message: String) -> Void
 
-  init(log: Log) { self.log = log }
+  package init(log: @escaping @Sendable (_ message: String) -> Void) { write = log }
 
-  func wallClock() -> Timestamp { Timestamp(milliseconds: Clock.wallMilliseconds()) }
-  func monotonicClock() -> Int { Clock.monotonicMilliseconds() }
-  func random() -> (UInt64, UInt64) { Random.random128() }
-  func log(_ message: String) { log.write(.warning, message) }
+  package func wallClock() -> Timestamp { Timestamp(milliseconds: Clock.wallMilliseconds()) }
+  package func monotonicClock() -> Int { Clock.monotonicMilliseconds() }
+  package func random() -> (UInt64, UInt64) { Random.random128() }
+  package func log(_ message: String) { write(message) }
 
-  func post(_ body: @escaping @Sendable (RunEngine) -> Void) {
+  package func post(_ body: @escaping @Sendable (RunEngine) -> Void) {
     mailbox.update { $0.inputs.append(body) }
   }
 
   /// Begins the thread; `make` is called on it, before anything that was posted.
-  func start(_ make: @escaping @Sendable () -> RunEngine) throws(SystemError) {
+  package func start(_ make: @escaping @Sendable () -> RunEngine) throws(SystemError) {
     try Thread.start(name: "engine", stackSize: 8 << 20) { [self] in
       let engine = make()
       var due: Int?
@@ -40,10 +40,10 @@ final class EngineThread: EngineHost {
   }
 
   /// Ends the thread when everything posted before is done.
-  func stop() { mailbox.update { $0.isClosed = true } }
+  package func stop() { mailbox.update { $0.isClosed = true } }
 
   /// Waits until `body` was carried out on the engine's thread, with everything that was posted before; what it decided is durable then.
-  func perform<Value: Sendable>(_ body: @escaping @Sendable (RunEngine) -> Value) -> Value {
+  package func perform<Value: Sendable>(_ body: @escaping @Sendable (RunEngine) -> Value) -> Value {
     let result = Monitor<Value?>(nil)
     post { engine in
       let value = body(engine)
@@ -54,7 +54,7 @@ final class EngineThread: EngineHost {
   }
 
   /// Waits until what `perform` and the inputs before it decided has been committed, published and answered.
-  func settle() {
+  package func settle() {
     _ = perform { _ in true }
     _ = perform { _ in true }
   }

@@ -1,0 +1,198 @@
+import JSON
+import Synchronization
+
+/// Making what was decided durable, and only then telling and doing it.
+extension RunEngine {
+  /// What a run decided since the last commit.
+  private struct Decided {
+    let run: LiveRun
+    /// Those of a tree, neighbours with one number, are appended all or none.
+    let unit: Int
+    /// The epoch of the run after this.
+    let epoch: Int
+    let records: [LogRecord]
+    let effects: [RunEffect]
+    /// Its place in the batch; nil when it has nothing to append.
+    var place: Int?
+    /// They are answered when all of this is told and done.
+    var inputs: [LiveRun.Input] = []
+  }
+
+  func commit() {
+    while !dirty.isEmpty {
+      settleTrees()
+      let runs = dirty
+      dirty = []
+      var decided: [Decided] = []
+      var appends: [Append] = []
+      for (unit, run) in runs.enumerated() where run.isDirty {
+        if let tree = run.tree { take(tree, unit, &decided, &appends) } else { take(run, unit, &decided, &appends) }
+      }
+      if !appends.isEmpty { keepLease() }
+      switch submit(appends) {
+      case .success(let results): conclude(decided, results)
+      case .failure(let error):
+        for one in decided where one.place != nil { storeFailed(one.run, error) }
+        conclude(decided.filter { $0.place == nil && live[$0.run.runID] === $0.run }, [])
+      }
+    }
+  }
+
+  private func settleTrees() {
+    var settled: [RunTree] = []
+    for run in dirty {
+      if run.tree == nil, !run.state.pendingChildren.isEmpty { _ = RunTree(root: run) }
+      guard let tree = run.tree, !settled.contains(where: { $0 === tree }) else { continue }
+      settled.append(tree)
+      settle(tree)
+    }
+  }
+
+  private func take(_ run: LiveRun, _ unit: Int, _ decided: inout [Decided], _ appends: inout [Append]) {
+    run.isDirty = false
+    let output = run.machine.takeOutput()
+    var place: Int?
+    if !output.records.isEmpty {
+      var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
+      append.expectedEpoch = run.committedEpoch
+      append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
+      place = appends.count
+      appends.append(append)
+    }
+    decided.append(Decided(run: run, unit: unit, epoch: run.state.epoch, records: output.records, effects: output.effects, place: place))
+  }
+
+  /// All runs of a tree, the lowest first. What those that decided something decided rests on where the others stand.
+  private func take(_ tree: RunTree, _ unit: Int, _ decided: inout [Decided], _ appends: inout [Append]) {
+    tree.dropClaims()
+    let (first, firstAppend) = (decided.count, appends.count)
+    for run in tree.fromTheLeaves { take(run, unit, &decided, &appends) }
+    guard decided.count > first + 1, appends.count > firstAppend else { return }
+    for index in first..<decided.count where decided[index].place == nil && !decided[index].run.state.status.hasEnded {
+      let run = decided[index].run
+      decided[index].place = appends.count
+      var check = Append(expectedPosition: run.committed, summary: run.state.summary, records: [])
+      check.expectedEpoch = run.committedEpoch
+      appends.append(check)
+    }
+    for index in firstAppend..<appends.count { appends[index].group = firstAppend }
+  }
+
+  private func submit(_ appends: [Append]) -> Result<[AppendResult], StoreError> {
+    if appends.isEmpty { return .success([]) }
+    let answer = StoreAnswer()
+    store.submit(appends) { result in answer.value.withLock { $0 = result } }
+    guard let result = answer.value.withLock({ $0 }) else { preconditionFailure("the store did not complete on the engine's thread") }
+    return result
+  }
+
+  // MARK: What came of it
+
+  private func conclude(_ decided: [Decided], _ results: [AppendResult]) {
+    var durable: [Decided] = []
+    for unit in Self.units(decided) {
+      guard let refused = unit.lazy.compactMap({ $0.place.map { results[$0] } }).first(where: { $0 != .appended }) else {
+        durable += unit
+        continue
+      }
+      if unit.count > 1 { decideAgain(unit.map(\.run)) } else { refuse(unit[unit.startIndex].run, refused) }
+    }
+    // What comes of one run may be the next one's input: that is not of this commit.
+    for index in durable.indices {
+      if let last = durable[index].records.last {
+        durable[index].run.committed = last.position
+        durable[index].run.committedEpoch = durable[index].epoch
+      }
+      swap(&durable[index].inputs, &durable[index].run.inputs)
+    }
+    for unit in Self.units(durable) { conclude(unit) }
+  }
+
+  private static func units(_ decided: [Decided]) -> [ArraySlice<Decided>] {
+    decided.count == 1 ? [decided[...]] : decided.chunks { $0.unit == $1.unit }
+  }
+
+  /// Durable: tell, then act; of a tree all is told first, so that what a request announces is out before it in every run.
+  private func conclude(_ unit: ArraySlice<Decided>) {
+    let tell = { [self] in
+      for one in unit {
+        for input in one.inputs where input.error == nil { input.committed(one.run) }
+        publish(one.run.runID, one.records)
+      }
+      for one in unit { for effect in one.effects { perform(effect, one.run) } }
+    }
+    // A request to the parent leaves in one write with the events that announce it.
+    if let parent, unit.contains(where: { $0.effects.contains(where: \.asksParent) }) { parent.together(tell) } else { tell() }
+    for one in unit {
+      for input in one.inputs { input.answered(one.run, input.error) }
+      afterChange(one.run)
+    }
+  }
+
+  private func refuse(_ run: LiveRun, _ result: AppendResult) {
+    switch result {
+    case .appended: break
+    case .conflict:
+      guard run.committed == 0, let placeWasTaken = run.placeWasTaken else { return decideAgain([run]) }
+      live[run.runID] = nil
+      driven.remove(run.runID)
+      run.inputs = []
+      placeWasTaken()
+    case .keyTaken(let other):
+      live[run.runID] = nil
+      driven.remove(run.runID)
+      var error = RuntimeError(.runIdempotencyConflict, "another run was started with this idempotency key")
+      error.details = [("runId", CarriedJSON(string: other.text))]
+      for input in run.inputs { input.answered(run, error) }
+    case .missing: drop(run, RuntimeError(.runNotFound, "the run was deleted"))
+    }
+  }
+
+  /// The log moved on under us: read it anew and decide on that. Of a tree all logs are read before any run decides.
+  private func decideAgain(_ runs: [LiveRun]) {
+    for run in runs {
+      // One that was to begin is begun again, if it is still wanted.
+      guard run.committed > 0 else {
+        live[run.runID] = nil
+        run.tree?.remove(run)
+        continue
+      }
+      do throws(RuntimeError) { try readAnew(run) } catch { drop(run, error) }
+    }
+    do throws(RuntimeError) {
+      if let tree = runs.lazy.compactMap(\.tree).first { try bringChildren(of: tree) }
+    } catch {
+      for run in runs where live[run.runID] === run { drop(run, error) }
+    }
+    for run in runs where live[run.runID] === run {
+      reconcile(run)
+      for index in run.inputs.indices { decide(run, &run.inputs[index]) }
+      markDirty(run)
+    }
+  }
+
+  private func readAnew(_ run: LiveRun) throws(RuntimeError) {
+    let before = run.committed
+    guard let (state, position, records) = try load(run.runID, keepingAfter: before, disowning: run.loadedAt) else {
+      throw RuntimeError(.runNotFound, "the run was deleted")
+    }
+    run.machine = try run.machine.anew(state, after: records)
+    (run.committed, run.committedEpoch) = (position, state.epoch)
+    publish(run.runID, records)
+  }
+}
+
+extension Array {
+  /// Neighbours that belong together.
+  fileprivate func chunks(_ belong: (Element, Element) -> Bool) -> [ArraySlice<Element>] {
+    var chunks: [ArraySlice<Element>] = []
+    var start = startIndex
+    while start < endIndex {
+      var end = start + 1
+      while end < endIndex, belong(self[start], self[end]) { end += 1 }
+      chunks.append(self[start..<end])
+      start = end
+    }
+    return chunks
+  }
+}

@@ -1,0 +1,251 @@
+import JSON
+
+/// Runs with sub-agents: how what happens to one of them reaches the others.
+///
+/// Before anything of a tree is appended, each run is told what has become of those below it, and acts on what has become of the one above. What they
+/// decide is one group of appends, and the runs of the tree that decided nothing are checked with it: a tree is never decided on a state that was not.
+extension RunEngine {
+  // MARK: In memory
+
+  /// Brings the other runs of a run's tree into memory.
+  func assemble(around run: LiveRun) throws(RuntimeError) {
+    guard run.tree == nil, !run.state.status.hasEnded, run.state.parent != nil || !run.state.pendingChildren.isEmpty else { return }
+    var path = [run]
+    while let link = path[0].state.parent {
+      // A run whose parent was deleted is nobody's.
+      guard let above = try bring(link.runID) else { break }
+      path.insert(above, at: 0)
+      if above.tree != nil { break }
+    }
+    let tree = path[0].tree ?? RunTree(root: path[0])
+    for run in path where run.tree == nil { tree.add(run) }
+    try bringChildren(of: tree)
+  }
+
+  /// Those of pending calls; one that is not in the store has not begun.
+  func bringChildren(of tree: RunTree) throws(RuntimeError) {
+    var queue = tree.fromTheRoot
+    while !queue.isEmpty {
+      let run = queue.removeFirst()
+      for childID in run.state.pendingChildren {
+        if let known = tree.members[childID] {
+          if !queue.contains(where: { $0 === known }) { queue.append(known) }
+        } else if let child = try bring(childID) {
+          tree.add(child)
+          queue.append(child)
+        }
+      }
+    }
+  }
+
+  private func bring(_ runID: ULID) throws(RuntimeError) -> LiveRun? {
+    if let run = live[runID] { return run }
+    guard let (state, position, _) = try load(runID) else { return nil }
+    let run = LiveRun(machine: RunMachine(state: state, context: context(for: runID, invokesHere: false)), committed: position)
+    (run.loadedAt, run.committedEpoch) = (position, state.epoch)
+    live[runID] = run
+    return run
+  }
+
+  /// Lets go of a run that nothing needs any more; of those of a tree only when nothing needs any of them.
+  func release(_ run: LiveRun) {
+    guard let tree = run.tree else {
+      if !run.isNeeded(by: store.owner), live[run.runID] === run { forget(run) }
+      return
+    }
+    if run.state.status.hasEnded, run !== tree.root, !tree.isWanted(run), !run.isDirty, run.inputs.isEmpty {
+      tree.remove(run)
+      release(run)
+    }
+    if tree.members.count == 1, tree.root.tree != nil, tree.root.state.pendingChildren.isEmpty {
+      tree.remove(tree.root)
+      return release(tree.root)
+    }
+    let members = tree.members.values
+    guard !members.contains(where: { $0.isNeeded(by: store.owner) }) else { return }
+    for member in members { forget(member) }
+  }
+
+  private func forget(_ run: LiveRun) {
+    live[run.runID] = nil
+    run.tree?.remove(run)
+    stopWork(run)
+  }
+
+  // MARK: Deciding together
+
+  /// Gives the machine what it needs to decide now.
+  func prepare(_ run: LiveRun) {
+    run.machine.context.now = host.wallClock()
+    run.machine.context.hasPlace = driven.count < limits.maxConcurrentRuns
+    if !run.state.hasBegun { run.machine.context.mayBegin = mayBegin(run) }
+    run.machine.context.abilities = parent?.abilities ?? ParentAbilities()
+    run.machine.context.parentName = parent?.name
+    guard let tree = run.tree else { return }
+    if tree.root.isDriven(by: store.owner) { run.machine.context.hasPlace = true }
+    guard run !== tree.root else { return }
+    var place = TreePlace(rootOwner: tree.root.state.owner)
+    let own = run.state.usage
+    var above = tree.parent(of: run)
+    while let here = above {
+      let limits = here.state.limits
+      if limits.maxToolCalls != nil || limits.maxTotalTokens != nil {
+        var others = here.state.usage { [live] in live[$0]?.state }
+        others.toolCalls -= own.toolCalls
+        others.inputTokens -= min(others.inputTokens, own.inputTokens)
+        others.outputTokens -= min(others.outputTokens, own.outputTokens)
+        place.budgets.append(TreePlace.Budget(limits: limits, usedByOthers: others))
+      }
+      above = tree.parent(of: here)
+    }
+    run.machine.context.tree = place
+  }
+
+  /// Has what was decided in a tree reach all of it.
+  func settle(_ tree: RunTree) {
+    // Each round is one step up or down; more than there are runs and calls is a fault, which must not hang the engine.
+    for _ in 0..<10_000 {
+      var isAtRest = true
+      for run in tree.fromTheLeaves {
+        if tellParent(of: run, in: tree) { isAtRest = false }
+      }
+      for run in tree.fromTheRoot {
+        if follow(run, in: tree) { isAtRest = false }
+        if beginChildren(of: run, in: tree) { isAtRest = false }
+      }
+      if isAtRest { return }
+    }
+    host.log("the runs below run \(tree.root.runID) do not come to rest")
+  }
+
+  /// Has the machine decide by `body`; true when it decided something.
+  private func decide(_ run: LiveRun, _ body: (inout RunMachine) -> Void) -> Bool {
+    let before = run.state.position
+    prepare(run)
+    body(&run.machine)
+    countDriven(run)
+    if run.machine.hasOutput { markDirty(run) }
+    return run.state.position != before
+  }
+
+  private func tellParent(of run: LiveRun, in tree: RunTree) -> Bool {
+    guard tree.isWanted(run), let above = tree.parent(of: run) else { return false }
+    // Whoever drives the tree sees it for himself.
+    if let owner = tree.root.state.owner, owner != store.owner, isAlive(owner) { return false }
+    let goesOn = !isEnding && (above.isDriven(by: store.owner) || (try? checkDrivable(above.state)) != nil)
+    return decide(above) { machine in
+      machine.childChanged(run.state, goesOn: goesOn) { (value) throws(StoreError) in try run.machine.load(value) }
+    }
+  }
+
+  /// What becomes of a run by what became of the one above it.
+  private func follow(_ run: LiveRun, in tree: RunTree) -> Bool {
+    guard run !== tree.root, !run.state.status.hasEnded else { return false }
+    guard tree.isWanted(run), let above = tree.parent(of: run) else {
+      let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
+      let partial = run.modelCall?.partial.freeze()
+      return decide(run) { $0.cancel(reason: reason, partialText: partial) }
+    }
+    if isEnding { return false }
+    if above.state.status == .paused, run.state.status != .paused { return decide(run) { $0.suspend() } }
+    if above.state.pauseRequested, !run.state.pauseRequested, run.state.status != .paused { return decide(run) { $0.pause() } }
+    guard tree.root.isDriven(by: store.owner) else { return false }
+    let isLeft = run.state.status == .running && run.state.owner != store.owner
+    let canGoOn = run.state.status.isWaiting && run.state.hasWork
+    return isLeft || canGoOn ? decide(run) { $0.followRoot() } : false
+  }
+
+  // MARK: Beginning
+
+  private func beginChildren(of run: LiveRun, in tree: RunTree) -> Bool {
+    guard run.isDriven(by: store.owner), !isEnding else { return false }
+    let missing = run.state.batch.calls.filter { call in
+      call.isPending && call.child.map { tree.members[$0] == nil } ?? false
+    }
+    for call in missing { beginChild(of: call, run, tree) }
+    return !missing.isEmpty
+  }
+
+  /// The parent's log has its id, or gets it in the same transaction.
+  private func beginChild(of call: Call, _ run: LiveRun, _ tree: RunTree) {
+    guard let childID = call.child, let tool = call.tool else { return }
+    do throws(RuntimeError) {
+      let beginning = try beginning(of: tool)
+      let arguments: CarriedJSON
+      do throws(StoreError) { arguments = try run.machine.load(call.arguments) } catch { throw RuntimeError(error) }
+      var context = context(for: childID, invokesHere: run.machine.context.invokesHere)
+      context.asksHere = run.machine.context.asksHere
+      context.abilities = parent?.abilities ?? ParentAbilities()
+      context.parentName = parent?.name
+      context.hasPlace = true
+      context.tree = TreePlace(rootOwner: tree.root.state.owner)
+      let link = ParentLink(runID: run.runID, callID: call.callID, depth: (run.state.parent?.depth ?? 0) + 1)
+      let machine = try RunMachine(
+        runID: childID, input: SubAgent.input(of: arguments, for: tool), params: beginning.params, meta: run.state.meta,
+        delivery: run.state.delivery, warnings: beginning.warnings, storedAgent: beginning.agent, parent: link, context: context)
+      let child = LiveRun(machine: machine, committed: 0)
+      live[childID] = child
+      tree.add(child)
+      markDirty(child)
+    } catch {
+      let why = error.message
+      _ = decide(run) { $0.childRefused(call.callID, why) }
+    }
+  }
+
+  struct ChildBeginning {
+    var params: CarriedJSON
+    var agent: AgentUse?
+    var warnings: [String]
+  }
+
+  /// What the run of a sub-agent begins with, now.
+  /// - Throws: `agent.notFound`; what keeps this bridge from running it.
+  private func beginning(of tool: Tool) throws(RuntimeError) -> ChildBeginning {
+    guard let subAgent = SubAgent(tool) else { throw RuntimeError(.internalError, "'\(tool.name)' is no sub-agent") }
+    let params = subAgent.params(for: tool)
+    guard case .stored(let agentID) = subAgent else { return ChildBeginning(params: params, agent: nil, warnings: []) }
+    let agent = try agentInUse(agentID)
+    let admission = try RunAdmission(params: params, agent: agent.json)
+    try checkSchemas(ofParams: params, agent: agent.json)
+    return ChildBeginning(params: params, agent: agent.use, warnings: admission.warnings)
+  }
+
+  /// Why a sub-agent cannot be begun here; nil when it can.
+  func problem(ofSubAgent tool: Tool) -> String? {
+    do throws(RuntimeError) {
+      let beginning = try beginning(of: tool)
+      let agent = try RunParams(reading: beginning.params, agent: beginning.agent?.json).agent
+      try checkDrivable(agent)
+      return nil
+    } catch { return error.message }
+  }
+
+  // MARK: Checks
+
+  /// - Throws: what keeps this bridge from running tools, and the agents in them.
+  func checkDrivable(_ tools: [Tool]) throws(RuntimeError) {
+    for tool in tools where tool.target == .server {
+      if tool.isHosted { try serverTools.check(tool) }
+      // One that is named is looked for when it is called.
+      if let agent = try SubAgent.inlineAgent(of: tool, at: "") { try checkDrivable(agent) }
+    }
+  }
+
+  private func checkDrivable(_ agent: Agent) throws(RuntimeError) {
+    let lists = SubAgent.toolLists(of: agent, at: "")
+    let hasTools = agent.askUser == true || agent.hasServers || lists.contains { !$0.tools.isEmpty }
+    _ = try models.provider(for: agent, hasTools: hasTools, parent: parent?.abilities)
+    try checkServers(of: agent, at: "/agent")
+    for (tools, _) in lists { try checkDrivable(tools) }
+  }
+
+  /// Of tools that are registered, or come with a result.
+  func checkSubAgents(of tools: [Tool]) throws(RuntimeError) {
+    _ = try SubAgent.check(tools, at: "/tools")
+    for tool in tools {
+      guard let agent = try SubAgent.inlineAgent(of: tool, at: "") else { continue }
+      for (tools, _) in SubAgent.toolLists(of: agent, at: "") { try checkTools(tools) }
+    }
+  }
+}
