@@ -86,9 +86,12 @@ final class LiveRun {
 
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 
+  /// Something was decided, or is to be, that is not in the log yet.
+  var isDeciding: Bool { isDirty || !inputs.isEmpty }
+
   /// Whether anything in this process still needs the run in memory.
   func isNeeded(by owner: OwnerID) -> Bool {
-    isDirty || !inputs.isEmpty || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty
+    isDeciding || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty
       || waitsForPlace || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
       || (!state.status.hasEnded && state.awaitedCalls.contains { $0.sender == owner && !$0.isParked })
   }

@@ -285,7 +285,7 @@ extension RunEngine {
   }
 
   func answerWaiters(_ run: LiveRun) {
-    guard !run.waiters.isEmpty, !run.isDirty, run.inputs.isEmpty else { return }
+    guard !run.waiters.isEmpty, !run.isDeciding, run.tree?.isDeciding != true else { return }
     let isSettled = isSettled(run)
     let ready = run.waiters.filter { waiter in
       switch waiter.condition {

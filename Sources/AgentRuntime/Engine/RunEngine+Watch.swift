@@ -55,7 +55,7 @@ extension RunEngine {
 
   private func takeForeignChanges() throws(StoreError) {
     // A run with a decision on its way is not read now: it will find out by itself, or the next time.
-    looksAgain = live.values.contains { $0.isDirty || !$0.inputs.isEmpty }
+    looksAgain = live.values.contains(where: \.isDeciding)
     var wanted = Set(live.keys)
     wanted.formUnion(watched.keys)
     let positions = try store.positions(of: Array(wanted))

@@ -1,5 +1,4 @@
 import JSON
-import Synchronization
 
 /// Drives the runs of this process: takes inputs, lets the machines decide, makes their records durable, then publishes and performs.
 ///

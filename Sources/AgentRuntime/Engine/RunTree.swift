@@ -22,6 +22,9 @@ final class RunTree {
     run.tree = nil
   }
 
+  /// Where one stands and what another lists do not fit together until what was decided is in all of their logs.
+  var isDeciding: Bool { members.values.contains(where: \.isDeciding) }
+
   func claim(_ kind: String, _ id: String, for runID: ULID) -> Bool {
     let name = kind + "/" + id
     if let owner = claims[name], owner != runID { return false }
