@@ -109,7 +109,18 @@ extension RunEngine {
   }
 
   /// A stored value, whole.
-  package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON { try store.load(value) }
+  package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON {
+    if case .blob(let reference) = value, let fresh = freshBlobs[reference.id] { return fresh.json }
+    return try store.load(value)
+  }
+
+  /// The same, for a model's provider.
+  var loader: @Sendable (StoredValue) throws(StoreError) -> CarriedJSON {
+    { [store, freshBlobs] (value) throws(StoreError) in
+      if case .blob(let reference) = value, let fresh = freshBlobs[reference.id] { return fresh.json }
+      return try store.load(value)
+    }
+  }
 
   private func storedResult(of runID: ULID, at sequence: Int) throws(StoreError) -> (name: String, result: ToolResult)? {
     guard let data = try storedData(of: runID, at: sequence) else { return nil }
@@ -152,7 +163,11 @@ extension RunStore {
       throw StoreError(.unavailable, "blob \(reference.id) is not in the store")
     }
     let stored = try blobBytes(reference.id, offset: 0, length: bytes)
-    guard type == .string else { return CarriedJSON(trusted: stored) }
-    return CarriedJSON(quoting: stored)
+    return NewBlob(id: reference.id, type: type, value: stored).json
   }
+}
+
+extension NewBlob {
+  /// The value as it was before.
+  var json: CarriedJSON { type == .string ? CarriedJSON(quoting: value) : CarriedJSON(trusted: value) }
 }

@@ -59,6 +59,8 @@ package final class RunEngine {
   var blobTexts: [BlobText] = []
   /// Blobs that the client is building.
   var unfinishedBlobs: [ULID: UnfinishedBlob] = [:]
+  /// What was stored in this round of a turn, and need not be read back by what follows from it at once.
+  private(set) var freshBlobs: [ULID: NewBlob] = [:]
   private var storeHasFailed = false
   private var isTidying = false
   private static let tidyingMilliseconds = 250
@@ -154,6 +156,7 @@ package final class RunEngine {
         var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
         append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
         appends.append(append)
+        for blob in output.blobs { freshBlobs[blob.id] = blob }
       }
       let results = submit(appends)
       var next = 0
@@ -169,6 +172,7 @@ package final class RunEngine {
         case .failure(let error): storeFailed(run, error)
         }
       }
+      if !freshBlobs.isEmpty { freshBlobs = [:] }
     }
   }
 
