@@ -13,9 +13,8 @@ from figures.table import number
 
 # A panel: its title, its unit, the rows it is made of as (section, beginning of the row's name), and the name of our bar.
 PANELS = [
-    ("From spawning to the answer of initialize", "ms", [("start", "start, store there already"), ("start", "the same"), ("peers", "start: footbridge beside")]),
-    ("A tool call through the parent, model behind HTTP, durable", "us",
-     [("provided", "one call of 100, wall"), ("peers", "a call: footbridge beside")]),
+    ("From spawning to the answer of initialize", "ms", [("peers", "start: footbridge beside")]),
+    ("A call of a tool in the parent, model behind HTTP", "us", [("peers", "a call: footbridge beside")]),
     ("ping there and back, both ends on one processor", "us", [("trips", "ping, both ends on one processor"), ("trips", "the same")]),
     ("50 MB of text from the parent to the model's socket, durable", "ms", [("large", "a string, to the model's socket")]),
 ]
@@ -63,7 +62,7 @@ def chart(run):
         if len(rows) > 1:
             lines, top = panel(title, unit, rows, top)
             body += lines
-    note = f'Logarithmic. {run["about"]["machine"]}, {run["about"]["when"][:10]}.'
+    note = f'Logarithmic. {run["about"]["machine"]}, {run["about"]["when"][:10]}, load {run["about"]["load"].split()[0]}.'
     body.append(f'<text x="0" y="{top + 14}" fill="{PALE}">{escape(note)}</text>')
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-10 -6 {WIDTH + 20} {top + 32}" font-family="system-ui, sans-serif" font-size="13">\n'
             f'<rect x="-10" y="-6" width="{WIDTH + 20}" height="{top + 32}" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n")

@@ -58,6 +58,14 @@
     return try unsafe body(UnsafeRawBufferPointer(start: storage.base + start, count: count))
   }
 
+  /// These bytes with the one before and the one after them, where both are `byte` and in the same storage.
+  func between(_ byte: UInt8) -> Bytes? {
+    // What lies beyond the capacity is nobody's.
+    guard start > 0, start + count < storage.capacity, unsafe storage.base[start - 1] == byte, unsafe storage.base[start + count] == byte
+    else { return nil }
+    return Bytes(storage: storage, start: start - 1, count: count + 2)
+  }
+
   func equals(_ other: UnsafeRawBufferPointer) -> Bool {
     guard count == other.count else { return false }
     guard count > 0, let there = other.baseAddress else { return true }

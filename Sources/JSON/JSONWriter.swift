@@ -71,6 +71,14 @@ package struct JSONWriter: ~Copyable {
   /// Text given as bytes; what is not UTF-8 becomes U+FFFD.
   package mutating func string(utf8 text: Bytes) { string(text.string) }
 
+  /// The text of JSON as a string; `json` is UTF-8, which what was validated is.
+  package mutating func string(textOf json: Bytes) {
+    separate()
+    buffer.append(0x22)
+    unsafe json.withUnsafeBytes { unsafe JSONText.escape($0, into: &buffer) }
+    buffer.append(0x22)
+  }
+
   package mutating func int(_ value: Int) {
     separate()
     buffer.append(decimal: value)

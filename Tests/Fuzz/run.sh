@@ -6,6 +6,11 @@
 # A target is a file <target>.swift here, which says in `modules_of` what it is linked with. It starts from seeds/<target> and, for those
 # that read JSON, from JSONTestSuite when that is found (FOOTBRIDGE_SUITES, else ../shared/suites). What a run learns stays in
 # .build/fuzz/<target>/corpus; an input that fails is written to .build/fuzz/<target>/ and reproduced by the binary there with the file as argument.
+#
+# FUZZ_RUNS ends each target after so many inputs, if that comes before the seconds; FUZZ_SANITIZERS=fuzzer leaves AddressSanitizer out, and FUZZ_LENGTH
+# (4096) bounds an input. For a great many comparisons of scanner and jansson, some 80,000 a second and processor:
+#
+#   FUZZ_SANITIZERS=fuzzer FUZZ_RUNS=100000000 FUZZ_LENGTH=256 Tests/Fuzz/run.sh 3600 scanner
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,6 +18,7 @@ seconds=${1:-20}
 wanted=${2:-all}
 build=${FUZZ_BUILD:-.build/fuzz}
 suites=${FOOTBRIDGE_SUITES:-../shared/suites}
+sanitizers=${FUZZ_SANITIZERS:-fuzzer,address}
 
 # The Swift modules of each target, those without dependencies first.
 modules_of() {
@@ -30,7 +36,7 @@ targets="scanner framer decoder"
 export SWIFT_BACKTRACE=enable=no
 
 flags=(
-  -O -g -swift-version 6 -package-name footbridge -parse-as-library -wmo -sanitize=fuzzer,address -use-ld=lld
+  -O -g -swift-version 6 -package-name footbridge -parse-as-library -wmo -sanitize="$sanitizers" -use-ld=lld
   -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
   -enable-upcoming-feature MemberImportVisibility -enable-upcoming-feature NonisolatedNonsendingByDefault
   -strict-memory-safety -I "$build/modules" -I Sources/CJansson
@@ -40,7 +46,7 @@ flags=(
 compile_module() {
   local name=$1
   if [ "$name" = POSIXSupport ] && [ ! -e "$build/modules/CPOSIX.o" ]; then
-    clang -O1 -g -fsanitize=fuzzer-no-link,address -I Sources/CPOSIX/include -c Sources/CPOSIX/CPOSIX.c -o "$build/modules/CPOSIX.o"
+    clang -O1 -g -fsanitize="${sanitizers/fuzzer/fuzzer-no-link}" -I Sources/CPOSIX/include -c Sources/CPOSIX/CPOSIX.c -o "$build/modules/CPOSIX.o"
     printf 'module CPOSIX { header "%s/Sources/CPOSIX/include/CPOSIX.h" export * }\n' "$PWD" > "$build/modules/module.modulemap"
   fi
   find "Sources/$name" -name '*.swift' -print0 | sort -z | xargs -0 swiftc "${flags[@]}" -module-name "$name" \
@@ -62,7 +68,7 @@ run_target() {
   else
     echo "fuzz $target: no JSONTestSuite at $suites, starting from our own seeds only"
   fi
-  if ! "$build/$target/fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
+  if ! "$build/$target/fuzz" -max_total_time="$seconds" -runs="${FUZZ_RUNS:--1}" -max_len="${FUZZ_LENGTH:-4096}" -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
     -dict=Tests/Fuzz/json.dict -artifact_prefix="$build/$target/" "${seeds[@]}" 2> "$build/$target/log"; then
     tail -n 60 "$build/$target/log" >&2
     echo "fuzz $target: failed" >&2

@@ -33,6 +33,24 @@ import Testing
     }
   }
 
+  @Test(arguments: [#"["",1]"#, #""""#, #""x""#, #"["x","y"]"#, #"{"a":"\"","b":"\\"}"#])
+  func `is quoted again as it was, from between its quotes and from elsewhere`(json: String) {
+    let bytes = Bytes(json)
+    for start in 0...bytes.count {
+      for end in start...bytes.count {
+        let inside = bytes[start..<end]
+        #expect(CarriedJSON(quoting: inside).bytes == Bytes("\"\(inside.string)\""))
+      }
+    }
+  }
+
+  @Test func `of JSON is escaped like the same text`() throws {
+    let json = try value(#"{"a":["\"\\\n",1.0,"é中😀"]}"#)
+    var writer = JSONWriter()
+    writer.string(textOf: json.bytes)
+    #expect(writer.finish() == CarriedJSON(string: json.bytes.string).bytes)
+  }
+
   @Test func `comes back from its escaped form whatever it is`() throws {
     var random = Random(3)
     let scalars: [Unicode.Scalar] = [

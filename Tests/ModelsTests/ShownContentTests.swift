@@ -17,6 +17,7 @@ import Testing
     "{}", "{\"content\":\"\"}", "{\"content\":\"a \\\"b\\\" \\u00e9 ü\\n\"}",
     "{\"content\":[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"b\"}]}",
     "{\"content\":[{\"type\":\"json\",\"value\":{\"a\":[1.50,\"\\u0000\"]}}]}", "{\"structuredContent\":{\"a\":\"\\\"\"}}",
+    "{\"structuredContent\":[\"é中😀\\n\"],\"stderr\":[\"e\"]}",
     "{\"content\":[{\"type\":\"image\",\"data\":\"AAAA\",\"mimeType\":\"image/png\"},{\"type\":\"audio\",\"data\":\"AAAAAAAA\",\"mimeType\":\"audio/wav\"}]}",
     "{\"content\":[{\"type\":\"binary\",\"data\":\"AAAA\",\"mimeType\":\"application/zip\",\"filename\":\"a\\\"z\"},{\"type\":\"binary\",\"url\":\"https://x\",\"mimeType\":\"a/b\"}]}",
     "{\"content\":[{\"type\":\"resource_link\",\"uri\":\"file:///a\",\"name\":\"a\"},{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///b\",\"blob\":\"AAAA\"}}]}",

@@ -35,6 +35,7 @@ extension RunEngine {
         for one in decided where one.place != nil { storeFailed(one.run, error) }
         conclude(decided.filter { $0.place == nil && live[$0.run.runID] === $0.run }, [])
       }
+      if !freshBlobs.isEmpty { freshBlobs = [:] }
     }
   }
 
@@ -58,6 +59,7 @@ extension RunEngine {
       append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
       place = appends.count
       appends.append(append)
+      for blob in output.blobs { freshBlobs[blob.id] = blob }
     }
     decided.append(Decided(run: run, unit: unit, epoch: run.state.epoch, records: output.records, effects: output.effects, place: place))
   }

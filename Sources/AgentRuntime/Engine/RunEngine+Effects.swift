@@ -72,7 +72,7 @@ extension RunEngine {
     let request = ModelRequest(
       runID: runID, messageID: messageID, sequence: run.state.sequence, turn: run.state.modelTurns, agent: run.state.agent,
       system: system, transcript: transcript, tools: run.state.tools,
-      cache: run.modelCache, parent: parent, load: { [store] (value) throws(StoreError) in try store.load(value) },
+      cache: run.modelCache, parent: parent, load: loader,
       schedule: scheduler)
     let call = provider.start(request) { [host, liveText] signal in
       switch signal {

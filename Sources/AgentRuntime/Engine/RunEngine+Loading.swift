@@ -131,7 +131,18 @@ extension RunEngine {
   }
 
   /// A stored value, whole.
-  package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON { try store.load(value) }
+  package func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON {
+    if case .blob(let reference) = value, let fresh = freshBlobs[reference.id] { return fresh.json }
+    return try store.load(value)
+  }
+
+  /// The same, for a model's provider.
+  var loader: @Sendable (StoredValue) throws(StoreError) -> CarriedJSON {
+    { [store, freshBlobs] (value) throws(StoreError) in
+      if case .blob(let reference) = value, let fresh = freshBlobs[reference.id] { return fresh.json }
+      return try store.load(value)
+    }
+  }
 
   private func storedData(of runID: ULID, at sequence: Int) throws(StoreError) -> CarriedJSON? {
     guard let found = try store.events(of: runID, after: sequence - 1, limit: 1, maxBytes: 1 << 20).first, found.sequence == sequence else {
@@ -167,7 +178,11 @@ extension RunStore {
       throw StoreError(.unavailable, "blob \(reference.id) is not in the store")
     }
     let stored = try blobBytes(reference.id, offset: 0, length: bytes)
-    guard type == .string else { return CarriedJSON(trusted: stored) }
-    return CarriedJSON(quoting: stored)
+    return NewBlob(id: reference.id, type: type, value: stored).json
   }
+}
+
+extension NewBlob {
+  /// The value as it was before.
+  var json: CarriedJSON { type == .string ? CarriedJSON(quoting: value) : CarriedJSON(trusted: value) }
 }

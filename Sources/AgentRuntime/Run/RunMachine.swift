@@ -202,7 +202,7 @@ package struct RunMachine {
   /// A value that stands in the log, or that is on its way there.
   func load(_ value: StoredValue) throws(StoreError) -> CarriedJSON {
     if case .blob(let reference) = value, let new = spiller.blobs.first(where: { $0.id == reference.id }) {
-      return new.type == .string ? CarriedJSON(quoting: new.value) : CarriedJSON(trusted: new.value)
+      return new.json
     }
     return try context.load(value)
   }

@@ -31,7 +31,12 @@ struct ContentReader {
   /// The blocks of a result, or its structured content; then standard output and error, labelled. Text is cut after `maxBytes`.
   mutating func content(of result: ToolResult, maxBytes: Int) throws(StoreError) -> ShownContent {
     var content = try content(of: result.content)
-    if result.content.isEmpty, let structured = result.structuredContent { content.add(text: [Self.text(of: try load(structured))]) }
+    if result.content.isEmpty, let structured = result.structuredContent {
+      let json = try load(structured)
+      // One more than is shown, so that the cut sees that there is more.
+      let shown = json.bytes.beginning(atLeast: min(maxBytes, .max - 1) + 1)
+      content.add(text: [Self.text(of: shown)], leavingOut: json.bytes.count - shown.count)
+    }
     for (label, lines) in [("stdout:", result.stdout), ("stderr:", result.stderr)] {
       guard let lines, !lines.isEmpty else { continue }
       var insides = [Bytes(label)]
@@ -42,9 +47,9 @@ struct ContentReader {
     return content
   }
 
-  private static func text(of json: CarriedJSON) -> Bytes {
-    var writer = JSONWriter(capacity: json.bytes.count + 16)
-    writer.string(utf8: json.bytes)
+  private static func text(of json: Bytes) -> Bytes {
+    var writer = JSONWriter(capacity: json.count + 16)
+    writer.string(textOf: json)
     let quoted = writer.finish()
     return quoted[1..<quoted.count - 1]
   }
@@ -54,7 +59,7 @@ struct ContentReader {
     switch block.type {
     case "text": content.add(text: [try inside(member("text"))])
     case "json":
-      if let value = block["value"] { content.add(text: [Self.text(of: try load(value))]) } else { content.add(text: [Bytes()]) }
+      if let value = block["value"] { content.add(text: [Self.text(of: try load(value).bytes)]) } else { content.add(text: [Bytes()]) }
     case "image", "audio":
       let mimeType = try inside(member("mimeType"))
       let name = Bytes(block.type)
@@ -113,5 +118,14 @@ struct ContentReader {
   static func isText(_ mimeType: String) -> Bool {
     let type = mimeType.prefix { $0 != ";" }.lowercased()
     return type.hasPrefix("text/") || ["application/json", "application/xml", "application/yaml"].contains(type)
+  }
+}
+
+extension Bytes {
+  /// At least `least` bytes of a text, and not the beginning of a character without its end; all of it when it is not longer.
+  fileprivate func beginning(atLeast least: Int) -> Bytes {
+    var end = Swift.min(count, Swift.max(0, least))
+    while end < count, self[end] & 0xC0 == 0x80 { end += 1 }
+    return self[0..<end]
   }
 }

@@ -5,6 +5,8 @@ enum EscapedText {
   /// The same JSON, or inside of a string, with U+FFFD for escapes that are one half of a surrogate pair: servers refuse these.
   static func wellFormed(_ json: Bytes) -> Bytes {
     guard var at = json.firstIndex(of: backslash) else { return json }
+    // Of a long text it is worth a look whether any escape is longer than two bytes.
+    if json.count >= longText, json.countOfShortEscapes != nil { return json }
     var repaired = ByteBuffer(capacity: 0)
     var copied = 0
     while true {
@@ -74,6 +76,7 @@ enum EscapedText {
   }
 
   private static let backslash: UInt8 = 0x5C
+  private static let longText = 65536
 }
 
 extension CarriedJSON {

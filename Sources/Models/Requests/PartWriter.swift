@@ -35,7 +35,7 @@ struct PartWriter: ~Copyable {
   /// The text of a JSON value, as a string.
   mutating func text(of json: Bytes) {
     var writer = JSONWriter(capacity: json.count + json.count / 8 + 16)
-    writer.string(utf8: json)
+    writer.string(textOf: json)
     raw(writer.finish())
   }
 

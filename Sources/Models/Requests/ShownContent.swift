@@ -13,7 +13,13 @@ struct ShownContent {
 
   private(set) var blocks: [Block] = []
 
-  mutating func add(text insides: [Bytes]) { blocks.append(.text(insides)) }
+  /// Bytes of text that were left out, because what stands before them is as much as will be shown.
+  private var leftOutBytes = 0
+
+  mutating func add(text insides: [Bytes], leavingOut bytes: Int = 0) {
+    blocks.append(.text(insides))
+    leftOutBytes += bytes
+  }
 
   mutating func add(_ media: Media) { blocks.append(.media(media)) }
 
@@ -47,8 +53,8 @@ struct ShownContent {
   /// Keeps the first `maxBytes` of the text, and says so. Media stay.
   mutating func cut(to maxBytes: Int) {
     // Escaped text is never shorter than what it says.
-    guard text.reduce(0, { $0 + $1.count }) > maxBytes else { return }
-    let all = text.reduce(0) { $0 + EscapedText.decodedCount($1) }
+    guard leftOutBytes > 0 || text.reduce(0, { $0 + $1.count }) > maxBytes else { return }
+    let all = text.reduce(leftOutBytes) { $0 + EscapedText.decodedCount($1) }
     guard all > maxBytes else { return }
     let note = Bytes("\\n[cut: the first \(maxBytes) of \(all) bytes]")
     var left = maxBytes
