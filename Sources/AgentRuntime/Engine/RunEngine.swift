@@ -60,7 +60,7 @@ package final class RunEngine {
   /// Blobs that the client is building.
   var unfinishedBlobs: [ULID: UnfinishedBlob] = [:]
   /// What was stored in this round of a turn, and need not be read back by what follows from it at once.
-  private(set) var freshBlobs: [ULID: NewBlob] = [:]
+  var freshBlobs: [ULID: NewBlob] = [:]
   private var storeHasFailed = false
   private var isTidying = false
   private static let tidyingMilliseconds = 250
