@@ -198,3 +198,8 @@ extension Array {
     return chunks
   }
 }
+
+/// What a submit was answered with, by the time it returns.
+final class StoreAnswer: Sendable {
+  let value = Mutex<Result<[AppendResult], StoreError>?>(nil)
+}

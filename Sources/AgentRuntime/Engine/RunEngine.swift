@@ -213,11 +213,6 @@ package final class RunEngine {
   }
 }
 
-/// What a submit was answered with, by the time it returns.
-final class StoreAnswer: Sendable {
-  let value = Mutex<Result<[AppendResult], StoreError>?>(nil)
-}
-
 /// Schemas compiled once, by their bytes.
 final class SchemaCache {
   private let compiler: any SchemaCompiler
