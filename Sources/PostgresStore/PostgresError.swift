@@ -33,10 +33,21 @@ struct PostgresError: Error {
   /// There is no such table or schema.
   var isMissingTable: Bool { ["42P01", "3F000"].contains(state) }
 
+  /// What to do about a connection that was not made, where the words say what is wrong.
+  private var advice: String {
+    let known = [
+      ("password", "; give the right one by ~/.pgpass or PGPASSWORD"), ("certificate", "; name the one to trust with sslrootcert"),
+      ("database \"", "; make it with createdb, or name another"), ("role \"", "; name another with postgresql://USER@HOST/DATABASE"),
+      ("translate host name", "; check the name of the host"), ("refused", "; start the server, or name another host or port"),
+      ("No such file", "; start the server, or name its host"),
+    ]
+    return known.first { message.contains($0.0) }?.1 ?? ""
+  }
+
   func storeError(_ target: Target) -> StoreError {
     let name = target.name
     switch cause {
-    case .connection: return StoreError(.unavailable, "\(name) cannot be reached: \(message)")
+    case .connection: return StoreError(.unavailable, "\(name) cannot be reached: \(message)\(advice)")
     case .timeout: return StoreError(.unavailable, "\(name) did not answer in time; the statement was cancelled")
     case .refused("53100"):
       return StoreError(.full, "\(name): the server's disk is full; nothing of the change was stored, free some space and try again")

@@ -47,6 +47,10 @@ extension PostgresStore {
 
   package func liveChunks() throws(StoreError) -> [LiveChunk] {
     guard !wanted.isEmpty else { return [] }
+    if declaresAgain {
+      _ = try write(Self.observe, [.ids(Array(wanted.keys))])
+      declaresAgain = false
+    }
     let answer = try perform(Self.chunks, [.ids(Array(wanted.keys)), .ints(Array(wanted.values)), .int(owner.number)])
     var found: [LiveChunk] = []
     for row in 0..<answer.count {

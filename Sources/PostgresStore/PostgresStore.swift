@@ -22,12 +22,14 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
   private var askAgainAt = 0
   private var prepares = true
   /// The token of the last write.
-  private var lastBatch = 0
+  var lastBatch = 0
   /// Something was written, so there is a row in `owners` to remove.
   private var isRegistered = false
   let leases = Leases()
   /// The runs this process wants the streamed text of, each with the number of the last chunk that it has.
   var wanted: [ULID: Int] = [:]
+  /// A server that has crashed has forgotten who observes.
+  var declaresAgain = false
   var otherObservers: [(run: ULID, owner: OwnerID)] = []
   var observersDue = 0
 
@@ -103,6 +105,7 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
     if let connection { return connection }
     let connection = try Connection(target)
     if !prepares { connection.stopPreparing() }
+    declaresAgain = !wanted.isEmpty
     self.connection = connection
     return connection
   }

@@ -243,6 +243,25 @@ def test_terminated_connections_are_replaced(lab):
     check_once(b, run, turns)
 
 
+def test_observers_see_streamed_text_after_the_server_has_crashed(lab):
+    """Who observes is in a table that a crash of the server empties: the observers declare it again."""
+    server = postgres.Server()
+    database = server.database()
+    a, b = (lab.parent(store=server.store(database)) for _ in range(2))
+    a.start([calls("t"), say("streamed later", delayMs=600)], [tool("t")])
+    m = a.next_invoke("t")
+    run = m.params["runId"]
+    b.call("run.subscribe", {"runId": run})
+    until(lambda: server.sql("select count(*) from footbridge.observers", database) == ["1"])
+    server.restart()
+    until(lambda: server.sql("select count(*) from footbridge.observers", database) == ["1"], timeout=2 * TIMEOUT)
+    a.answer(m, {"content": "x"})
+    b.wait_event("run.completed", run, timeout=4 * TIMEOUT)
+    assert "".join(e.data["text"] for e in b.events(run, "text.delta")) == "streamed later"
+    lab.finish()
+    server.stop()
+
+
 class Proxy:
     """Stands between a bridge and the server. `cut` closes the connection instead of passing on the server's next answer after a write."""
 
