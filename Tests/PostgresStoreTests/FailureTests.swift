@@ -92,7 +92,7 @@ private typealias T = StoreTrial
     do {
       _ = try PostgresStore.open(connection)
       Issue.record("it was opened")
-    } catch { #expect((error as? StoreError)?.code == .newer) }
+    } catch { #expect(error.code == .newer) }
   }
 
   @Test func `what cannot be understood is no part of the error`() throws {
