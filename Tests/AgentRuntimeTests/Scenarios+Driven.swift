@@ -53,7 +53,8 @@ extension Scenario {
         stage.first.servers.run(of: "a")?.complete(.text("a ran"))
       }),
     Scenario(
-      name: "an MCP server that starts at the second attempt, and a tool that it has later", params: startParams(agent: servers()),
+      name: "an MCP server that starts at the second attempt, and a tool that it has later",
+      params: startParams(agent: servers(), tools: [clientTool("c")]),
       model: turns(.call(("s__a", "{}")), .call(("s__a", "{}")), .call(("s__b", "{}")), .say("ok")),
       offer: { process, _ in
         switch process.model.shown.count {

@@ -19,17 +19,17 @@ let drivenStories: [String: String] = [
   """,
   "an MCP server that starts at the second attempt, and a tool that it has later": """
   1 run.started
-  2 tools.changed 
+  2 tools.changed c
   3 model.started
   4 model.completed '' s__a
-  5 tool.completed s__a error 'There is no tool named "s__a". Available: none. It did not start.'
-  6 tools.changed s__a
+  5 tool.completed s__a error 'There is no tool named "s__a". Available: c. It did not start.'
+  6 tools.changed s__a,c
   7 model.started again
-  8 model.completed '' s__a
-  9 tool.started s__a#1
+  8 model.completed '' s__a-2
+  9 tool.started s__a-2#1
   ask s/a {}
-  10 tool.completed s__a 'a ran'
-  11 tools.changed s__a,s__b
+  10 tool.completed s__a-2 'a ran'
+  11 tools.changed s__a,s__b,c
   12 model.started again
   13 model.completed '' s__b
   14 tool.started s__b#1
