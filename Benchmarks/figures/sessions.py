@@ -4,7 +4,7 @@ import statistics
 import time
 
 from .client import MODEL_STARTED, Bridge, line
-from .machine import status
+from .machine import cpu_seconds, status
 from .provider import Provider
 from .table import Row
 
@@ -38,10 +38,13 @@ def measure(machine):
             forked = pairs(repeat, lambda session: session.turn(branchId=session.fork_branch()), long, short)
             forked_provided = pairs(repeat, lambda session: session.turn("openai:m", DELTA, branchId=session.fork_branch()), long, short)
             size = long.sent(provider)
+            spent = [[processor(session, "openai:m", DELTA), processor(session, "openai:m", DELTA, branchId=session.fork_branch())] for session in (long, short)
+                     for _ in range(5)]
             memory = status(bridge.pid, "VmHWM") / 1e6
         fresh = pairs(repeat, lambda session: in_fresh(machine, store, environment, session), long, short)
         fresh_provided = pairs(repeat, lambda session: in_fresh(machine, store, environment, session, "openai:m", DELTA), long, short)
         fresh_fork = pairs(repeat, lambda session: in_fresh_fork(machine, store, environment, session), long, short)
+        spent_fresh = [[in_fresh(machine, store, environment, session, "openai:m", DELTA, measure=processor)] for session in (long, short) for _ in range(5)]
     name = f"{turns:,} turns"
     return [
         row(f"{name}, next turn to model.started", same, goal=20),
@@ -51,6 +54,9 @@ def measure(machine):
         row("the same, the first through openai:", [first_provided]),
         row("the same, on a branch just forked", forked_provided, goal=20),
         row("the same, fresh process, its first request", fresh_provided, goal=20),
+        spent_row("processor time of such a turn, to its end", [one[0] for one in spent]),
+        spent_row("the same, on a branch just forked", [one[1] for one in spent]),
+        spent_row("the same, fresh process, its first request", [one[0] for one in spent_fresh]),
         row("fork at the last message", forks, goal=5),
         row("the same, fresh process, its first request", fresh_fork),
         Row("building it, a turn, start to outcome", one, "ms"),
@@ -61,6 +67,19 @@ def measure(machine):
 def row(what, measured, goal=None):
     long, short = (statistics.median(column) for column in zip(*measured))
     return Row(what, long, "ms", FLOOR, short, goal=goal)
+
+
+def spent_row(what, measured):
+    """Of the long session first, then of the short one."""
+    half = len(measured) // 2
+    return Row(what, statistics.median(measured[:half]), "ms", FLOOR, statistics.median(measured[half:]))
+
+
+def processor(session, *turn, **params):
+    """Milliseconds that all threads of its bridge are at work for a turn; a busy machine does not make it more."""
+    before = cpu_seconds(session.bridge.pid)
+    session.turn(*turn, **params)
+    return (cpu_seconds(session.bridge.pid) - before) * 1000
 
 
 def pairs(times, act, *sessions):
@@ -117,9 +136,9 @@ class Session:
         return f"{int(self.answer.split()[0]) / 1000:,.0f} KB"
 
 
-def in_fresh(machine, store, environment, session, *turn):
+def in_fresh(machine, store, environment, session, *turn, measure=None):
     with Bridge(machine.bridge(store), environment) as session.bridge:
-        return session.turn(*turn)
+        return measure(session, *turn) if measure else session.turn(*turn)
 
 
 def in_fresh_fork(machine, store, environment, session):

@@ -146,6 +146,33 @@ import Testing
     #expect(try late.appendToBlob(T.id(12), type: .string, chunk: Bytes(), last: true) == 0)
     late.close()
   }
+
+  @Test func `a store of the version before finds its runs by their metadata too`() throws {
+    let store = try folder.open()
+    for (number, text) in [#"{"a":"x","b":"\u00fc"}"#, #"{"a":"x"}"#, #"{"long":"\#(String(repeating: "y", count: 100))1"}"#].enumerated() {
+      var run = RunSummary(runID: T.id(UInt64(number + 1)), status: .success, createdAt: Timestamp(milliseconds: 1))
+      (run.lastPosition, run.metadata) = (1, CarriedJSON(trusted: Bytes(text)))
+      let record = LogRecord(position: 1, sequence: nil, type: "x", event: nil, hidden: Bytes("{}"))
+      store.submit([Append(expectedPosition: 0, summary: run, records: [record])]) { _ in }
+    }
+    store.close()
+    let raw = try Connection(file: folder.database, path: "raw", busyMilliseconds: 0)
+    try raw.execute("DROP TABLE run_metadata; PRAGMA user_version = 2")
+    raw.close(checkpoint: true)
+    let again = try folder.open()
+    func runs(_ metadata: [String: String]) throws -> [ULID] {
+      var query = RunQuery()
+      query.metadata = metadata
+      return try again.runs(matching: query).map(\.runID)
+    }
+    #expect(try runs(["a": "x"]) == [T.id(2), T.id(1)])
+    #expect(try runs(["b": "ü"]) == [T.id(1)])
+    #expect(try runs(["long": String(repeating: "y", count: 100) + "1"]) == [T.id(3)])
+    #expect(try runs(["long": String(repeating: "y", count: 100) + "2"]) == [])
+    try again.delete(run: T.id(1))
+    #expect(try runs(["a": "x"]) == [T.id(2)])
+    again.close()
+  }
 }
 
 typealias T = StoreTrial
