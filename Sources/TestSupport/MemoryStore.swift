@@ -72,7 +72,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   // MARK: Processes
 
-  package func isAlive(_ owner: OwnerID) -> Bool { owner == self.owner || leaseLeft(of: owner) != 0 }
+  package func isAlive(_ owner: OwnerID) -> Bool { owner == self.owner ? disk.living.contains(owner) : leaseLeft(of: owner) != 0 }
   package func leaseLeft(of owner: OwnerID) -> Int? { disk.leaseLeft(of: owner) }
   package func keepLease(_ isNeeded: Bool) {
     keepsLease = isNeeded

@@ -92,9 +92,9 @@ import Testing
     let second = try folder.open("other")
     try StoreTrial(store: first).create(1)
     #expect(try second.positions(of: [T.id(1)]) == [T.id(1): 1])
-    #expect(second.isAlive(first.owner))
+    #expect(second.hasOpen(first.owner))
     first.close()
-    #expect(!second.isAlive(first.owner))
+    #expect(!second.hasOpen(first.owner))
     second.close()
     #expect(Folder.names(in: folder.path) == ["other", "runs.db", "runs.db-lock", "runs.db-shm", "runs.db-wal"])
   }
