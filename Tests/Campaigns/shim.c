@@ -100,14 +100,18 @@ static enum kind kind_of_write(int fd, char *path, size_t size) {
   return S_ISSOCK(status.st_mode) ? SERVER_OUT : NONE;
 }
 
-static void note(char type, const char *path, uint64_t offset, const void *bytes, size_t count) {
-  if (journal < 0 || !is_on()) return;
+/* The caller holds the lock. */
+static void write_down(char type, const char *path, uint64_t offset, const void *bytes, size_t count) {
   struct { char type; char pad[3]; uint32_t path; uint64_t offset, count; } head = {type, {0}, (uint32_t)strlen(path), offset, count};
   struct iovec parts[3] = {{&head, sizeof head}, {(void *)path, head.path}, {(void *)bytes, bytes ? count : 0}};
+  if (REAL(writev)(journal, parts, 3) < 0) abort();
+}
+
+static void note(char type, const char *path, uint64_t offset, const void *bytes, size_t count) {
+  if (journal < 0 || !is_on()) return;
   pthread_mutex_lock(&journal_lock);
-  ssize_t written = REAL(writev)(journal, parts, 3);
+  write_down(type, path, offset, bytes, count);
   pthread_mutex_unlock(&journal_lock);
-  if (written < 0) abort();
 }
 
 static void end_here(void) {
@@ -169,9 +173,13 @@ static int failure(enum kind kind) {
     errno = failing;                                                                                  \
     return -1;                                                                                        \
   }                                                                                                   \
-  if (kind == WIRE_OUT) note('o', "", 0, bytes, count);                                               \
+  /* Nothing is written down as synced between a message and the note of it. */                       \
+  int is_noted = kind == WIRE_OUT && journal >= 0;                                                    \
+  if (is_noted) pthread_mutex_lock(&journal_lock);                                                    \
   ssize_t result = failing && count > 1 ? half : call;                                                \
   int error = errno;                                                                                  \
+  if (is_noted && result > 0) write_down('o', "", 0, bytes, (size_t)result);                          \
+  if (is_noted) pthread_mutex_unlock(&journal_lock);                                                  \
   if (kind == STORE_WRITE && result > 0) note('w', path, (uint64_t)offset, bytes, (size_t)result);    \
   if (how == AFTER) end_here();                                                                       \
   errno = error;                                                                                      \
@@ -190,19 +198,31 @@ ssize_t write(int fd, const void *bytes, size_t count) {
   WRITE_LIKE(REAL(write)(fd, bytes, count), REAL(write)(fd, bytes, count / 2));
 }
 
-/* The half of it is its first part. */
-ssize_t writev(int fd, const struct iovec *parts, int number) {
+static char *join(const struct iovec *parts, int number, size_t *count) {
   static _Thread_local char *joined;
-  size_t count = 0;
-  for (int n = 0; n < number; n++) count += parts[n].iov_len;
-  off_t offset = journal >= 0 ? lseek(fd, 0, SEEK_CUR) : 0;
-  char *bytes = joined = realloc(joined, count + 1);
-  if (!bytes) abort();
+  *count = 0;
+  for (int n = 0; n < number; n++) *count += parts[n].iov_len;
+  joined = realloc(joined, *count + 1);
+  if (!joined) abort();
   size_t at = 0;
   for (int n = 0; n < number; n++) {
-    memcpy(bytes + at, parts[n].iov_base, parts[n].iov_len);
+    memcpy(joined + at, parts[n].iov_base, parts[n].iov_len);
     at += parts[n].iov_len;
   }
+  return joined;
+}
+
+/* The half of it is its first part. */
+ssize_t pwritev2(int fd, const struct iovec *parts, int number, off_t offset, int flags) {
+  size_t count;
+  char *bytes = join(parts, number, &count);
+  WRITE_LIKE(REAL(pwritev2)(fd, parts, number, offset, flags), REAL(write)(fd, bytes, count / 2));
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int number) {
+  size_t count;
+  off_t offset = journal >= 0 ? lseek(fd, 0, SEEK_CUR) : 0;
+  char *bytes = join(parts, number, &count);
   WRITE_LIKE(REAL(writev)(fd, parts, number), REAL(write)(fd, bytes, count / 2));
 }
 
