@@ -1,5 +1,5 @@
 package import AgentRuntime
-package import JSON
+import JSON
 
 /// MCP servers that the test answers, from functions or by hand.
 package final class ScriptedServers: MCPServers, @unchecked Sendable {
