@@ -5,6 +5,9 @@ import Testing
 @testable import AgentRuntime
 
 @Suite struct FoldTests {
+  @Test("a told scenario has its story", arguments: toldScenarios)
+  func isTold(scenario: Scenario) { #expect(!scenario.story.isEmpty) }
+
   @Test("a run in memory is the fold of its log after every commit", arguments: allScenarios)
   func fold(scenario: Scenario) throws {
     let stage = Stage(scenario)
@@ -23,10 +26,10 @@ import Testing
     stage.play()
     #expect(compared > 0)
     try Story(stage).check(hasEnded: false)
-    #expect(first.parent.transcript.lines == scenario.story)
+    if !scenario.story.isEmpty { #expect(first.parent.transcript.lines == scenario.story) }
   }
 
-  @Test("every record decodes to the event that made it, and is written the same again", arguments: allScenarios)
+  @Test("every record decodes to the event that made it, and is written the same again", arguments: toldScenarios)
   func roundTrip(scenario: Scenario) throws {
     let stage = Stage(scenario)
     stage.play()

@@ -40,7 +40,7 @@ import Testing
     let outcome = try #require(second.look(stage.run), "\(moment): the run is not there")
     #expect(scenario.ends.contains(outcome.status), "\(moment): \(outcome.status), \(outcome.pendingCalls)")
     #expect(Array(stage.world.disk.records(of: stage.run).prefix(before.count)) == before, "\(moment): the log was changed")
-    try Story(stage).check(hasEnded: true)
+    try Story.checkAll(stage, hasEnded: true)
     #expect(second.engine.live.isEmpty, "\(moment): the run stays in memory")
     #expect(second.engine.driven.isEmpty, "\(moment): a place stays taken")
   }
@@ -87,7 +87,7 @@ import Testing
       let last = stage.another()
       let outcome = try #require(last.look(stage.run))
       #expect(scenario.ends.contains(outcome.status), "\(scenario.name): \(outcome.status)")
-      try Story(stage).check(hasEnded: true)
+      try Story.checkAll(stage, hasEnded: true)
     }
   }
 }
