@@ -12,7 +12,7 @@ import Testing
     case beforeTheNext(Int)
   }
 
-  @Test("a run whose process dies at any commit ends as it should", arguments: allScenarios)
+  @Test("a run whose process dies at any commit ends as it should", arguments: disturbedScenarios)
   func commits(scenario: Scenario) throws {
     let whole = Stage(scenario)
     whole.play()
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test func `a process that dies again and again loses nothing`() throws {
-    for scenario in allScenarios {
+    for scenario in disturbedScenarios {
       let stage = Stage(scenario)
       var process = stage.first
       process.store.afterSubmit = { [unowned process] _ in process.kill() }

@@ -34,7 +34,7 @@ enum Intrusion: String, CaseIterable, Sendable {
 }
 
 @Suite struct RaceTests {
-  @Test("an append that comes second is decided again", arguments: allScenarios, Intrusion.allCases)
+  @Test("an append that comes second is decided again", arguments: disturbedScenarios, Intrusion.allCases)
   func conflicts(scenario: Scenario, intrusion: Intrusion) throws {
     let whole = Stage(scenario)
     whole.play()

@@ -2,11 +2,8 @@ import AgentRuntime
 import JSON
 import TestSupport
 
-/// Every scenario that is cut off and disturbed.
-let allScenarios = toldScenarios + Scenario.subAgents
-
-/// Those that are played whole besides, and told line by line.
-let toldScenarios =
+/// Every scenario that is played whole, cut off and disturbed.
+let allScenarios =
   Scenario.answers + Scenario.clientCalls + Scenario.timeouts + Scenario.serverTools + Scenario.control + Scenario.limits + Scenario.hangUps
   + Scenario.approvals
   + Scenario.questions
