@@ -12,7 +12,7 @@ import Testing
     case beforeTheNext(Int)
   }
 
-  @Test("a run whose process dies at any commit ends as it should", arguments: allScenarios)
+  @Test("a run whose process dies at any commit ends as it should", arguments: disturbedScenarios)
   func commits(scenario: Scenario) throws {
     let whole = Stage(scenario)
     whole.play()
@@ -40,7 +40,7 @@ import Testing
     let outcome = try #require(second.look(stage.run), "\(moment): the run is not there")
     #expect(scenario.ends.contains(outcome.status), "\(moment): \(outcome.status), \(outcome.pendingCalls)")
     #expect(Array(stage.world.disk.records(of: stage.run).prefix(before.count)) == before, "\(moment): the log was changed")
-    try Story(stage).check(hasEnded: true)
+    try Story.checkAll(stage, hasEnded: true)
     #expect(second.engine.live.isEmpty, "\(moment): the run stays in memory")
     #expect(second.engine.driven.isEmpty, "\(moment): a place stays taken")
   }
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test func `a process that dies again and again loses nothing`() throws {
-    for scenario in allScenarios {
+    for scenario in disturbedScenarios {
       let stage = Stage(scenario)
       var process = stage.first
       process.store.afterSubmit = { [unowned process] _ in process.kill() }
@@ -87,7 +87,7 @@ import Testing
       let last = stage.another()
       let outcome = try #require(last.look(stage.run))
       #expect(scenario.ends.contains(outcome.status), "\(scenario.name): \(outcome.status)")
-      try Story(stage).check(hasEnded: true)
+      try Story.checkAll(stage, hasEnded: true)
     }
   }
 }

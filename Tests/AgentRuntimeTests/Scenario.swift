@@ -94,7 +94,7 @@ final class Stage {
   /// Begins the run and does the steps.
   func play() {
     started = first.start(scenario.input, scenario.params, delivery: scenario.delivery)
-    runID = started?.runID ?? world.disk.runIDs.first
+    runID = started?.runID ?? world.disk.runIDs.first { world.disk.summary(of: $0)?.parentRunID == nil }
     world.settle()
     if !first.isKilled { scenario.steps(self) }
     world.settle()

@@ -2,6 +2,9 @@ import AgentRuntime
 import JSON
 import TestSupport
 
+/// Every scenario that is cut off and disturbed: also those that are not told line by line.
+let disturbedScenarios = allScenarios + Scenario.subAgents
+
 /// A tool that is an agent, with a model of its own.
 func subAgent(_ name: String, tools: [String] = [], agent: String = "", _ more: String = "") -> String {
   let agent = "{\"model\":\"scripted:\(name)\",\"tools\":[\(tools.joined(separator: ","))]\(agent.isEmpty ? "" : "," + agent)}"

@@ -7,13 +7,21 @@ import Testing
 /// What must hold of a run's log, and of what was done outside, however the run came about.
 struct Story {
   let stage: Stage
+  let runID: ULID
   let records: [LogRecord]
   let events: [RunEvent]
 
-  init(_ stage: Stage) throws {
+  /// Of one run; when it is not said, of the one that was started.
+  init(_ stage: Stage, _ run: ULID? = nil) throws {
     self.stage = stage
-    records = stage.world.disk.records(of: stage.run)
+    runID = run ?? stage.run
+    records = stage.world.disk.records(of: runID)
     events = try records.map { record throws(RuntimeError) in try RunEvent.decode(record).event }
+  }
+
+  /// Of all runs that there are: of the one that was started, and those of its sub-agents.
+  static func checkAll(_ stage: Stage, hasEnded: Bool) throws {
+    for run in stage.world.disk.runIDs { try Story(stage, run).check(hasEnded: hasEnded) }
   }
 
   /// - Parameter hasEnded: the run is at its end.
@@ -130,7 +138,9 @@ struct Story {
         }
       })
     for process in stage.processes {
-      for question in process.parent.questions { #expect(question.callID.map(asked.contains) == true, "a question that is not in the log") }
+      for question in process.parent.questions where question.request.runID == runID {
+        #expect(question.callID.map(asked.contains) == true, "a question that is not in the log")
+      }
       if hasEnded, !process.isKilled { #expect(process.parent.openQuestions.isEmpty, "a question is left open") }
     }
   }
@@ -138,7 +148,7 @@ struct Story {
   /// The row of the run says what its log says.
   private func summary() throws {
     let state = try fold(records)
-    #expect(stage.world.disk.summary(of: stage.run) == state.summary)
+    #expect(stage.world.disk.summary(of: runID) == state.summary)
   }
 }
 
