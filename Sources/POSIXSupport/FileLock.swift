@@ -70,17 +70,18 @@ package struct FileLock: ~Copyable, Sendable {
     return range.l_type != Int16(F_UNLCK)
   }
 
-  /// Whether the file has content: a sign to whoever opens it next. The locks are on bytes that need not be there.
+  /// Whether the first byte of the file is set: a sign to whoever opens it next. The locks are on bytes that need not be there.
   package var isMarked: Bool {
     get throws(SystemError) {
-      var status = stat()
-      guard unsafe fstat(descriptor.rawValue, &status) == 0 else { throw .last("fstat", subject: path) }
-      return status.st_size > 0
+      var byte: UInt8 = 0
+      guard unsafe pread(descriptor.rawValue, &byte, 1, 0) >= 0 else { throw .last("pread", subject: path) }
+      return byte != 0
     }
   }
 
   package borrowing func setMark(_ isMarked: Bool) throws(SystemError) {
-    guard ftruncate(descriptor.rawValue, isMarked ? 1 : 0) == 0 else { throw .last("ftruncate", subject: path) }
+    var byte: UInt8 = isMarked ? 1 : 0
+    guard unsafe pwrite(descriptor.rawValue, &byte, 1, 0) == 1 else { throw .last("pwrite", subject: path) }
   }
 
   /// Whether `path` still names the file that is open.

@@ -73,9 +73,9 @@ extension Schema {
                 ELSE r.run_id IS NOT NULL OR EXISTS (
                   SELECT FROM footbridge.runs k WHERE sha256(k.idempotency_key) = sha256(t.key) AND k.idempotency_key = t.key) END
               OR EXISTS (
-                SELECT FROM unnest(d_append, d_kind, d_id, d_expected) AS d (append, kind, id, expected)
-                  LEFT JOIN footbridge.documents o ON o.kind = d.kind AND o.id = d.id
-                  WHERE d.append = t.n AND coalesce(o.version, 0) <> d.expected)));
+                SELECT FROM unnest(d_append, d_kind, d_id, d_expected) AS w (append, kind, id, expected)
+                  LEFT JOIN footbridge.documents o ON o.kind = w.kind AND o.id = w.id
+                  WHERE w.append = t.n AND coalesce(o.version, 0) <> w.expected)));
       END IF;
       FOR a IN
         SELECT * FROM unnest(

@@ -16,7 +16,7 @@ import POSIXSupport
 /// The clock of what was started before the last boot cannot be compared with ours, and need not be: its lock is gone. A computer that sleeps stops
 /// this clock for all (https://man7.org/linux/man-pages/man2/clock_gettime.2.html), and steps of the wall clock do not matter.
 final class LeaseBoard {
-  /// A number and a time, eight bytes each.
+  /// A number and a time, eight bytes each. The first place is not for a process: it has the mark of a failed sync (`WriteLock.rememberFailedSync`).
   private static let slotBytes = 16
 
   private let file: FileDescriptor
@@ -32,7 +32,9 @@ final class LeaseBoard {
     file = try FileDescriptor.open(path, O_RDWR)
     self.own = own.number
     let slots = try readSlots()
-    let place = slots.firstIndex { $0.number == own.number } ?? slots.firstIndex { !hasOpen(OwnerID(number: $0.number)) } ?? slots.count
+    let places = slots.indices.dropFirst()
+    let place =
+      places.first { slots[$0].number == own.number } ?? places.first { !hasOpen(OwnerID(number: slots[$0].number)) } ?? max(1, slots.count)
     do throws(SystemError) {
       try Self.write((own.number, 0), at: place * Self.slotBytes, to: file)
       stamp = LeaseStamp(try FileDescriptor.open(path, O_RDWR), offset: place * Self.slotBytes + 8)
@@ -60,7 +62,7 @@ final class LeaseBoard {
     if let place = places[number], let slot = (try? read(1, from: place))?.first, slot.number == number { return slot.stamp }
     guard let slots = try? readSlots() else { return nil }
     places = [:]
-    for (place, slot) in slots.enumerated() { places[slot.number] = place }
+    for (place, slot) in slots.enumerated().dropFirst() { places[slot.number] = place }
     return places[number].map { slots[$0].stamp }
   }
 

@@ -49,6 +49,13 @@ import CCurl
   /// Ends the transfer. Not to be called from a callback of libcurl.
   func remove(_ easy: borrowing CurlEasy) { _ = unsafe ccurl_multi_remove_handle(multi, easy.handle) }
 
+  /// Ends a transfer that is not over. Over HTTP/2 the server would learn of it with the next bytes of the connection, so one that nothing else uses
+  /// is closed. https://curl.se/libcurl/c/CURLOPT_FORBID_REUSE.html
+  func abort(_ easy: borrowing CurlEasy) {
+    easy.prefer(CURLOPT_FORBID_REUSE, 1)
+    remove(easy)
+  }
+
   // MARK: Moving bytes calls the transfers' callbacks. False when libcurl cannot go on, which only lack of memory makes it.
 
   func move(_ socket: SocketWatch.Ready) -> Bool { unsafe ccurl_multi_move_socket(multi, socket.descriptor, socket.events) == CURLM_OK }

@@ -71,7 +71,7 @@ final class HTTPLoop {
     case .start(let ticket, let request, let handler):
       start(ticket, request, handler)
     case .cancel(let ticket):
-      if let transfer = running.removeValue(forKey: ObjectIdentifier(ticket)) { multi?.remove(transfer.easy) }
+      if let transfer = running.removeValue(forKey: ObjectIdentifier(ticket)) { multi?.abort(transfer.easy) }
     case .call(let due, let body):
       // Those that are due together are called in the order in which they came.
       calls.insert((due, body), at: calls.firstIndex { $0.due <= due } ?? calls.endIndex)
@@ -145,7 +145,7 @@ final class HTTPLoop {
     for (key, transfer) in running {
       if transfer.due <= now {
         running[key] = nil
-        multi?.remove(transfer.easy)
+        multi?.abort(transfer.easy)
         transfer.deliver(.failed(transfer.lateness))
       } else {
         nextCheck = min(nextCheck, earliestChange(of: transfer, from: now))
@@ -166,7 +166,7 @@ final class HTTPLoop {
     let all = running.values
     running = [:]
     for transfer in all {
-      multi?.remove(transfer.easy)
+      multi?.abort(transfer.easy)
       transfer.deliver(.failed(failure))
     }
   }
