@@ -96,6 +96,7 @@ extension BridgeService {
     let after = try position(params.afterSeq, "/afterSeq")
     post(ticket) { service, engine in
       do throws(RuntimeError) {
+        let known = Set(engine.unendedRuns(below: runID))
         let standing = try engine.standing(of: runID)
         var writer = JSONWriter()
         writer.beginObject()
@@ -104,7 +105,7 @@ extension BridgeService {
         writer.endObject()
         ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
         service.outbox.subscribe(runID, after: after ?? standing.lastSequence, last: standing.lastSequence, on: engine)
-        service.subscribeBelow(runID, engine)
+        service.subscribeBelow(runID, known: known, engine)
       } catch { ticket.fail(error) }
     }
   }

@@ -86,10 +86,13 @@ extension BridgeService {
   }
 
   /// Who sees a run sees those of its sub-agents, from now on.
-  func subscribeBelow(_ runID: ULID, _ engine: RunEngine) {
+  ///
+  /// - Parameter known: Those that there were before the client was promised what comes; nil: all. Others it sees from their beginning.
+  func subscribeBelow(_ runID: ULID, known: Set<ULID>? = nil, _ engine: RunEngine) {
     for child in engine.unendedRuns(below: runID) where !outbox.isSubscribed(child) {
       guard let standing = try? engine.standing(of: child) else { continue }
-      outbox.subscribe(child, after: standing.lastSequence, last: standing.lastSequence, on: engine)
+      let isNew = known?.contains(child) == false
+      outbox.subscribe(child, after: isNew ? 0 : standing.lastSequence, last: standing.lastSequence, on: engine)
     }
   }
 
