@@ -90,11 +90,10 @@ want python3-pylsp-jsonrpc "a client that others wrote" "$python" -c 'import pyl
 want postgresql "the server that stores are tried on" ls /usr/lib/postgresql/*/bin/initdb
 want pgbouncer "a pooler before it" command -v pgbouncer
 want python3-venv "MCP servers that others wrote" "$python" -c 'import ensurepip'
-want gcc "compiles the library that the crash campaign preloads" command -v "${CC:-cc}"
+want gcc "compiles the library that the crash campaign preloads, and what spin writes" command -v "${CC:-cc}"
 want nodejs "runs the example for Node" command -v node
 want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
 want spin "tries every course of the models in Tests/Models" command -v spin
-want gcc "compiles what spin writes" command -v cc
 install_missing
 check_swift
 mkdir -p "$logs"

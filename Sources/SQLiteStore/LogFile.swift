@@ -37,7 +37,9 @@ enum LogFile {
         offset += frame.count
       }
       guard fsync(descriptor.rawValue) == 0 else { throw SystemError(call: "fsync", errno: errno) }
-    } catch { throw .file(error, "\(file.path): a sync had failed, and what is in its log cannot be synced now; look at the disk, and try again") }
+    } catch {
+      throw .file(error, "\(file.path): a sync had failed, and what is in its log cannot be synced now; look at the disk, and try again")
+    }
   }
 
   /// The bytes there, written over themselves; nil at the end of the file.

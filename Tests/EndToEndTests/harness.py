@@ -336,6 +336,12 @@ def sh(name, script, schema=None, **more):
     return command(name, ["/bin/sh", "-c", script], schema, **more)
 
 
+def sub(lab, name, turns, tools=(), agent=None, **more):
+    """A tool that is an agent with a script."""
+    model = turns if isinstance(turns, str) else lab.script(turns)
+    return {"name": name, "description": f"the agent {name}", "agent": {"model": model, "tools": list(tools), **(agent or {})}, **more}
+
+
 TOOLS = {"tools": {}}
 
 

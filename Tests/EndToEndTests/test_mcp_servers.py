@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import TIMEOUT, Error, Never, alive, calls, command, contains, expect, say, sh, text_of, tool, until
+from harness import TIMEOUT, Error, Never, alive, calls, command, contains, expect, say, sh, sub, text_of, tool, until
 
 BUILD = Path(__file__).resolve().parents[2] / ".build"
 PYTHON, PYTHON_2 = (str(BUILD / line / "bin/python") for line in ("mcp-1", "mcp-2"))
@@ -264,31 +264,33 @@ def test_a_question_to_the_user_reaches_the_parent(lab):
 
 @pytest_everything
 def test_a_batch_of_everything_in_which_everything_fails_in_every_way(lab):
-    """A command, two MCP servers and a client tool in one batch, round after round, and the run goes on each time."""
+    """A command, two MCP servers, a sub-agent and a client tool in one batch, round after round, and the run goes on each time."""
     b = lab.parent("--max-message-bytes", "1000000")
     number = {"type": "object", "properties": {"n": {"type": "integer"}}}
     tools = [sh("c", "echo from a command"), sh("exits", "exit 3"), sh("dies", "kill -SEGV $$"), sh("hangs", "sleep 600", timeoutMs=300),
-             command("absent", ["no-such-program-anywhere"]), tool("local", number, outputSchema=number, timeoutMs=1000)]
+             command("absent", ["no-such-program-anywhere"]), tool("local", number, outputSchema=number, timeoutMs=1000),
+             sub(lab, "errs", [say("x", expect=expect(content="something else"))]), sub(lab, "loops", [calls("look"), say("x")], [sh("look", "true")], {"limits": {"maxIterations": 1}}),
+             sub(lab, "slow", [say("x", delayMs=600_000)], timeoutMs=300), {"name": "nobody", "description": "", "agent": "no-such-agent"}, sub(lab, "s", [say("from the sub-agent")])]
     servers = {"e": everything(), "f": everything("--other", timeoutMs=1500)}
     rounds = [
-        ({"exits": {}, "e__crash": {"code": 5}, "f__fail": {"words": "the weather"}, "local": {"n": 1}},
-         {"exits": "exit code 3", "e__crash": "exit code 5", "f__fail": "the weather", "local": "not today"}, Error(message="not today")),
-        ({"dies": {}, "e__kill": {"number": 9}, "f__stall": {}, "local": {"n": 2}},
-         {"dies": "SIGSEGV", "e__kill": "SIGKILL", "f__stall": "1500 ms", "local": "its result is unknown"}, Never),
-        ({"hangs": {}, "e__close": {}, "f__no_such_tool": {}, "local": {"n": "three"}},
-         {"hangs": "timed out after 300 ms", "e__close": "closed its output", "f__no_such_tool": "no tool named", "local": "/n"}, Never),
-        ({"absent": {}, "e__big": {"size": 2_000_000}, "f__freeze": {"seconds": 600}, "local": {"n": 4}},
-         {"absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
+        ({"exits": {}, "e__crash": {"code": 5}, "f__fail": {"words": "the weather"}, "errs": {"input": "?"}, "local": {"n": 1}},
+         {"exits": "exit code 3", "errs": "script", "e__crash": "exit code 5", "f__fail": "the weather", "local": "not today"}, Error(message="not today")),
+        ({"dies": {}, "e__kill": {"number": 9}, "f__stall": {}, "loops": {"input": "?"}, "local": {"n": 2}},
+         {"dies": "SIGSEGV", "loops": "limit of model turns", "e__kill": "SIGKILL", "f__stall": "1500 ms", "local": "its result is unknown"}, Never),
+        ({"hangs": {}, "e__close": {}, "f__no_such_tool": {}, "slow": {"input": "?"}, "local": {"n": "three"}},
+         {"slow": "300 ms", "hangs": "timed out after 300 ms", "e__close": "closed its output", "f__no_such_tool": "no tool named", "local": "/n"}, Never),
+        ({"absent": {}, "e__big": {"size": 2_000_000}, "f__freeze": {"seconds": 600}, "nobody": {"input": "?"}, "local": {"n": 4}},
+         {"nobody": "no-such-agent", "absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
     answers = iter([r[2] for r in rounds if r[2] is not Never or r[0]["local"]["n"] != "three"] + [{"structuredContent": {"n": 5}}])
     b.handlers["local"] = lambda p: next(answers)
-    last = {"c": {}, "e__echo": {"text": "from e"}, "f__echo": {"text": "from f"}, "local": {"n": 5}}
+    last = {"c": {}, "e__echo": {"text": "from e"}, "f__echo": {"text": "from f"}, "s": {"input": "?"}, "local": {"n": 5}}
     o = go(b, [calls(*batch.items()) for batch, _, _ in rounds] + [calls(*last.items()), say("ok")], servers, tools=tools)
     results = done(b, o)
-    assert len(results) == 4 * (len(rounds) + 1)
+    assert len(results) == 5 * (len(rounds) + 1)
     for n, (_, words, _) in enumerate(rounds):
-        told = {d["name"]: d for d in results[4 * n:4 * n + 4]}
+        told = {d["name"]: d for d in results[5 * n:5 * n + 5]}
         assert {name: told[name]["isError"] and words[name] in text_of(told[name]["content"]) for name in words} == dict.fromkeys(words, True), told
-    assert {d["name"]: d["isError"] for d in results[-4:]} == dict.fromkeys(last, False)
+    assert {d["name"]: d["isError"] for d in results[-5:]} == dict.fromkeys(last, False)
 
 
 # ---- the definition

@@ -5,13 +5,7 @@ import threading
 
 import pytest
 
-from harness import TIMEOUT, After, RpcError, assert_pending, calls, contains, expect, say, sh, text_of, tool, until
-
-
-def sub(lab, name, turns, tools=(), agent=None, **more):
-    """A tool that is an agent with a script."""
-    model = turns if isinstance(turns, str) else lab.script(turns)
-    return {"name": name, "description": f"the agent {name}", "agent": {"model": model, "tools": list(tools), **(agent or {})}, **more}
+from harness import After, RpcError, TIMEOUT, assert_pending, calls, contains, expect, say, sh, sub, text_of, tool, until
 
 
 def ask(name, text="do it"):
