@@ -280,7 +280,7 @@ def test_a_batch_of_everything_in_which_everything_fails_in_every_way(lab):
         ({"hangs": {}, "e__close": {}, "f__no_such_tool": {}, "slow": {"input": "?"}, "local": {"n": "three"}},
          {"slow": "300 ms", "hangs": "timed out after 300 ms", "e__close": "closed its output", "f__no_such_tool": "no tool named", "local": "/n"}, Never),
         ({"absent": {}, "e__big": {"size": 2_000_000}, "f__freeze": {"seconds": 600}, "nobody": {"input": "?"}, "local": {"n": 4}},
-         {"nobody": "no-such-agent", "absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
+         {"nobody": "could not be started", "absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
     answers = iter([r[2] for r in rounds if r[2] is not Never or r[0]["local"]["n"] != "three"] + [{"structuredContent": {"n": 5}}])
     b.handlers["local"] = lambda p: next(answers)
     last = {"c": {}, "e__echo": {"text": "from e"}, "f__echo": {"text": "from f"}, "s": {"input": "?"}, "local": {"n": 5}}
