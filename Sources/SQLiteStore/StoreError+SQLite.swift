@@ -43,6 +43,8 @@ extension StoreError {
     case SQLITE_IOERR:
       !((result == ioErrorWrite || result == ioErrorSharedMemorySize) && isNoSpace(call))
     case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_CANTOPEN, SQLITE_PROTOCOL: true
+    // What could not be opened for writing at one moment (no descriptor was left) SQLite has open for reading, and it stays so: open it again.
+    case SQLITE_READONLY: true
     default: false
     }
   }
