@@ -27,7 +27,7 @@ extension RunEngine {
 
   /// A run that is only looked at: not kept. What is decided in this turn and not in the log yet is not told.
   func glance(_ runID: ULID) throws(RuntimeError) -> RunState {
-    if let run = live[runID], run.committed == 0 || (!run.isDirty && run.inputs.isEmpty) {
+    if let run = live[runID], run.committed == 0 || !run.isDeciding {
       try refresh(run)
       return run.state
     }

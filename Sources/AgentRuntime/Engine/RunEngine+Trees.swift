@@ -53,7 +53,7 @@ extension RunEngine {
       if !run.isNeeded(by: store.owner), live[run.runID] === run { forget(run) }
       return
     }
-    if run.state.status.hasEnded, run !== tree.root, !tree.isWanted(run), !run.isDirty, run.inputs.isEmpty {
+    if run.state.status.hasEnded, run !== tree.root, !tree.isWanted(run), !run.isDeciding {
       tree.remove(run)
       release(run)
     }

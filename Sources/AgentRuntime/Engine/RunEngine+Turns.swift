@@ -114,7 +114,7 @@ extension RunEngine {
 
   /// Begins a queued run when it may, and ends one whose input has become part of a turn that has ended.
   func lookAfterQueued(_ run: LiveRun) {
-    guard !isEnding, !run.state.hasBegun, !run.state.status.hasEnded, !run.isDirty, run.inputs.isEmpty else { return }
+    guard !isEnding, !run.state.hasBegun, !run.state.status.hasEnded, !run.isDeciding else { return }
     guard run.state.creator == store.owner || !isAlive(run.state.creator) else { return }
     do throws(RuntimeError) {
       if let other = run.state.mergedInto {
