@@ -122,6 +122,21 @@ int cposix_is_folder(const char *path) {
   return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+int cposix_file_identity(const char *path, unsigned long long *device, unsigned long long *number) {
+#ifdef __linux__
+  struct statx status;
+  if (statx(AT_FDCWD, path, 0, STATX_INO, &status) != 0) return -1;
+  *device = (unsigned long long)status.stx_dev_major << 32 | status.stx_dev_minor;
+  *number = status.stx_ino;
+#else
+  struct stat status;
+  if (stat(path, &status) != 0) return -1;
+  *device = status.st_dev;
+  *number = status.st_ino;
+#endif
+  return 0;
+}
+
 int cposix_random(void *bytes, unsigned long count) {
 #ifdef __linux__
   unsigned char *at = bytes;

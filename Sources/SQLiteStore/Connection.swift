@@ -1,6 +1,7 @@
 import AgentRuntime
 import CSQLite
 import JSON
+import POSIXSupport
 
 /// One connection to one database file, with its prepared statements.
 ///

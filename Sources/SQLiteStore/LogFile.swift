@@ -57,19 +57,3 @@ enum LogFile {
     return bytes
   }
 }
-
-/// Which file a path names.
-struct FileIdentity: Equatable {
-  let path: String
-  private let device: UInt64
-  private let number: UInt64
-
-  /// nil when there is none.
-  init?(of path: String) {
-    var status = stat()
-    guard unsafe stat(path, &status) == 0 else { return nil }
-    self.path = path
-    device = UInt64(status.st_dev)
-    number = UInt64(status.st_ino)
-  }
-}

@@ -39,6 +39,10 @@ int cposix_is_executable_file(const char *path);
 /* 1 when the path names a folder, else 0. */
 int cposix_is_folder(const char *path);
 
+/* Which file a path names, by device and number: 0, or -1. Where it can, it does not ask for times: the kernel notes that a file's times were seen, and
+   then gives the next write a time of its own, which each fdatasync has to write besides the data (the "multigrain timestamps" of Linux 6.13). */
+int cposix_file_identity(const char *path, unsigned long long *device, unsigned long long *number);
+
 /* Fills the buffer from the kernel's generator: 0, or -1. */
 int cposix_random(void *bytes, unsigned long count);
 
