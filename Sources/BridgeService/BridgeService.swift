@@ -41,6 +41,8 @@ package final class BridgeService: Sendable {
   /// Called on the reader thread when `initialize` was answered.
   let onInitialize: @Sendable () -> Void
   private let onEnd: @Sendable (ConnectionEnd) -> Void
+  /// Called on the reader thread when it has nothing more to pass on, with what another thread may do in its place until this returns.
+  private let onRest: @Sendable (_ standIn: @escaping @Sendable () -> Void) -> Void
   private let links = Mutex(Links())
 
   private struct Links {
@@ -52,11 +54,13 @@ package final class BridgeService: Sendable {
 
   package init(
     settings: ServiceSettings, host: any EngineHost, onInitialize: @escaping @Sendable () -> Void = {},
+    onRest: @escaping @Sendable (_ standIn: @escaping @Sendable () -> Void) -> Void = { _ in },
     onEnd: @escaping @Sendable (ConnectionEnd) -> Void
   ) {
     self.settings = settings
     self.host = host
     self.onInitialize = onInitialize
+    self.onRest = onRest
     self.onEnd = onEnd
   }
 
@@ -157,6 +161,8 @@ extension BridgeService: PeerHandler {
     if case .readError(let error) = reason { host.log("reading from the client failed: \(error)") }
     onEnd(.inputEnded(wasInitialized: connection.isInitialized, drains: connection.capabilities.drain))
   }
+
+  package func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) { onRest(standIn) }
 
   package func peerLostOutput(_ peer: Peer) { onEnd(.outputLost) }
 

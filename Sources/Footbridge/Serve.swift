@@ -36,7 +36,7 @@ final class Serve {
       let happenings = try Happenings()
       self.happenings = happenings
       service = BridgeService(
-        settings: settings, host: thread, onInitialize: { happenings.add(.initialized) }, onEnd: { happenings.add(.connection($0)) })
+        settings: settings, host: thread, onInitialize: { happenings.add(.initialized) }, onRest: { thread.rest(standIn: $0) }, onEnd: { happenings.add(.connection($0)) })
       peer = try Peer(
         input: descriptors.input, output: descriptors.output, framing: options.framing, limits: limits, errors: ErrorMapping.peerErrors,
         handler: service)
@@ -51,7 +51,7 @@ final class Serve {
       throw error
     }
     runtime.adopt()
-    do throws(SystemError) { try peer.start() } catch { throw StartupError(status: .internalError, message: "\(error)") }
+    do throws(SystemError) { try peer.start(readerStackSize: EngineThread.stackSize) } catch { throw StartupError(status: .internalError, message: "\(error)") }
   }
 
   /// Works until the client or a signal ends it.

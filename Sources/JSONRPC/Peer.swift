@@ -40,14 +40,16 @@ package final class Peer: Sendable {
   }
 
   /// Makes the two threads; once.
-  package func start() throws(SystemError) {
+  ///
+  /// - Parameter readerStackSize: In bytes; more is needed when the handler works on the reader thread (`restsUntilInput`).
+  package func start(readerStackSize: Int = 512 << 10) throws(SystemError) {
     let handler = self.handler.withLock { handler in
       defer { handler = nil }
       return handler
     }
     guard let handler else { return }
     // The reader first: it has a message to take apart as soon as it is there, and most answers need no writer.
-    try Thread.start(name: "rpc-reader") { PeerReader(self, self.wake, handler).run() }
+    try Thread.start(name: "rpc-reader", stackSize: readerStackSize) { PeerReader(self, self.wake, handler).run() }
     do throws(SystemError) {
       try Thread.start(name: "rpc-writer") { self.output.runWriter { handler.peerHasRoom(self) } }
     } catch {

@@ -3,8 +3,8 @@ package import POSIXSupport
 
 /// What a peer's owner does with what arrives; knows the methods, which the peer does not.
 ///
-/// All calls but `peerHasRoom` come on the reader thread, one at a time, in the order of the wire; until one returns nothing else is read, so none
-/// may wait.
+/// All calls but `peerHasRoom` come on the reader thread, or on the one that stands in for it, one at a time, in the order of the wire; until one
+/// returns nothing else is read, so none may wait.
 package protocol PeerHandler: AnyObject, Sendable {
   /// Whether there is such a method or notification.
   func knows(method: String) -> Bool
@@ -20,6 +20,9 @@ package protocol PeerHandler: AnyObject, Sendable {
 
   /// No more input comes; once. Afterwards every request of this side that is open gets `.closed`.
   func peer(_ peer: Peer, inputEnded reason: InputEnd)
+  /// All that came has been passed on, and the reader thread is about to wait for input. This may take long if `standIn`, which reads until
+  /// this has returned, is called on another thread by then; once at most, and not after this has returned.
+  func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void)
   /// Nobody reads the output any more; once, after the input that was there. Afterwards every request of this side that is open gets `.closed`.
   func peerLostOutput(_ peer: Peer)
   /// What waits to be written has become little, after `isCongested` was true. On the writer thread.
@@ -30,6 +33,7 @@ package protocol PeerHandler: AnyObject, Sendable {
 
 extension PeerHandler {
   package func peer(_ peer: Peer, ignored what: String) {}
+  package func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) {}
 }
 
 package enum InputEnd: Sendable, Equatable {

@@ -1,8 +1,55 @@
 import JSON
 import POSIXSupport
 
-/// The reader thread: waits for input, for the loss of the output and for being woken, and passes on what comes.
-struct PeerReader: ~Copyable {
+/// The reader thread, and who reads in its place while it works for its owner.
+final class PeerReader: @unchecked Sendable {
+  // Unchecked, because: `desk` is touched by the thread alone that has the role.
+  private let role = ReadingRole()
+  private var desk: ReadingDesk
+  private let peer: Peer
+  private let wake: WakeDescriptor
+  private let handler: any PeerHandler
+
+  init(_ peer: Peer, _ wake: WakeDescriptor, _ handler: any PeerHandler) {
+    self.peer = peer
+    self.wake = wake
+    self.handler = handler
+    desk = ReadingDesk(peer, wake, handler)
+  }
+
+  func run() {
+    _ = role.take {}
+    while !peer.gate.isClosed {
+      switch desk.step() {
+      case .goesOn: break
+      case .rests:
+        role.give()
+        handler.peer(peer, restsUntilInput: { self.standIn() })
+        if role.take(wake: wake.signal) { desk.lookAgain() }
+      case .over: return
+      }
+    }
+  }
+
+  /// Reads until the reader thread is back.
+  private func standIn() {
+    guard role.takeIfFree() else { return }
+    while !peer.gate.isClosed, !role.isClaimed {
+      if case .over = desk.step() { break }
+    }
+    role.giveBack()
+  }
+}
+
+/// What reading needs: waits for input, for the loss of the output and for being woken, and passes on what comes.
+private struct ReadingDesk: ~Copyable {
+  enum Step {
+    case goesOn
+    /// All that came has been passed on; the next step waits.
+    case rests
+    case over
+  }
+
   private let peer: Peer
   private let wake: WakeDescriptor
   private let handler: any PeerHandler
@@ -10,6 +57,8 @@ struct PeerReader: ~Copyable {
   private var polls = PollSet(count: 3)
   private var isFramingKnown: Bool
   private var hasInput = true
+  private var hasRested = false
+  private var isOver = false
   private var output = Output.usable
 
   private enum Output {
@@ -27,18 +76,30 @@ struct PeerReader: ~Copyable {
     isFramingKnown = peer.framing != .auto
   }
 
-  consuming func run() {
-    while !peer.gate.isClosed {
-      let mustWait = hasInput && peer.output.readerMustWait()
-      if !mustWait, dispatchReceived() { continue }
-      tellLostOutputWhenDue()
-      closePending()
-      watch(input: hasInput && !mustWait)
-      do throws(SystemError) { try polls.wait() } catch { return endInput(.readError(error)) }
-      if !polls.seen(2).isEmpty { wake.drain() }
-      noticeLostOutput()
-      if !polls.seen(0).isEmpty { read() }
+  /// Somebody else has read, and what is there was not looked at since.
+  mutating func lookAgain() { hasRested = false }
+
+  mutating func step() -> Step {
+    if isOver { return .over }
+    let mustWait = hasInput && peer.output.readerMustWait()
+    if !mustWait, dispatchReceived() { return .goesOn }
+    tellLostOutputWhenDue()
+    closePending()
+    if !hasRested {
+      hasRested = true
+      return .rests
     }
+    watch(input: hasInput && !mustWait)
+    do throws(SystemError) { try polls.wait() } catch {
+      isOver = true
+      endInput(.readError(error))
+      return .over
+    }
+    hasRested = false
+    if !polls.seen(2).isEmpty { wake.drain() }
+    noticeLostOutput()
+    if !polls.seen(0).isEmpty { read() }
+    return .goesOn
   }
 
   private mutating func watch(input: Bool) {
