@@ -25,7 +25,8 @@ final class Runtime: Sendable {
     self.thread = thread
     store = try Self.openStore(options)
     providers = ModelProviders(
-      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text)
+      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text,
+      whenTold: { thread.rest(takesTurns: $0) })
     models = try Self.recorded(providers, options, log)
     let children = ChildGuard { log.write(.warning, $0) }
     commands = CommandTools(

@@ -12,10 +12,14 @@ package struct ModelProviders: ModelCatalog {
   ///   - allowsScripts: `--no-commands` refuses scripts too, since a script can call any tool.
   ///   - environment: Asked for keys, base URLs and proxies; a key is looked up anew for each turn.
   ///   - version: Of the bridge, told to the providers.
+  ///   - whenTold: Called on the thread of the answers when it has passed on all that came, with whether it has nothing else to wait for.
   package init(
-    allowsScripts: Bool, environment: @escaping @Sendable (String) -> String? = { _ in nil }, version: String = "0"
+    allowsScripts: Bool, environment: @escaping @Sendable (String) -> String? = { _ in nil }, version: String = "0",
+    whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
   ) {
-    self.init(allowsScripts: allowsScripts, environment: environment, version: version, http: HTTPClient(environment: environment))
+    self.init(
+      allowsScripts: allowsScripts, environment: environment, version: version,
+      http: HTTPClient(environment: environment, whenTold: whenTold))
   }
 
   init(

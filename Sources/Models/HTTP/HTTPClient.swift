@@ -3,21 +3,27 @@ import POSIXSupport
 /// HTTP for all runs: libcurl's multi interface on one thread, which starts with the first use.
 ///
 /// Connections stay open for the next request, HTTP/2 is used where a server offers it over TLS, the server's certificate is always verified,
-/// no redirect is followed. All handlers are called on the one thread: they must be short, and never wait.
+/// no redirect is followed. Handlers are called one at a time, on that thread or within `start`: they must be short, and never wait.
 package final class HTTPClient: Sendable {
   private let network: NetworkSettings
   private let load: @Sendable () -> String?
+  private let whenTold: @Sendable (_ isFree: Bool) -> Void
   private let mailbox = HTTPMailbox()
 
-  /// - Parameter environment: asked for the names of proxies and of certificates.
-  package convenience init(environment: (String) -> String?) {
-    self.init(NetworkSettings(environment: environment), load: CurlMulti.load)
+  /// - Parameters:
+  ///   - environment: asked for the names of proxies and of certificates.
+  ///   - whenTold: called on the thread before it waits, with whether no transfer is under way.
+  package convenience init(environment: (String) -> String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }) {
+    self.init(NetworkSettings(environment: environment), load: CurlMulti.load, whenTold: whenTold)
   }
 
   /// - Parameter load: makes the library ready, or says why it cannot.
-  init(_ network: NetworkSettings, load: @escaping @Sendable () -> String?) {
+  init(
+    _ network: NetworkSettings, load: @escaping @Sendable () -> String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
+  ) {
     self.network = network
     self.load = load
+    self.whenTold = whenTold
   }
 
   deinit { close() }
@@ -28,7 +34,7 @@ package final class HTTPClient: Sendable {
     _ = try? post(nil)
   }
 
-  /// Sends a request. Events come on the loop's thread, one after the other.
+  /// Sends a request. Events come one after the other, the first ones perhaps before this returns.
   ///
   /// Without a loop, since the client is closed or no thread can be made, `failed` comes on the caller's thread before this returns.
   @discardableResult
@@ -54,9 +60,10 @@ package final class HTTPClient: Sendable {
   package func close() { mailbox.close() }
 
   private func post(_ order: HTTPOrder?) throws(SystemError) -> Bool {
-    try mailbox.post(order) { [mailbox, network, load] wake throws(SystemError) in
-      try Thread.start(name: "http", stackSize: 1 << 20) {
-        HTTPLoop(mailbox: mailbox, wake: wake, network: network, trouble: load()).run()
+    try mailbox.post(order) { [mailbox, network, load, whenTold] wake throws(SystemError) in
+      // What `whenTold` does may need as much as the engine.
+      try Thread.start(name: "http", stackSize: 8 << 20) {
+        HTTPLoop(mailbox: mailbox, wake: wake, network: network, trouble: load(), whenTold: whenTold).run()
       }
     }
   }

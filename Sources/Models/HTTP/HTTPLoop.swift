@@ -7,7 +7,7 @@ import POSIXSupport
   import Darwin
 #endif
 
-/// The thread that makes all transfers. Without libcurl it still answers, and keeps the times.
+/// Makes all transfers: a thread, and those that begin a request while it waits. Without libcurl it still answers, and keeps the times.
 ///
 /// To let libcurl look at every transfer costs a microsecond for each, which is too much with hundreds. To tell it which sockets are ready costs
 /// nothing, but releases of libcurl have stalled with that, over HTTP/2 above all (https://github.com/curl/curl/issues/10146, 12971), and the
@@ -29,15 +29,20 @@ final class HTTPLoop {
   private var nextCheck = Int.max
   /// What is to be called later; the next one is the last.
   private var calls: [(due: Int, body: @Sendable () -> Void)] = []
+  /// Called when all that came has been told; whether no transfer is left that would have to wait for what this does.
+  private let whenTold: @Sendable (_ isFree: Bool) -> Void
   /// When all transfers were looked at the last time.
   private var sweptAt = 0
 
   /// - Parameter trouble: why there is no libcurl.
-  init(mailbox: HTTPMailbox, wake: WakeDescriptor, network: NetworkSettings, trouble: String?) {
+  init(
+    mailbox: HTTPMailbox, wake: WakeDescriptor, network: NetworkSettings, trouble: String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void
+  ) {
     self.mailbox = mailbox
     self.wake = wake
     self.network = network
     self.trouble = trouble
+    self.whenTold = whenTold
     watch = SocketWatch(waking: wake.descriptor)
     multi = trouble == nil ? CurlMulti(watch) : nil
   }
@@ -46,7 +51,8 @@ final class HTTPLoop {
   func run() {
     // TLS libraries write without MSG_NOSIGNAL, and CURLOPT_NOSIGNAL says that libcurl is not to touch signals. Its threads inherit this.
     Signals.block([SIGPIPE])
-    mailbox.loopStarted()
+    mailbox.loopStarted(self)
+    defer { mailbox.loopEnded() }
     while true {
       // What is called here may order more, without a signal.
       var orders = mailbox.take()
@@ -61,7 +67,14 @@ final class HTTPLoop {
       let now = Clock.monotonicMilliseconds()
       failLate(at: now)
       callDue(at: now)
+      whenTold(running.isEmpty)
     }
+  }
+
+  /// For a thread that visits while `run` waits.
+  func carryOutOrders() {
+    for order in mailbox.takeUnlessClosed() { carryOut(order) }
+    moveBytes()
   }
 
   // MARK: Orders
@@ -124,12 +137,16 @@ final class HTTPLoop {
     }
   }
 
-  /// Waits for bytes, orders and times; true when an order has come.
+  /// Waits for bytes, orders and times; true when it was woken.
   private func wait() -> Bool {
     var next = min(nextCheck, watch.timer, calls.last?.due ?? .max)
     if running.count > Self.few { next = min(next, sweptAt + Self.sweepMilliseconds) }
     let time = next == .max ? 3_600_000 : min(max(0, next - Clock.monotonicMilliseconds()), 3_600_000)
-    return watch.wait(atMostMilliseconds: time)
+    var waiting = watch.beginWait()
+    guard mailbox.beginWait() else { return false }
+    waiting.wait(atMostMilliseconds: time)
+    mailbox.endWait()
+    return watch.endWait(waiting)
   }
 
   // MARK: Times

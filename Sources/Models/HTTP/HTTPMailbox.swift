@@ -8,7 +8,9 @@ enum HTTPOrder: Sendable {
   case call(atMilliseconds: Int, @Sendable () -> Void)
 }
 
-/// What passes from all threads to the one that moves the bytes.
+/// What passes from all threads to the one that moves the bytes, and whose turn it is to move them.
+///
+/// While the loop waits, a thread with a request may begin with it at once: to wake the loop first would take longer than that.
 ///
 /// It has no bound of its own: each order is of a turn of a run, which the engine holds and limits.
 final class HTTPMailbox: Sendable {
@@ -17,6 +19,11 @@ final class HTTPMailbox: Sendable {
     /// There once the thread runs.
     var wake: WakeDescriptor?
     var loopThread: Thread.Identity?
+    /// Carries out what was ordered, for a thread that visits.
+    var loop: VisitedLoop?
+    var mover = Mover.loop
+    /// The loop has waited, and would go on.
+    var loopIsBack = false
     var isClosed = false
 
     /// Whom to signal: the first order wakes the loop for all that follow, and the loop itself looks here before it waits.
@@ -26,23 +33,46 @@ final class HTTPMailbox: Sendable {
     }
   }
 
+  private enum Mover {
+    case loop, visitor
+    /// The loop waits.
+    case nobody
+  }
+
   private let state = Monitor(State())
 
   // MARK: From any thread
 
   /// Leaves an order; nil makes only sure that the thread runs. False when the client is closed.
   func post(_ order: HTTPOrder?, startThread: (WakeDescriptor) throws(SystemError) -> Void) throws(SystemError) -> Bool {
-    let wake = try state.withLock { (state) throws(SystemError) -> (isOpen: Bool, toSignal: WakeDescriptor?) in
-      guard !state.isClosed else { return (false, nil) }
+    let next = try state.withLock { (state) throws(SystemError) -> (isOpen: Bool, toVisit: VisitedLoop?, toSignal: WakeDescriptor?) in
+      guard !state.isClosed else { return (false, nil, nil) }
       if state.wake == nil {
         let wake = try WakeDescriptor()
         try startThread(wake)
         state.wake = wake
       }
-      return (true, order.flatMap { state.add($0) })
+      guard let order else { return (true, nil, nil) }
+      guard case .start = order, state.mover == .nobody, let loop = state.loop else { return (true, nil, state.add(order)) }
+      state.orders.append(order)
+      state.mover = .visitor
+      return (true, loop, state.wake)
     }
-    wake.toSignal?.signal()
-    return wake.isOpen
+    if let loop = next.toVisit {
+      loop.value.carryOutOrders()
+      endVisit()
+    }
+    // After a visit the loop has more to wait for.
+    next.toSignal?.signal()
+    return next.isOpen
+  }
+
+  private func endVisit() {
+    let isAwaited = state.withLock { state in
+      state.mover = state.loopIsBack ? .loop : .nobody
+      return state.loopIsBack
+    }
+    if isAwaited { state.wakeAll() }
   }
 
   /// Leaves word of a cancel, if there is a loop that could have begun with the transfer.
@@ -64,8 +94,36 @@ final class HTTPMailbox: Sendable {
 
   // MARK: From the loop
 
-  func loopStarted() {
-    state.withLock { $0.loopThread = Thread.current }
+  func loopStarted(_ loop: HTTPLoop) {
+    let loop = VisitedLoop(loop)
+    state.withLock { state in
+      state.loopThread = Thread.current
+      state.loop = loop
+    }
+  }
+
+  /// The loop touches nothing that moves bytes until `endWait`. False when there are orders: then it must not wait.
+  func beginWait() -> Bool {
+    state.withLock { state in
+      guard state.orders.isEmpty, !state.isClosed else { return false }
+      state.mover = .nobody
+      return true
+    }
+  }
+
+  /// Returns when nobody visits.
+  func endWait() {
+    let isFree = state.withLock { state in
+      state.loopIsBack = state.mover == .visitor
+      if !state.loopIsBack { state.mover = .loop }
+      return !state.loopIsBack
+    }
+    if isFree { return }
+    _ = state.wait { state -> Bool? in
+      if state.mover == .visitor { return nil }
+      state.loopIsBack = false
+      return true
+    }
   }
 
   /// What was ordered since the last time. Nothing follows after `isClosed` was true.
@@ -76,6 +134,24 @@ final class HTTPMailbox: Sendable {
       return (orders, state.isClosed)
     }
   }
+
+  /// The same for a visitor, who leaves the end to the loop.
+  func takeUnlessClosed() -> [HTTPOrder] {
+    state.withLock { state in
+      guard !state.isClosed else { return [] }
+      defer { state.orders = [] }
+      return state.orders
+    }
+  }
+
+  func loopEnded() { state.withLock { $0.loop = nil } }
+}
+
+/// The loop, for whoever moves its bytes.
+final class VisitedLoop: @unchecked Sendable {
+  // Unchecked, because: it is used by the thread alone that `HTTPMailbox.State.mover` stands for.
+  let value: HTTPLoop
+  init(_ value: HTTPLoop) { self.value = value }
 }
 
 /// A request under way. It goes on when nobody holds this any more.
@@ -89,7 +165,7 @@ final class HTTPTransfer: Sendable {
 
   /// Ends the request and its connection at once; no event follows, not even a last one.
   ///
-  /// When this returns on the loop's thread, in a handler for example, the last event has come; from another thread one may be on its way.
+  /// When this returns in a handler, the last event has come; from elsewhere one may be on its way.
   func cancel() {
     guard !cancelled.exchange(true, ordering: .acquiringAndReleasing) else { return }
     mailbox.cancel(self)

@@ -2,7 +2,7 @@ import CCurl
 import JSON
 import POSIXSupport
 
-/// A request between its start and its end; touched by the loop's thread alone.
+/// A request between its start and its end; touched by the thread alone that moves the bytes.
 ///
 /// libcurl holds an unowned pointer to it, from `CurlMulti.add` to `remove`; the loop owns it for longer than that.
 final class RunningTransfer {

@@ -7,7 +7,7 @@ import POSIXSupport
   import Darwin
 #endif
 
-/// The sockets and the time that libcurl waits for, together with the descriptor that wakes the loop; touched by the loop's thread alone.
+/// The sockets and the time that libcurl waits for, together with the descriptor that wakes the loop; touched by the thread alone that moves the bytes.
 ///
 /// It is `poll`, which every system has: a thousand sockets cost it 30 microseconds.
 final class SocketWatch {
@@ -78,25 +78,45 @@ final class SocketWatch {
 
   func clearReady() { ready.removeAll(keepingCapacity: true) }
 
-  /// Waits that long at most; true when the loop was woken.
-  func wait(atMostMilliseconds time: Int) -> Bool {
+  /// What to wait for, as it is now: others may want more sockets while the wait is on.
+  func beginWait() -> Waiting {
     clearReady()
-    var seen = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, nfds_t($0.count), Int32(clamping: time)) }
-    if seen < 0, errno != EINTR {
-      // For want of memory, or with more sockets than the process may have: libcurl looks at them itself, but not in a busy loop.
-      let woken = PollSet.look(entries[0].fd, for: .readable, timeoutMilliseconds: Int32(clamping: min(time, 20))) != []
+    return Waiting(entries: entries)
+  }
+
+  /// Takes what the wait saw; true when the loop was woken.
+  func endWait(_ waiting: consuming Waiting) -> Bool {
+    guard var seen = waiting.seen else {
       ready = entries.dropFirst().map { Ready(descriptor: $0.fd, events: 0) }
-      return woken
+      return waiting.isWoken
     }
-    let woken = seen > 0 && entries[0].revents != 0
-    if woken { seen -= 1 }
-    for entry in entries.dropFirst() {
+    if waiting.isWoken { seen -= 1 }
+    for entry in waiting.entries.dropFirst() {
       if seen <= 0 { break }
       if entry.revents == 0 { continue }
       seen -= 1
       ready.append(Ready(descriptor: entry.fd, events: Self.events(entry.revents)))
     }
-    return woken
+    return waiting.isWoken
+  }
+
+  struct Waiting {
+    fileprivate var entries: [pollfd]
+    /// On how many of them something can be done; nil when that is not known.
+    fileprivate var seen: Int? = 0
+    fileprivate var isWoken = false
+
+    mutating func wait(atMostMilliseconds time: Int) {
+      let seen = unsafe entries.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, nfds_t($0.count), Int32(clamping: time)) }
+      if seen < 0, errno != EINTR {
+        // For want of memory, or with more sockets than the process may have: libcurl looks at them itself, but not in a busy loop.
+        isWoken = PollSet.look(entries[0].fd, for: .readable, timeoutMilliseconds: Int32(clamping: min(time, 20))) != []
+        self.seen = nil
+      } else {
+        self.seen = max(0, Int(seen))
+        isWoken = seen > 0 && entries[0].revents != 0
+      }
+    }
   }
 
   private static func events(_ seen: Int16) -> Int32 {

@@ -6,7 +6,7 @@ protocol HTTPService: Sendable {
   /// What is open, or begins from now on, fails.
   func close()
 
-  /// Sends a request; events come on one thread, in order, and the last is `finished` or `failed`.
+  /// Sends a request; events come one after the other, the first ones perhaps before this returns, and the last is `finished` or `failed`.
   func begin(_ request: HTTPRequest, _ handler: @escaping @Sendable (HTTPEvent) -> Void) -> any HTTPExchange
 
   /// Calls `body` once, on the thread of the events, after that time.
