@@ -7,18 +7,27 @@
 /// A value that one thread at a time may touch, and a condition to wait for on it.
 ///
 /// Built on pthreads and not on Swift's `Mutex`, because ThreadSanitizer understands the former everywhere and Mutex has no condition.
-package final class Monitor<Value: ~Copyable>: @unchecked Sendable {
+@safe package final class Monitor<Value: ~Copyable>: @unchecked Sendable {
   // Unchecked, because: `value` is touched only between `lock.lock()` and `lock.unlock()`, and enters and leaves by `sending`.
   @usableFromInline let lock = ConditionLock()
-  @usableFromInline var value: Value
+  /// Elsewhere than in the object, where each access would be checked for another one that the lock rules out.
+  @usableFromInline let value: UnsafeMutablePointer<Value>
 
-  package init(_ value: consuming sending Value) { self.value = value }
+  package init(_ value: consuming sending Value) {
+    unsafe self.value = .allocate(capacity: 1)
+    unsafe self.value.initialize(to: value)
+  }
+
+  deinit {
+    unsafe value.deinitialize(count: 1)
+    unsafe value.deallocate()
+  }
 
   /// Keep it short, call nothing that locks or waits, resume nothing inside.
   @inlinable package func withLock<R: ~Copyable, E>(_ body: (inout sending Value) throws(E) -> sending R) throws(E) -> sending R {
     lock.lock()
     defer { lock.unlock() }
-    return try body(&value)
+    return try unsafe body(&value.pointee)
   }
 
   /// `withLock`, and then wakes all who wait; after unlocking, so that they do not wake into a closed door.
@@ -37,8 +46,8 @@ package final class Monitor<Value: ~Copyable>: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     while true {
-      if let answer = body(&value) { return answer }
-      guard lock.wait(untilMilliseconds: deadline) else { return body(&value) }
+      if let answer = unsafe body(&value.pointee) { return answer }
+      guard lock.wait(untilMilliseconds: deadline) else { return unsafe body(&value.pointee) }
     }
   }
 }

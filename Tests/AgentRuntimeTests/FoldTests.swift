@@ -38,10 +38,9 @@ import Testing
       let record = records[index]
       let state = try AgentRuntimeTests.fold(Array(records[...index]))
       let (event, time) = try RunEvent.decode(record)
-      let again = event.record(state: state, at: time ?? state.updatedAt) {
-        // Written while its process lived, but for the events of its end.
-        state.outcome(own: stage.first.store.owner) { _ in !stage.first.engine.isEnding || index < records.count - 1 }
-      }
+      // Written while its process lived, but for the events of its end.
+      let outcome = state.outcome(own: stage.first.store.owner) { _ in !stage.first.engine.isEnding || index < records.count - 1 }
+      let again = event.record(state: state, at: time ?? state.updatedAt, outcome: event.showsOutcome ? outcome : nil)
       #expect(again == record, "\(again.event?.string ?? "") instead of \(record.event?.string ?? "")")
       #expect(try RunEvent.decode(again).event == event)
     }

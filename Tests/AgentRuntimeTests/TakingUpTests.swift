@@ -40,7 +40,7 @@ import Testing
     var state = try fold(before)
     try state.apply(.resumed(cause: .recovery, claim: Claim(owner: OwnerID(number: 99), epoch: 3)), at: world.clock.wall)
     let claim = RunEvent.resumed(cause: .recovery, claim: Claim(owner: OwnerID(number: 99), epoch: 3))
-    let record = claim.record(state: state, at: world.clock.wall) { preconditionFailure("not of this event") }
+    let record = claim.record(state: state, at: world.clock.wall, outcome: nil)
     let other = MemoryStore(disk: world.disk)
     other.submit([Append(expectedPosition: before.count, summary: state.summary, records: [record])]) { _ in }
     try second.model.call(0).finish(.say("too late"))

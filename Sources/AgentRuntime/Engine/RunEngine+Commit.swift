@@ -42,7 +42,7 @@ extension RunEngine {
   private func settleTrees() {
     var settled: [RunTree] = []
     for run in dirty {
-      if run.tree == nil, !run.state.pendingChildren.isEmpty { _ = RunTree(root: run) }
+      if run.tree == nil, run.state.hasPendingChildren { _ = RunTree(root: run) }
       guard let tree = run.tree, !settled.contains(where: { $0 === tree }) else { continue }
       settled.append(tree)
       settle(tree)

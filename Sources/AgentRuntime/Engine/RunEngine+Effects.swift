@@ -56,13 +56,14 @@ extension RunEngine {
 
   private func callModel(_ messageID: ULID, _ run: LiveRun) {
     let runID = run.runID
+    let state = run.state
     let provider: any ModelProvider
     let transcript: [TranscriptEntry]
     let system: [String]
     do throws(RuntimeError) {
       transcript = try shownTranscript(run)
-      system = try read { () throws(StoreError) in try systemPrompt(of: run.state) }
-      provider = try models.provider(for: run.state.agent, hasTools: run.state.mayHaveTools, parent: parent?.abilities)
+      system = try read { () throws(StoreError) in try systemPrompt(of: state) }
+      provider = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
     } catch {
       let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
       return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
@@ -70,8 +71,8 @@ extension RunEngine {
     let partial = PartialText()
     let show = streamer(of: runID)
     let request = ModelRequest(
-      runID: runID, messageID: messageID, sequence: run.state.sequence, turn: run.state.modelTurns, agent: run.state.agent,
-      system: system, transcript: transcript, tools: run.state.tools,
+      runID: runID, messageID: messageID, sequence: state.sequence, turn: state.modelTurns, agent: state.agent,
+      system: system, transcript: transcript, tools: state.tools,
       cache: run.modelCache, parent: parent, load: loader,
       schedule: scheduler)
     let call = provider.start(request) { [host, liveText] signal in

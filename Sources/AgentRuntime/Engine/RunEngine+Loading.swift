@@ -82,7 +82,7 @@ extension RunEngine {
       hasChanged = true
     }
     guard hasChanged else { return }
-    if run.tree != nil || !run.state.pendingChildren.isEmpty {
+    if run.tree != nil || run.state.hasPendingChildren {
       try assemble(around: run)
       if let tree = run.tree { try bringChildren(of: tree) }
       // It may matter to the others of its tree.

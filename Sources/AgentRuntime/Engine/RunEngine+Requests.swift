@@ -321,7 +321,7 @@ extension RunEngine {
 
   /// At a parent that lives, of the run or one below it.
   private func hasOpenCall(_ state: RunState) -> Bool {
-    if state.awaitedCalls.contains(where: { state.isOpen($0, isAlive: { isAlive($0) }) }) { return true }
+    if state.batch.contains(where: { state.isOpen($0, isAlive: { isAlive($0) }) }) { return true }
     return state.pendingChildren.contains { below($0).map(hasOpenCall) ?? false }
   }
 

@@ -81,6 +81,7 @@ extension RunEngine {
       run.childTimers[callID] = nil
     }
     guard !isEnding, !run.state.status.hasEnded, run.committed > 0, !run.machine.isDrivenElsewhere else { return }
+    guard run.state.hasPendingChildren else { return }
     for call in run.state.batch.calls where call.isPending && call.child != nil && run.childTimers[call.callID] == nil {
       guard let timeout = call.tool?.timeoutMs else { continue }
       let callID = call.callID

@@ -9,7 +9,7 @@ extension RunEngine {
 
   /// Brings the other runs of a run's tree into memory.
   func assemble(around run: LiveRun) throws(RuntimeError) {
-    guard run.tree == nil, !run.state.status.hasEnded, run.state.parent != nil || !run.state.pendingChildren.isEmpty else { return }
+    guard run.tree == nil, !run.state.status.hasEnded, run.state.parent != nil || run.state.hasPendingChildren else { return }
     var path = [run]
     while let link = path[0].state.parent {
       // A run whose parent was deleted is nobody's.
@@ -57,7 +57,7 @@ extension RunEngine {
       tree.remove(run)
       release(run)
     }
-    if tree.members.count == 1, tree.root.tree != nil, tree.root.state.pendingChildren.isEmpty {
+    if tree.members.count == 1, tree.root.tree != nil, !tree.root.state.hasPendingChildren {
       tree.remove(tree.root)
       return release(tree.root)
     }

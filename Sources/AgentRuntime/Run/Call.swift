@@ -48,6 +48,9 @@ package struct Call: Sendable, Equatable {
     return target == .client ? .result : nil
   }
 
+  /// The bridge runs it, or may.
+  var isForServer: Bool { isPending && target == .server && refusal == nil && !needsApproval }
+
   /// It was begun, and somebody works on it.
   var isAtWork: Bool { attempt > 0 && halt == nil }
 
@@ -95,6 +98,18 @@ package struct Batch: Sendable, Equatable {
   }
 
   package var pending: some Sequence<Call> { calls.lazy.filter(\.isPending) }
+
+  /// Looks at the calls where they stand; a sequence would copy each.
+  package func contains(where isWanted: (borrowing Call) -> Bool) -> Bool {
+    for index in calls.indices where isWanted(calls[index]) { return true }
+    return false
+  }
+
+  func filter(_ isWanted: (borrowing Call) -> Bool) -> [Call] {
+    var wanted: [Call] = []
+    for index in calls.indices where isWanted(calls[index]) { wanted.append(calls[index]) }
+    return wanted
+  }
 }
 
 /// What a model has been told and has said, in order. Boxed: a list of ten thousand is handed on without copying what stands in it.

@@ -58,8 +58,16 @@ extension RunEvent {
     }
   }
 
-  /// The record for the log. `state` is the run after this event; `outcome` is where it then stands.
-  func record(state: RunState, at time: Timestamp, outcome: () -> RunOutcome) -> LogRecord {
+  /// Whether it says where the run stands.
+  var showsOutcome: Bool {
+    switch self {
+    case .paused, .ended: true
+    default: false
+    }
+  }
+
+  /// The record for the log. `state` is the run after this event; `outcome` is where it then stands, for those that show it.
+  func record(state: RunState, at time: Timestamp, outcome: RunOutcome?) -> LogRecord {
     var event: Bytes?
     if isOnTheWire {
       var writer = JSONWriter(capacity: 512)
@@ -80,7 +88,7 @@ extension RunEvent {
       position: state.position, sequence: isOnTheWire ? state.sequence : nil, type: type, event: event, hidden: hiddenPart)
   }
 
-  private func writeData(to writer: inout JSONWriter, state: RunState, at time: Timestamp, outcome: () -> RunOutcome) {
+  private func writeData(to writer: inout JSONWriter, state: RunState, at time: Timestamp, outcome: RunOutcome?) {
     switch self {
     case .started(let start):
       writer.key("agent")
@@ -129,7 +137,7 @@ extension RunEvent {
       writer.member("status", status.rawValue)
       writer.key("pendingToolCalls")
       writer.beginArray()
-      for call in outcome().pendingCalls { call.write(to: &writer) { $0.wire } }
+      for call in outcome?.pendingCalls ?? [] { call.write(to: &writer) { $0.wire } }
       writer.endArray()
       if let fault {
         writer.key("error")
@@ -166,7 +174,7 @@ extension RunEvent {
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
-      outcome().writeMembers(to: &writer)
+      outcome?.writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
       .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
       break

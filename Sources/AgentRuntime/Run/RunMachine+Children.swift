@@ -23,12 +23,14 @@ extension RunState {
   }
 
   /// The runs that answer pending calls.
-  package var pendingChildren: [ULID] { batch.calls.compactMap { $0.isPending ? $0.child : nil } }
+  package var pendingChildren: [ULID] { hasPendingChildren ? batch.calls.compactMap { $0.isPending ? $0.child : nil } : [] }
+  package var hasPendingChildren: Bool { batch.contains { $0.isPending && $0.child != nil } }
 
   /// Server calls that are to be begun now, in order: one that must be alone waits until nothing else runs, and then nothing else is begun.
   /// Sub-agents that wait count as running. A call that a dead process had begun is begun again.
   func serverCallsToBegin(by own: OwnerID?) -> [Call] {
     let pending = pendingServerCalls
+    if pending.isEmpty { return [] }
     let running = pending.filter { $0.child != nil || ($0.attempt > 0 && $0.sender == own && own != nil) }
     var isAlone = running.contains { $0.tool?.runsAlone == true }
     var count = running.count

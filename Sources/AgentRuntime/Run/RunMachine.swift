@@ -192,7 +192,8 @@ package struct RunMachine {
   }
 
   private mutating func record(_ event: RunEvent) {
-    records.append(event.record(state: state, at: context.now) { outcome() })
+    let outcome = event.showsOutcome ? outcome() : nil
+    records.append(event.record(state: state, at: context.now, outcome: outcome))
   }
 
   mutating func perform(_ effect: RunEffect) { effects.append(effect) }

@@ -4,7 +4,7 @@ import JSON
 extension RunState {
   /// The run can go on: a model turn, or a server call, is next.
   package var hasWork: Bool {
-    batch.pendingCount == 0 || pendingServerCalls.contains(where: \.isAtWork) || !serverCallsToBegin(by: nil).isEmpty
+    batch.pendingCount == 0 || batch.contains { $0.isForServer && $0.isAtWork } || !serverCallsToBegin(by: nil).isEmpty
   }
 
   /// What the run waits for, in a word, when it has no work.

@@ -88,13 +88,11 @@ package struct RunState: Sendable {
   func completedCall(_ callID: ULID) -> Call? { lastFinished?.callID == callID ? lastFinished : batch[callID] }
 
   /// Client calls without a result, in call order.
-  package var pendingClientCalls: [Call] { batch.calls.filter { $0.need == .result } }
+  package var pendingClientCalls: [Call] { batch.filter { $0.need == .result } }
   /// Server calls that run or may be run.
-  package var pendingServerCalls: [Call] {
-    batch.calls.filter { $0.isPending && $0.target == .server && $0.refusal == nil && !$0.needsApproval }
-  }
+  package var pendingServerCalls: [Call] { batch.filter { $0.isForServer } }
   /// Calls that wait for somebody outside: client calls, approvals, questions.
-  package var awaitedCalls: [Call] { batch.calls.filter { $0.need != nil } }
+  package var awaitedCalls: [Call] { batch.filter { $0.need != nil } }
 
   /// Exactly what the next model turn is offered.
   package var tools: [Tool] { builtInTools.isEmpty ? toolbox.offered : toolbox.offered + builtInTools }
