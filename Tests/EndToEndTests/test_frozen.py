@@ -1,6 +1,11 @@
 """Section 3, "Who drives a run", and section 12.5: a bridge that was only frozen has a lease of ten seconds, and is fenced out when it is over."""
+import fcntl
 import signal
+import struct
 import time
+from contextlib import contextmanager
+
+import pytest
 
 from harness import TIMEOUT, alive, assert_pending, calls, contains, expect, say, sh, text_of, tool, until
 
@@ -132,3 +137,52 @@ def test_a_bridge_without_claims_and_one_that_only_waits_keep_their_word(lab):
         time.sleep(0.5)
     a.respond(invoke, {"content": "x"})
     assert a.result(request)["status"] == "success"
+
+
+# ---- what a store that cannot be written to just now holds up
+
+@contextmanager
+def nobody_may_write(lab):
+    """Holds what every process holds while it writes."""
+    with open(f"{lab.path}/runs.db-lock", "r+b") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack("hhqqixxxx", fcntl.F_WRLCK, 0, 0, 1, 0))
+        yield
+
+
+def test_a_store_that_is_not_writable_for_a_while_holds_up_no_ping(lab):
+    b = lab.parent()
+    request = b.start([calls("t"), calls("t"), say("ok")], [tool("t")])
+    run = b.start_id(request)
+    for done in range(2):
+        invoke = b.next_invoke("t")
+        with nobody_may_write(lab):
+            b.respond(invoke, {"content": "x"})
+            for _ in range(20):
+                b.ping(3)
+            # What is broken or unknown is answered as well, and a cancelled request.
+            b.fails("no.such", {}, code=-32601, valid=False)
+            waiting = b.request("run.wait", {"runId": run, "until": "ended"})
+            b.notify("notifications/cancelled", {"requestId": waiting})
+            assert b.error_of(waiting).code == -32800
+            assert len(b.events(run, "tool.completed")) == done
+    assert b.result(request)["answer"] == "ok"
+
+
+@pytest.mark.parametrize("end", ["close_stdin", "sigterm"])
+def test_a_bridge_ends_while_its_store_is_not_writable(lab, end):
+    b = lab.parent()
+    request = b.start([calls("t"), say("ok")], [tool("t")])
+    run = b.start_id(request)
+    invoke = b.next_invoke("t")
+    with nobody_may_write(lab):
+        b.respond(invoke, {"content": "kept"})
+        b.ping()
+        getattr(b, end)()
+        time.sleep(0.3)
+    b.wait_exit()
+    assert b.wait_response(request)
+    c = lab.parent()
+    done, = c.log_of(run, "tool.completed")
+    assert text_of(done["content"]) == "kept"
+    c.call("run.resume", {"runId": run})
+    assert c.wait_run(run)["answer"] == "ok"
