@@ -90,6 +90,7 @@ let package = Package(
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
     tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport"]),
     tests("PostgresStoreTests", ["PostgresStore", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("FootbridgeKitTests", ["FootbridgeKit", "AgentRuntime", "POSIXSupport"]),
     tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -236,6 +236,42 @@ struct FlowTests {
     #expect(handler.log == ["blocked", "went on", "stopped"])
   }
 
+  // MARK: Standing in
+
+  @Test func `another thread reads while the reader thread works, and gives back when that is done`() throws {
+    let conversation = try Conversation()
+    for round in 0..<50 {
+      try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(3 * round, 10))
+      #expect(try conversation.lines(1).count == 1)
+      try conversation.send(Self.echo(3 * round + 1, 70_000) + #"{"method":"release"}"# + "\n" + Self.echo(3 * round + 2, 10))
+      #expect(try conversation.lines(2).count == 2)
+    }
+    conversation.waitForLog("worked")
+    #expect(conversation.handler.state.withLock { $0.echoCount } == 150)
+  }
+
+  @Test func `the end of the input is told once, whoever reads it`() throws {
+    let conversation = try Conversation()
+    try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(1, 10))
+    #expect(try conversation.lines(1).count == 1)
+    try conversation.endInput()
+    conversation.waitForLog("worked")
+    conversation.handler.state.withLock { state in
+      #expect(state.log == ["works", "end of file", "worked"])
+    }
+  }
+
+  @Test func `stopReading waits for who stands in, and not for the work`() throws {
+    let conversation = try Conversation()
+    try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(1, 10))
+    #expect(try conversation.lines(1).count == 1)
+    conversation.peer.stopReading()
+    try conversation.send(Self.echo(2, 10))
+    conversation.handler.state.update { $0.hasWork = false }
+    conversation.waitForLog("worked")
+    #expect(conversation.handler.state.withLock { $0.echoCount } == 1)
+  }
+
   @Test func `stopReading may be called by the handler itself`() throws {
     final class Stopper: PeerHandler {
       let calls = Monitor(0)

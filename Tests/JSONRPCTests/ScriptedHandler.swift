@@ -5,6 +5,7 @@ import POSIXSupport
 /// A handler with a few methods of its own that writes down what it is told.
 ///
 /// The notification `block` keeps the reader thread inside the handler until the test lets it go, or for the milliseconds it gives.
+/// `work` has it work when it would rest, while another thread stands in for it, until `release`.
 /// `echo` answers with its params, `hold` waits for `release` or `cancel`, `drop` forgets its request, `ask` makes a request of the other side.
 final class ScriptedHandler: PeerHandler {
   struct State {
@@ -15,6 +16,7 @@ final class ScriptedHandler: PeerHandler {
     var roomCount = 0
     var echoCount = 0
     var isReleased = false
+    var hasWork = false
   }
 
   let state = Monitor(State())
@@ -23,7 +25,7 @@ final class ScriptedHandler: PeerHandler {
 
   func note(_ line: String) { state.update { $0.log.append(line) } }
 
-  func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note", "block"].contains(method) }
+  func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note", "block", "work"].contains(method) }
 
   func carriedPaths(ofMethod method: String) -> CarriedPaths { ["/free"] }
 
@@ -52,13 +54,16 @@ final class ScriptedHandler: PeerHandler {
     switch method {
     case "release":
       let held = state.withLock { state in
+        state.hasWork = false
         defer { state.held = [] }
         return state.held
       }
+      state.wakeAll()
       for request in held { request.succeed(.null) }
     case "cancel":
       guard let id = params?["id"].flatMap({ RequestID($0) }) else { return }
       peer.openRequest(id)?.cancel()
+    case "work": state.withLock { $0.hasWork = true }
     case "block":
       note("blocked")
       let deadline = params?["milliseconds"]?.intValue.map { Clock.monotonicMilliseconds() + $0 }
@@ -66,6 +71,14 @@ final class ScriptedHandler: PeerHandler {
       note("went on")
     default: note("\(method) \(params?.bytes.string ?? "-")")
     }
+  }
+
+  func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) {
+    guard state.withLock({ $0.hasWork }) else { return }
+    note("works")
+    do { try Thread.start(name: "stand-in") { standIn() } } catch { note("\(error)") }
+    _ = state.wait { $0.hasWork && !$0.hasEnded ? nil : true }
+    note("worked")
   }
 
   func peer(_ peer: Peer, inputEnded reason: InputEnd) {
