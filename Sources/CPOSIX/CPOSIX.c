@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -176,6 +177,13 @@ int cposix_forbid_core_dumps(void) {
 #else
   return 0;
 #endif
+}
+
+unsigned long cposix_thread_number(void) {
+  static atomic_ulong last;
+  static _Thread_local unsigned long own;
+  if (own == 0) own = atomic_fetch_add(&last, 1) + 1;
+  return own;
 }
 
 void cposix_name_thread(const char *name) {

@@ -26,7 +26,9 @@ final class PeerReader: @unchecked Sendable {
         role.give()
         handler.peer(peer, restsUntilInput: { self.standIn() })
         if role.take(wake: wake.signal) { desk.lookAgain() }
-      case .over: return
+      case .over:
+        role.give()
+        return handler.peer(peer, restsUntilInput: {})
       }
     }
   }

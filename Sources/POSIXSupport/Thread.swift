@@ -43,14 +43,8 @@ package enum Thread {
     }
   }
 
-  /// Which thread this is, among those that live.
-  package static var current: Identity {
-    #if canImport(Glibc)
-      Identity(rawValue: UInt(pthread_self()))
-    #else
-      Identity(rawValue: unsafe UInt(bitPattern: pthread_self()))
-    #endif
-  }
+  /// Which thread this is, among all there were.
+  package static var current: Identity { Identity(rawValue: UInt(cposix_thread_number())) }
 
   package struct Identity: Sendable, Equatable {
     let rawValue: UInt

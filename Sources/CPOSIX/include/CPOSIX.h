@@ -52,6 +52,9 @@ void cposix_error_text(int number, char *text, unsigned long room);
 /* No core is dumped of this process, whatever the limits and the core pattern say: 0, or -1. */
 int cposix_forbid_core_dumps(void);
 
+/* A number that no other thread of the process has or had; what pthread_self gives is given again. */
+unsigned long cposix_thread_number(void);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 

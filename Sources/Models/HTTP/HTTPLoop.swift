@@ -62,12 +62,13 @@ final class HTTPLoop {
         orders = mailbox.take()
       }
       if orders.isClosed { return end(orders.orders) }
+      // It may order more: then `wait` does not.
+      whenTold(running.isEmpty)
       if wait() { wake.drain() }
       moveBytes()
       let now = Clock.monotonicMilliseconds()
       failLate(at: now)
       callDue(at: now)
-      whenTold(running.isEmpty)
     }
   }
 
@@ -201,5 +202,6 @@ final class HTTPLoop {
     for call in calls.reversed() { call.body() }
     calls = []
     multi = nil
+    whenTold(false)
   }
 }

@@ -11,11 +11,13 @@ struct ProviderAccess: Sendable {
   /// - Throws: `model.unavailable` for something that is no URL; it is not shown, since it may hold a password.
   func base() throws(RuntimeError) -> String {
     guard var base = environment(baseVariable), !base.isEmpty else { return defaultBase }
-    let scheme = base.prefix { $0 != ":" }.lowercased()
-    guard scheme == "http" || scheme == "https", base.dropFirst(scheme.count).hasPrefix("://"), base.utf8.count > scheme.count + 3,
-      base.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    // Bytes: to look at characters takes longer than anything else here, and this is asked for each turn.
+    let bytes = base.utf8
+    let scheme = bytes.prefix { $0 != 0x3A }.map { $0 | 0x20 }
+    guard scheme.elementsEqual("http".utf8) || scheme.elementsEqual("https".utf8), bytes.dropFirst(scheme.count).starts(with: "://".utf8),
+      bytes.count > scheme.count + 3, bytes.allSatisfy({ (0x21...0x7E).contains($0) })
     else { throw RuntimeError(.modelUnavailable, "\(baseVariable) is not an http or https URL") }
-    while base.hasSuffix("/") { base.removeLast() }
+    while base.utf8.last == 0x2F { base.removeLast() }
     return base
   }
 
