@@ -80,25 +80,31 @@ package struct CarriedJSON: Sendable, Equatable {
   private func member(at position: Int) -> (String, CarriedJSON, Int)? {
     let found = unsafe bytes.withUnsafeBytes { raw -> (Range<Int>, Range<Int>, Int)? in
       var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: position)
-      do throws(JSONError) {
-        scanner.skipWhitespace()
-        guard scanner.current != 0x7D else { return nil }
-        let nameStart = scanner.position + 1
-        try scanner.skipString()
-        let nameEnd = scanner.position - 1
-        scanner.skipWhitespace()
-        scanner.position += 1
-        scanner.skipWhitespace()
-        let start = scanner.position
-        try scanner.skipValue(depth: 0)
-        let stop = scanner.position
-        scanner.skipWhitespace()
-        if scanner.current == 0x2C { scanner.position += 1 }
-        return (nameStart..<nameEnd, start..<stop, scanner.position)
-      } catch { preconditionFailure("a carried value was not valid: \(error)") }
+      guard let (name, value) = Self.takeMember(&scanner) else { return nil }
+      return (name, value, scanner.position)
     }
     guard let (name, value, next) = found else { return nil }
     return (JSONText.unescape(bytes[name]), CarriedJSON(trusted: bytes[value]), next)
+  }
+
+  /// Where the inside of the name and the value stand; nil at the end of the object.
+  private static func takeMember(_ scanner: inout JSONScanner) -> (name: Range<Int>, value: Range<Int>)? {
+    do throws(JSONError) {
+      scanner.skipWhitespace()
+      guard scanner.current != 0x7D else { return nil }
+      let nameStart = scanner.position + 1
+      try scanner.skipString()
+      let nameEnd = scanner.position - 1
+      scanner.skipWhitespace()
+      scanner.position += 1
+      scanner.skipWhitespace()
+      let start = scanner.position
+      try scanner.skipValue(depth: 0)
+      let stop = scanner.position
+      scanner.skipWhitespace()
+      if scanner.current == 0x2C { scanner.position += 1 }
+      return (nameStart..<nameEnd, start..<stop)
+    } catch { preconditionFailure("a carried value was not valid: \(error)") }
   }
 
   /// Calls `body` with each element of an array in order. No calls for another kind.
@@ -137,9 +143,23 @@ package struct CarriedJSON: Sendable, Equatable {
 
   /// The value of the first member called `name`, to the byte: Swift holds some strings equal that are different names.
   package subscript(_ name: String) -> CarriedJSON? {
-    var found: CarriedJSON?
-    forEachMember { if found == nil, $0.utf8.elementsEqual(name.utf8) { found = $1 } }
-    return found
+    guard kind == .object else { return nil }
+    var name = name
+    let place = name.withUTF8 { name in
+      unsafe bytes.withUnsafeBytes { raw -> Range<Int>? in
+        var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: 1)
+        while let member = Self.takeMember(&scanner) {
+          let inside = unsafe UnsafeRawBufferPointer(rebasing: raw[member.name])
+          if unsafe JSONText.hasEscape(inside) {
+            if unsafe JSONText.unescape(bytes[member.name]).utf8.elementsEqual(name) { return member.value }
+          } else if inside.count == name.count, unsafe inside.elementsEqual(name) {
+            return member.value
+          }
+        }
+        return nil
+      }
+    }
+    return place.map { CarriedJSON(trusted: bytes[$0]) }
   }
 
   /// Members of one object by name.
