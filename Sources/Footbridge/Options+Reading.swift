@@ -12,6 +12,11 @@ struct StartupError: Error {
   var message: String
 }
 
+extension StartupError {
+  /// The system has no more of something.
+  init(_ error: SystemError) { self.init(status: .internalError, message: "\(error)") }
+}
+
 enum ExitStatus: Int32 {
   case success = 0
   case failure = 1
