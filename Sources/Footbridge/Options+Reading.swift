@@ -31,10 +31,10 @@ enum ExitStatus: Int32 {
 extension Options {
   /// Options and what remains of the arguments.
   /// - Throws: usage (64) for a bad argument, configuration (78) for a bad variable or file; the message names it.
-  static func read(arguments: [String], environment: [String: String]) throws(StartupError) -> (options: Options, rest: [String]) {
+  static func read(arguments: [String]) throws(StartupError) -> (options: Options, rest: [String]) {
     var given: [(known: Known, value: String)] = []
     var rest: [String] = []
-    var file = environment["FOOTBRIDGE_CONFIG"]
+    var file = Environment.value("FOOTBRIDGE_CONFIG")
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -63,16 +63,14 @@ extension Options {
         rest.append(argument)
       }
     }
-    return (try combine(given, file, environment), rest)
+    return (try combine(given, file), rest)
   }
 
-  private static func combine(
-    _ given: [(known: Known, value: String)], _ file: String?, _ environment: [String: String]
-  ) throws(StartupError) -> Options {
-    var options = Options(environment: environment)
+  private static func combine(_ given: [(known: Known, value: String)], _ file: String?) throws(StartupError) -> Options {
+    var options = Options()
     if let file { try options.apply(file: file) }
     for known in Self.known {
-      guard let value = environment[known.variable] else { continue }
+      guard let value = Environment.value(known.variable) else { continue }
       do throws(OptionError) { try known.apply(&options, value) } catch {
         throw StartupError(status: .configuration, message: "the environment variable \(known.variable) \(error.message)\(known.choices)")
       }
