@@ -25,8 +25,11 @@ let staticRuntime = [
   "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker", "--no-export-dynamic",
 ]
 
+/// The standard library's regular expressions stay out of the program: see `JSON/TextSearch.swift`.
+let withoutPatterns: [SwiftSetting] = [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = [], extra: [SwiftSetting] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings + extra)
+  .target(name: name, dependencies: dependencies, swiftSettings: settings + withoutPatterns + extra)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -73,7 +76,7 @@ let package = Package(
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],
-      swiftSettings: settings + breakableInDebug,
+      swiftSettings: settings + withoutPatterns + breakableInDebug,
       linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]
     ),
 
