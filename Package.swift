@@ -19,15 +19,17 @@ let optimisedInDebug: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration
 let breakableInDebug: [SwiftSetting] = [.define("FOOTBRIDGE_BROKEN", .when(configuration: .debug))]
 
 /// Swift's runtime, the C++ library under it and the three C libraries go into the program: finding their symbols at the start would double its time.
-/// The price is that it has to be built again to get their updates.
+/// The price is that it has to be built again to get their updates. Its own symbols are exported to nobody: the runtime, as it begins, looks one up among them.
 let staticRuntime = [
   "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/Footbridge/Linking", "-Xclang-linker", "-static-libgcc",
-  "-Xlinker", "-z",
-  "-Xlinker", "pack-relative-relocs",
+  "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker", "--no-export-dynamic",
 ]
 
+/// The standard library's regular expressions stay out of the program: see `JSON/TextSearch.swift`.
+let withoutPatterns: [SwiftSetting] = [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = [], extra: [SwiftSetting] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings + extra)
+  .target(name: name, dependencies: dependencies, swiftSettings: settings + withoutPatterns + extra)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -74,7 +76,7 @@ let package = Package(
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],
-      swiftSettings: settings + breakableInDebug,
+      swiftSettings: settings + withoutPatterns + breakableInDebug,
       linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]
     ),
 

@@ -37,15 +37,14 @@ enum Main {
         throw StartupError(status: .configuration, message: "FOOTBRIDGE_BROKEN: there is no '\(name)'")
       }
     #endif
-    let environment = Environment.ofOptions
     let words = Array(CommandLine.arguments.dropFirst())
-    if let text = try Help.answer(to: words, environment: environment) {
+    if let text = try Help.answer(to: words) {
       Log.put(text, to: 1)
       return ExitStatus.success.rawValue
     }
-    let (options, rest) = try Options.read(arguments: words, environment: environment)
+    let (options, rest) = try Options.read(arguments: words)
     let (command, arguments) = try Command.find(in: rest)
-    guard command.name == Command.serve.name else { return Shell.run(command, arguments, options, environment) }
+    guard command.name == Command.serve.name else { return Shell.run(command, arguments, options) }
     _ = try CommandArguments(arguments, for: command).operands()
     return try serve(options)
   }
@@ -72,16 +71,7 @@ enum Main {
 }
 
 enum Environment {
-  /// What the program itself goes by: the options, and where the user's files and terminal are. The rest is looked at when a command needs it.
-  static var ofOptions: [String: String] {
-    var variables: [String: String] = [:]
-    for name in ["HOME", "XDG_STATE_HOME", "TERM", "NO_COLOR", "FOOTBRIDGE_CONFIG"] + Options.known.map(\.variable) {
-      if let value = unsafe getenv(name) { variables[name] = unsafe String(cString: value) }
-    }
-    return variables
-  }
-
-  /// One variable, as it is now.
+  /// One variable, as it is now. What the program itself goes by is asked for one by one: the first dictionary of a process takes it a tenth of a millisecond.
   static func value(_ name: String) -> String? {
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }

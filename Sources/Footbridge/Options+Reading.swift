@@ -12,6 +12,11 @@ struct StartupError: Error {
   var message: String
 }
 
+extension StartupError {
+  /// The system has no more of something.
+  init(_ error: SystemError) { self.init(status: .internalError, message: "\(error)") }
+}
+
 enum ExitStatus: Int32 {
   case success = 0
   case failure = 1
@@ -26,10 +31,10 @@ enum ExitStatus: Int32 {
 extension Options {
   /// Options and what remains of the arguments.
   /// - Throws: usage (64) for a bad argument, configuration (78) for a bad variable or file; the message names it.
-  static func read(arguments: [String], environment: [String: String]) throws(StartupError) -> (options: Options, rest: [String]) {
+  static func read(arguments: [String]) throws(StartupError) -> (options: Options, rest: [String]) {
     var given: [(known: Known, value: String)] = []
     var rest: [String] = []
-    var file = environment["FOOTBRIDGE_CONFIG"]
+    var file = Environment.value("FOOTBRIDGE_CONFIG")
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -58,16 +63,14 @@ extension Options {
         rest.append(argument)
       }
     }
-    return (try combine(given, file, environment), rest)
+    return (try combine(given, file), rest)
   }
 
-  private static func combine(
-    _ given: [(known: Known, value: String)], _ file: String?, _ environment: [String: String]
-  ) throws(StartupError) -> Options {
-    var options = Options(environment: environment)
+  private static func combine(_ given: [(known: Known, value: String)], _ file: String?) throws(StartupError) -> Options {
+    var options = Options()
     if let file { try options.apply(file: file) }
     for known in Self.known {
-      guard let value = environment[known.variable] else { continue }
+      guard let value = Environment.value(known.variable) else { continue }
       do throws(OptionError) { try known.apply(&options, value) } catch {
         throw StartupError(status: .configuration, message: "the environment variable \(known.variable) \(error.message)\(known.choices)")
       }

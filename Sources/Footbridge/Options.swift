@@ -101,9 +101,9 @@ struct Options: Sendable {
     },
   ]
 
-  init(environment: [String: String]) {
-    let state = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-    if let folder = state ?? environment["HOME"].map({ $0 + "/.local/state" }) {
+  init() {
+    let state = Environment.value("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
+    if let folder = state ?? Environment.value("HOME").map({ $0 + "/.local/state" }) {
       store = .sqlite(path: folder + "/footbridge/runs.db")
     }
   }

@@ -27,6 +27,7 @@ final class Serve {
     onEOF = options.onEOF
     var limits = PeerLimits()
     limits.maxMessageBytes = options.maxMessageBytes
+    limits.readerStackBytes = EngineThread.stackSize
     let settings = ServiceSettings(
       version: Version.text, isStrict: options.isStrict, limits: limits, maxConcurrentRuns: options.maxConcurrentRuns,
       openRPC: { OpenRPCDocument.line })
@@ -36,22 +37,30 @@ final class Serve {
       let happenings = try Happenings()
       self.happenings = happenings
       service = BridgeService(
-        settings: settings, host: thread, onInitialize: { happenings.add(.initialized) }, onRest: { thread.rest(standIn: $0) }, onEnd: { happenings.add(.connection($0)) })
+        settings: settings, host: thread, onInitialize: { happenings.add(.initialized) }, onRest: { thread.rest(standIn: $0) },
+        onEnd: { happenings.add(.connection($0)) })
       peer = try Peer(
         input: descriptors.input, output: descriptors.output, framing: options.framing, limits: limits, errors: ErrorMapping.peerErrors,
         handler: service)
-    } catch { throw StartupError(status: .internalError, message: "\(error)") }
+    } catch { throw StartupError(error) }
     service.attach(to: peer)
+    // What the client says first is taken apart while the store is opened. The answers wait for that: of a store that cannot be opened the
+    // message on standard error and the exit status tell, and nothing else. Where agents are to be checked or runs to be adopted, that comes before all that a
+    // client wants.
+    let readsAhead = options.agents == nil && !options.adopts
+    do throws(SystemError) { if readsAhead { try peer.beginInput() } } catch { throw StartupError(error) }
     runtime = try Runtime(options, thread: thread, log: log)
-    do throws(SystemError) { try runtime.start(parent: service) } catch {
-      throw StartupError(status: .internalError, message: "\(error)")
-    }
+    do throws(SystemError) {
+      if readsAhead { try peer.beginOutput() }
+      try runtime.start(parent: service)
+    } catch { throw StartupError(error) }
+    if readsAhead { return }
     do throws(StartupError) { try runtime.checkAgents() } catch {
       runtime.close()
       throw error
     }
     runtime.adopt()
-    do throws(SystemError) { try peer.start(readerStackSize: EngineThread.stackSize) } catch { throw StartupError(status: .internalError, message: "\(error)") }
+    do throws(SystemError) { try peer.start() } catch { throw StartupError(error) }
   }
 
   /// Works until the client or a signal ends it.

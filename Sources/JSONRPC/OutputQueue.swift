@@ -16,7 +16,7 @@ final class OutputQueue: Sendable {
     var isLost = false
     var isClosed = false
     var flushers = 0
-    /// Callers of `together` that have not come back.
+    /// Callers of `hold` that have not called `release`.
     var holders = 0
     var writtenBytes = 0
     /// More than `congestedBytes` waited, and `peerHasRoom` has not been said since.
@@ -85,8 +85,15 @@ final class OutputQueue: Sendable {
 
   /// Carries out `body`; what it puts in line begins to leave when it returns, in one piece if it is small.
   func together(_ body: () -> Void) {
-    state.withLock { $0.holders += 1 }
+    hold()
     body()
+    release()
+  }
+
+  /// From now on what is put in line waits, until there was a `release` for each `hold`.
+  func hold() { state.withLock { $0.holders += 1 } }
+
+  func release() {
     carryOut(
       state.withLock { state in
         state.holders -= 1

@@ -40,16 +40,26 @@ package final class Peer: Sendable {
   }
 
   /// Makes the two threads; once.
-  ///
-  /// - Parameter readerStackSize: In bytes; more is needed when the handler works on the reader thread (`restsUntilInput`).
-  package func start(readerStackSize: Int = 512 << 10) throws(SystemError) {
+  package func start() throws(SystemError) {
+    try beginInput()
+    try beginOutput()
+  }
+
+  /// The first half of `start`: takes in what comes, and calls the handler, but sends nothing yet.
+  package func beginInput() throws(SystemError) {
+    guard let handler = handler.withLock({ $0 }) else { return }
+    output.hold()
+    try Thread.start(name: "rpc-reader", stackSize: limits.readerStackBytes) { PeerReader(self, self.wake, handler).run() }
+  }
+
+  /// The second half: sends what has gathered, and from now on what comes. The caller writes the first of it, so that it waits for no thread.
+  package func beginOutput() throws(SystemError) {
     let handler = self.handler.withLock { handler in
       defer { handler = nil }
       return handler
     }
     guard let handler else { return }
-    // The reader first: it has a message to take apart as soon as it is there, and most answers need no writer.
-    try Thread.start(name: "rpc-reader", stackSize: readerStackSize) { PeerReader(self, self.wake, handler).run() }
+    output.release()
     do throws(SystemError) {
       try Thread.start(name: "rpc-writer") { self.output.runWriter { handler.peerHasRoom(self) } }
     } catch {

@@ -19,6 +19,8 @@ package struct PeerLimits: Sendable, Equatable {
   package var maxUnreadBytes: Int
   /// What waits to be written; beyond it `Peer.isCongested`.
   package var congestedBytes: Int
+  /// Of the reader thread; more is needed when the handler works on it (`PeerHandler.peer(_:restsUntilInput:)`).
+  package var readerStackBytes = 512 << 10
 
   package init(
     maxMessageBytes: Int = 256 << 20, json: JSONLimits = JSONLimits(), maxUnreadBytes: Int = 64 << 20, congestedBytes: Int = 1 << 20

@@ -64,6 +64,6 @@ struct ShownMessage {
     guard let text else { return false }
     if let whole = wanted.stringValue { return text.utf8.elementsEqual(whole.utf8) }
     guard let part = wanted["contains"]?.stringValue else { return false }
-    return part.isEmpty || text.utf8.contains(part.utf8)
+    return text.holds(part)
   }
 }

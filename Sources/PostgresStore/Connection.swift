@@ -49,7 +49,7 @@ import POSIXSupport
       return try unsafe connect(target, options: target.options.isEmpty ? limits : limits + " " + target.options)
     } catch {
       // A pooler, which takes none: https://www.pgbouncer.org/config.html#ignore_startup_parameters
-      guard error.message.contains("startup parameter") else { throw error }
+      guard error.message.holds("startup parameter") else { throw error }
       return try unsafe connect(target, options: nil)
     }
   }

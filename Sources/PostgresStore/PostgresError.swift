@@ -1,4 +1,5 @@
 import AgentRuntime
+import JSON
 
 /// What went wrong between this process and the server.
 struct PostgresError: Error {
@@ -41,7 +42,7 @@ struct PostgresError: Error {
       ("translate host name", "; check the name of the host"), ("refused", "; start the server, or name another host or port"),
       ("No such file", "; start the server, or name its host"),
     ]
-    return known.first { message.contains($0.0) }?.1 ?? ""
+    return known.first { message.holds($0.0) }?.1 ?? ""
   }
 
   func storeError(_ target: Target) -> StoreError {
@@ -68,6 +69,6 @@ extension PostgresError {
   /// A server that is about to take connections, or again to have one free.
   var mayPass: Bool {
     if case .refused = cause { return isLoss }
-    return ["starting up", "shutting down", "too many clients", "connection slots", "recovery"].contains { message.contains($0) }
+    return ["starting up", "shutting down", "too many clients", "connection slots", "recovery"].contains { message.holds($0) }
   }
 }

@@ -1,4 +1,5 @@
 import AgentRuntime
+import JSON
 import POSIXSupport
 
 /// A thread with a connection of its own: keeps the lease of this process alive, tells others that something was committed, and hears of what they did.
@@ -208,8 +209,8 @@ final class Watch: Sendable {
     let words = payload.split(separator: " ")
     guard words.count == 2, words[0] != "\(owner.number)" else { return }
     state.withLock { state in
-      if words[1].contains(Telling.commit.rawValue) { state.hasChanged = true }
-      if words[1].contains(Telling.text.rawValue) { state.hasText = true }
+      if words[1].holds(Telling.commit.rawValue) { state.hasChanged = true }
+      if words[1].holds(Telling.text.rawValue) { state.hasText = true }
     }
   }
 

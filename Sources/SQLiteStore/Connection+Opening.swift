@@ -54,7 +54,7 @@ extension Connection {
   /// Leaves the log as long as it is and almost empty, for the process that comes next; the caller is alone with the file.
   ///
   /// A commit into a log that grows takes half as long again as one into a log that has its size, so the file should stay; but the next opening
-  /// reads the log up to its last valid frame. A commit after a reset checkpoint makes all but the first frames invalid.
+  /// reads the log up to its last valid frame, 5 us for each. A commit after a reset checkpoint makes all but the first frames invalid.
   func rewindLog(of file: StoreFile) {
     guard poison == nil else { return }
     setBusyTimeout(milliseconds: 100)
@@ -63,6 +63,6 @@ extension Connection {
     // A longer one came from a big transaction: SQLite empties it when it closes.
     guard unsafe stat(file.realPath + "-wal", &status) == 0, status.st_size <= Self.logBytes else { return }
     try? execute("PRAGMA journal_size_limit = -1")
-    if pages > 64 { try? execute("PRAGMA user_version = \(Schema.version)") }
+    if pages > 8 { try? execute("PRAGMA user_version = \(Schema.version)") }
   }
 }

@@ -23,10 +23,14 @@ import POSIXSupport
   /// What is in the log can still be read here, and nowhere else.
   private(set) var hasLostLog = false
 
+  /// Refused when another part of the program has used SQLite before; then it costs some memory.
+  private static let takesPagesOneByOne = csqlite_take_pages_one_by_one() == SQLITE_OK
+
   /// - Parameters:
   ///   - file: what SQLite opens; it must exist, or be `:memory:`.
   ///   - busyMilliseconds: how long to wait for programs that lock the file without the store's own lock.
   init(file: String, path: String, busyMilliseconds: Int) throws(StoreError) {
+    _ = Self.takesPagesOneByOne
     var opened: OpaquePointer?
     let result = unsafe sqlite3_open_v2(file, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil)
     guard let database = unsafe opened else { throw StoreError(.unavailable, "\(path): out of memory") }

@@ -1,10 +1,13 @@
 """The SQLite store as a user meets it: files that are wrong, several processes, a full disk."""
+import fcntl
 import os
+import select
 import shutil
 import sqlite3
 import stat
 import subprocess
 import tempfile
+import termios
 import threading
 from pathlib import Path
 
@@ -66,6 +69,54 @@ def test_an_empty_file_is_a_new_store_or_a_clear_error(lab):
     assert code in (0, 74)
     if code == 74:
         assert str(path).encode() in err
+
+
+# ---- what is said while a store is being opened
+
+SAID = b"".join(line + b"\n" for line in [
+    b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2026-11-20","clientInfo":{"name":"t","version":"1"},"capabilities":{}}}',
+    b"no JSON", b'{"jsonrpc":"2.0","id":2,"method":"ping"}', b'{"jsonrpc":"2.0","id":3,"method":"no.such"}',
+    b'{"jsonrpc":"2.0","id":4,"method":"run.list","params":{}}'])
+
+
+def opening(lab):
+    """A bridge that waits for the right to write, which the caller has, and has read what was said to it."""
+    lock = open(lab.path / "runs.db-lock", "r+b")
+    fcntl.lockf(lock, fcntl.LOCK_EX, 1)
+    p = subprocess.Popen([BINARY, "--store", f"sqlite:{lab.path}/runs.db"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env=base_env(lab.path))
+    p.stdin.write(SAID)
+    p.stdin.flush()
+    until(lambda: fcntl.ioctl(p.stdin, termios.FIONREAD, b"\0" * 4) == b"\0" * 4, "the bridge has read its input")
+    return p, lock
+
+
+def test_what_is_said_while_the_store_is_opened_is_answered_once_it_is_open(lab):
+    usable(lab, f"sqlite:{lab.path}/runs.db")
+    p, lock = opening(lab)
+    assert not select.select([p.stdout], [], [], 0.2)[0]
+    lock.close()
+    out, err = p.communicate(timeout=TIMEOUT)
+    answers = [loads(line) for line in out.splitlines()]
+    assert p.returncode == 0, err
+    assert [answer["id"] for answer in answers] == [1, None, 2, 3, 4]
+    assert ["result" in answer for answer in answers] == [True, False, True, False, True]
+
+
+def test_of_a_store_that_cannot_be_opened_nothing_is_answered_whatever_was_said(lab):
+    usable(lab, f"sqlite:{lab.path}/runs.db")
+    p, lock = opening(lab)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert (p.returncode, out) == (74, b"") and f"{lab.path}/runs.db".encode() in err
+    lock.close()
+
+
+@pytest.mark.parametrize("option", ["--agents", "--record"])
+def test_of_a_file_that_cannot_be_used_nothing_is_answered_whatever_was_said(lab, option):
+    lab.file("agents/wrong.json", "no JSON")
+    lab.file("file")
+    code, out, err = lab.cli("--store", "memory", option, lab.path / ("agents" if option == "--agents" else "file/script"), store=False, stdin=SAID)
+    assert (code, out) == (78, b""), err
 
 
 def test_a_folder_as_the_store_exits_74(lab):

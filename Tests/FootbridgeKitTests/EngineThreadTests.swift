@@ -1,8 +1,8 @@
 import AgentRuntime
 import FootbridgeKit
 import POSIXSupport
-import Testing
 import TestSupport
+import Testing
 
 /// Whose thread a turn is taken on.
 final class EngineThreadTests {
@@ -13,7 +13,8 @@ final class EngineThreadTests {
       let disk = MemoryDisk()
       let transcript = Transcript()
       return RunEngine(
-        store: MemoryStore(disk: disk), host: thread, models: ScriptedModel([]), serverTools: ScriptedTools(transcript: transcript) { _ in nil },
+        store: MemoryStore(disk: disk), host: thread, models: ScriptedModel([]),
+        serverTools: ScriptedTools(transcript: transcript) { _ in nil },
         schemas: ScriptedSchemas())
     }
     // The engine is there.

@@ -11,14 +11,15 @@ struct Conversation: ~Copyable {
   let toPeer: FileDescriptor
   let fromPeer: FileDescriptor
 
-  init(framing: Framing = .auto, limits: PeerLimits = PeerLimits()) throws {
+  /// - Parameter sends: False: the peer's output does not begin yet.
+  init(framing: Framing = .auto, limits: PeerLimits = PeerLimits(), sends: Bool = true) throws {
     Signals.ignorePipe()
     let input = try FileDescriptor.pipe()
     let output = try FileDescriptor.pipe()
     let handler = ScriptedHandler()
     let peer = try Peer(
       input: input.readEnd, output: output.writeEnd, framing: framing, limits: limits, errors: .plain, handler: handler)
-    try peer.start()
+    if sends { try peer.start() } else { try peer.beginInput() }
     self.peer = peer
     self.handler = handler
     toPeer = input.writeEnd

@@ -27,6 +27,18 @@ struct FlowTests {
     return isDone
   }
 
+  @Test(arguments: [10, 100_000]) func `what is answered before the output begins waits for it, and keeps its order`(bytes: Int) throws {
+    let conversation = try Conversation(sends: false)
+    try conversation.send(Self.echo(1, bytes) + "no JSON\n" + Self.echo(2, bytes) + #"{"method":"note"}"# + "\n")
+    conversation.waitForLog("note -")
+    conversation.peer.notify("event", CarriedJSON(string: "three"))
+    #expect(FileDescriptor.unreadInput(conversation.fromPeer.rawValue) == 0)
+    try conversation.peer.beginOutput()
+    let lines = try conversation.lines(4)
+    let told = lines.map { line in ["\"id\":1", "\"id\":null", "\"id\":2", "three"].filter { line.contains($0) } }
+    #expect(told == [["\"id\":1"], ["\"id\":null"], ["\"id\":2"], ["three"]])
+  }
+
   // MARK: Backpressure
 
   @Test func `past the limit of unread responses nothing more is read, and it goes on when they are read`() throws {

@@ -97,7 +97,7 @@ extension RunMachine {
   private func fallback(for call: Call) -> ToolResult {
     let template =
       state.agent.clientTools?.fallbackTemplate ?? "Client unavailable. Tool '{0}' may or may not have run; its result is unknown."
-    return .failure(template.replacing("{0}", with: call.name))
+    return .failure(template.replacing(text: "{0}", with: call.name))
   }
 
   // MARK: After a crash
@@ -163,18 +163,5 @@ extension RunMachine {
   private func isSame(_ a: StoredValue?, _ b: StoredValue?) throws(StoreError) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
     return try load(a).isEquivalent(to: try load(b))
-  }
-}
-
-extension String {
-  /// Every `pattern` replaced, without Foundation.
-  fileprivate func replacing(_ pattern: String, with text: String) -> String {
-    var result = ""
-    var rest = self[...]
-    while let range = rest.firstRange(of: pattern) {
-      result += rest[..<range.lowerBound] + text
-      rest = rest[range.upperBound...]
-    }
-    return result + rest
   }
 }

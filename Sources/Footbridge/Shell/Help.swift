@@ -5,22 +5,22 @@ import SQLiteStore
 enum Help {
   /// What `help`, `-h`, `--help` and `--version` are answered with, whatever else is there; nil when nothing asks for it.
   /// - Throws: usage, for help about a command that there is not.
-  static func answer(to arguments: [String], environment: [String: String]) throws(StartupError) -> String? {
+  static func answer(to arguments: [String]) throws(StartupError) -> String? {
     let words = arguments.prefix { $0 != "--" }
     if words.contains("--help") || words.contains("-h") {
       let command = words.lazy.compactMap(Command.named).first
-      return command.flatMap { $0.name == Command.help.name ? nil : text(of: $0) } ?? overview(environment)
+      return command.flatMap { $0.name == Command.help.name ? nil : text(of: $0) } ?? overview()
     }
     if words.first == "--version" { return "footbridge \(Version.text)\n" }
     guard words.first == "help" else { return nil }
-    guard let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }) else { return overview(environment) }
+    guard let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }) else { return overview() }
     guard let command = Command.named(name) else {
       throw Command.unknown(name)
     }
     return text(of: command)
   }
 
-  private static func overview(_ environment: [String: String]) -> String {
+  private static func overview() -> String {
     var text = """
       footbridge \(Version.text), a durable agent runtime that speaks JSON-RPC 2.0 on stdin and stdout
 
@@ -37,7 +37,7 @@ enum Help {
       Options of every command, each also an environment variable and a name in the --config file:
 
       """
-    let usual = Options(environment: environment)
+    let usual = Options()
     for option in Options.known {
       text += "  --\(option.name)\(option.value.map { " " + $0 } ?? "")\n"
       text += "        \(option.help)\n"

@@ -6,18 +6,17 @@ import POSIXSupport
 /// What a command for people works with.
 struct Shell {
   let options: Options
-  let environment: [String: String]
   let terminal: Terminal
 
   /// Carries a command out.
   /// - Returns: the status that the process ends with; what is wrong has been said.
-  static func run(_ command: Command, _ arguments: [String], _ options: Options, _ environment: [String: String]) -> Int32 {
+  static func run(_ command: Command, _ arguments: [String], _ options: Options) -> Int32 {
     do throws(StartupError) {
       guard let body = command.run else {
         throw StartupError(status: .internalError, message: "'\(command.name)' is not a command for people")
       }
       let arguments = try CommandArguments(arguments, for: command)
-      let shell = Shell(options: options.forShell, environment: environment, terminal: try Terminal(environment: environment))
+      let shell = Shell(options: options.forShell, terminal: try Terminal())
       let status = Result { () throws(StartupError) in try body(arguments, shell) }
       shell.terminal.flush()
       let result = try status.get()
@@ -45,7 +44,7 @@ struct Shell {
 
   /// How a command line names this store, where it is not the one that is taken anyway.
   var storeOption: String {
-    let usual = (try? Options.read(arguments: [], environment: environment))?.options.store
+    let usual = (try? Options.read(arguments: []))?.options.store
     guard let store = options.store, store != usual else { return "" }
     return " --store \(Self.quoted(store.text))"
   }

@@ -34,7 +34,7 @@ final class Terminal {
   }
 
   /// Takes the standard descriptors, so that nothing else in the process can print between the lines of an answer.
-  init(environment: [String: String]) throws(StartupError) {
+  init() throws(StartupError) {
     do throws(SystemError) {
       let descriptors = try ProtocolDescriptors.claim()
       input = descriptors.input
@@ -44,8 +44,8 @@ final class Terminal {
     isInteractive = isatty(output.rawValue) == 1
     showsProgress = isatty(errors.rawValue) == 1
     inputIsTerminal = isatty(input.rawValue) == 1
-    let kind = environment["TERM"] ?? "dumb"
-    usesColour = showsProgress && kind != "dumb" && (environment["NO_COLOR"] ?? "").isEmpty
+    let kind = Environment.value("TERM") ?? "dumb"
+    usesColour = showsProgress && kind != "dumb" && (Environment.value("NO_COLOR") ?? "").isEmpty
   }
 
   /// Columns of the terminal on standard output.

@@ -76,7 +76,7 @@ struct AnthropicThinking {
 
   /// Whether the name says version 4.6 or later, as in `claude-opus-4-6` or `claude-sonnet-5`: a date is no version.
   private static func isAdaptive(_ model: String) -> Bool {
-    guard model.contains("claude") else { return false }
+    guard model.holds("claude") else { return false }
     let numbers = model.split { !$0.isLetter && !$0.isNumber || $0 == "." }.compactMap { Int($0) }.filter { $0 < 1000 }
     guard let major = numbers.first else { return false }
     return major > 4 || (major == 4 && numbers.count > 1 && numbers[1] >= 6)

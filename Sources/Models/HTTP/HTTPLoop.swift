@@ -36,7 +36,8 @@ final class HTTPLoop {
 
   /// - Parameter trouble: why there is no libcurl.
   init(
-    mailbox: HTTPMailbox, wake: WakeDescriptor, network: NetworkSettings, trouble: String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void
+    mailbox: HTTPMailbox, wake: WakeDescriptor, network: NetworkSettings, trouble: String?,
+    whenTold: @escaping @Sendable (_ isFree: Bool) -> Void
   ) {
     self.mailbox = mailbox
     self.wake = wake

@@ -39,20 +39,9 @@ struct HTTPRequest: Sendable {
   /// The host and port of the URL, for people: no user name, path or query.
   var host: Substring {
     var rest = url[...]
-    if let scheme = rest.firstRange(of: "://") { rest = rest[scheme.upperBound...] }
+    if let scheme = rest.firstRange(ofText: "://") { rest = rest[scheme.upperBound...] }
     rest = rest[..<(rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex)]
     if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
     return rest.isEmpty ? "the server" : rest.prefix(255)
-  }
-}
-
-extension Substring {
-  fileprivate func firstRange(of text: String) -> Range<Index>? {
-    var at = startIndex
-    while at < endIndex {
-      if self[at...].hasPrefix(text) { return at..<index(at, offsetBy: text.count) }
-      at = index(after: at)
-    }
-    return nil
   }
 }

@@ -1,3 +1,4 @@
+import JSON
 import POSIXSupport
 
 #if canImport(Glibc)
@@ -52,7 +53,7 @@ final class MCPLog: Sendable {
 
   private func clean(_ text: String) -> String {
     var text = text
-    for secret in secrets { text = text.split(separator: secret, omittingEmptySubsequences: false).joined(separator: "***") }
+    for secret in secrets { text = text.replacing(text: secret, with: "***") }
     return text.utf8.count <= Self.longestLine ? text : text.prefix(Self.longestLine) + " [cut]"
   }
 }

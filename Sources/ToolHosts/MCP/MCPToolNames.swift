@@ -1,3 +1,5 @@
+import JSON
+
 /// Gives the tools of an agent's servers names that a model can use: `server__tool`, matching `^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`, each once.
 ///
 /// The same server and tool get the same name whatever else there is, so that a call finds its tool after a restart.
@@ -9,7 +11,7 @@ struct MCPToolNames {
   mutating func name(server: String, tool: String) -> String {
     let plain = "\(server)__\(tool)"
     // Where the server's name could be read on into the tool's, two could come out as one.
-    let isClear = !server.contains("__") && !server.hasSuffix("_")
+    let isClear = !server.holds("__") && !server.hasSuffix("_")
     if isClear, Self.isUsable(plain), taken.insert(plain).inserted { return plain }
     var attempt = 0
     while true {
