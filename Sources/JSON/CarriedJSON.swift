@@ -90,7 +90,7 @@ package struct CarriedJSON: Sendable, Equatable {
         scanner.position += 1
         scanner.skipWhitespace()
         let start = scanner.position
-        try scanner.skipValue(depth: 0)
+        if let stop = bytes.rememberedEnd(ofValueAt: start) { scanner.position = stop } else { try scanner.skipValue(depth: 0) }
         let stop = scanner.position
         scanner.skipWhitespace()
         if scanner.current == 0x2C { scanner.position += 1 }

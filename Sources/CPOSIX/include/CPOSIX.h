@@ -48,6 +48,9 @@ void cposix_error_text(int number, char *text, unsigned long room);
 /* No core is dumped of this process, whatever the limits and the core pattern say: 0, or -1. */
 int cposix_forbid_core_dumps(void);
 
+/* Memory in pieces up to the one size stays with the process when it is freed, up to the other size for each thread; glibc only. */
+void cposix_keep_freed_memory(int piece, int all);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 
