@@ -72,7 +72,7 @@ protocol JSONPlaceVisitor {
     guard nodes <= maxNodes else { throw JSONError(.tooManyNodes, "more than \(maxNodes) values", offset: start, pointer: pointer) }
     switch scanner.current {
     case 0x22:
-      try scanner.skipString()
+      if let stop = source.rememberedEnd(ofValueAt: start) { scanner.position = stop } else { try scanner.skipString() }
       visitor.string(start..<scanner.position)
     case 0x7B, 0x5B:
       let isObject = scanner.current == 0x7B
