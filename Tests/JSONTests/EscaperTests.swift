@@ -25,8 +25,12 @@ import Testing
 
   private static let texts: [Bytes] = {
     var random = Random(11)
-    let pieces = ["\"", "\\", "\n", "\t", "\u{8}", "\u{C}", "\r", "\u{0}", "\u{1F}", "\u{7F}", "é", "中", "😀", "a", "12345", "plain text that is long "]
-    var texts = ["", "\"", "\\\"", String(repeating: "\u{1}", count: 300), String(repeating: "\"", count: 300), String(repeating: "x", count: 300)]
+    let pieces = [
+      "\"", "\\", "\n", "\t", "\u{8}", "\u{C}", "\r", "\u{0}", "\u{1F}", "\u{7F}", "é", "中", "😀", "a", "12345", "plain text that is long ",
+    ]
+    var texts = [
+      "", "\"", "\\\"", String(repeating: "\u{1}", count: 300), String(repeating: "\"", count: 300), String(repeating: "x", count: 300),
+    ]
     for number in 0..<200 {
       // Few of the pieces, so that there are texts with quotes alone, with controls alone, and with neither.
       let few = (0..<1 + number % 5).map { _ in pieces.randomElement(using: &random)! }
@@ -45,7 +49,8 @@ import Testing
   @Test func `begins wherever it is told to`() {
     for text in Self.texts {
       let whole = escaped(text)
-      for start in Set([0, 1, 2, 3, whole.count / 3, whole.count / 2, whole.count - 1, whole.count]) where (0...whole.count).contains(start) {
+      for start in Set([0, 1, 2, 3, whole.count / 3, whole.count / 2, whole.count - 1, whole.count]) where (0...whole.count).contains(start)
+      {
         #expect(read(text, room: 64, skipping: start) == whole[start..<whole.count], "\(text.string) from \(start)")
       }
     }
@@ -60,7 +65,9 @@ import Testing
     for text in Self.texts { #expect(text.escapedCount == escaped(text).count, "\(text.string)") }
     // Around the places where the sums of the count are gathered.
     for count in [8159, 8160, 8161, 8192, 16_320, 16_321] {
-      for text in [String(repeating: "\"", count: count), String(repeating: "x", count: count), String(repeating: "x", count: count) + "\n\u{1}"] {
+      for text in [
+        String(repeating: "\"", count: count), String(repeating: "x", count: count), String(repeating: "x", count: count) + "\n\u{1}",
+      ] {
         #expect(Bytes(text).escapedCount == escaped(Bytes(text)).count, "\(count)")
       }
     }

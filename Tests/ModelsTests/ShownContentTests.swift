@@ -11,7 +11,9 @@ import Testing
     ContentReader(takes: takes) { (value) throws(StoreError) in value.wire }
   }
 
-  private func text(_ insides: [Bytes]) -> String { CarriedJSON(quoting: insides.isEmpty ? Bytes() : insides.joined).stringValue ?? "" }
+  private func text(_ insides: [RequestPiece]) -> String {
+    CarriedJSON(quoting: insides.isEmpty ? Bytes() : insides.joined).stringValue ?? ""
+  }
 
   private let results = [
     "{}", "{\"content\":\"\"}", "{\"content\":\"a \\\"b\\\" \\u00e9 ü\\n\"}",

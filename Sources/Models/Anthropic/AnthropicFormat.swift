@@ -187,7 +187,8 @@ extension AnthropicFormat {
       writer.raw("}")
     }
     for (id, media) in later {
-      blocks.add(text: [.plain(Bytes("Belongs to the result of call ")), .plain(id[1..<id.count - 1]), .plain(Bytes(":"))], by: .user, to: &writer)
+      blocks.add(
+        text: [.plain(Bytes("Belongs to the result of call ")), .plain(id[1..<id.count - 1]), .plain(Bytes(":"))], by: .user, to: &writer)
       for file in media {
         blocks.begin(by: .user, to: &writer)
         BlockList.write(file, to: &writer)
