@@ -47,6 +47,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
     .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .target(name: "CPOSIX"),
+    // Gathers what SQLite writes to its log.
+    .target(name: "CSQLiteLog", dependencies: ["CSQLite"]),
     // Loads libcurl when it is first needed: Debian's libcurl4-openssl-dev has the headers, libcurl4 the library.
     .target(name: "CCurl"),
     // Loads libpq when a store in PostgreSQL is named: Debian's libpq-dev has the headers, libpq5 the library.
@@ -58,7 +60,7 @@ let package = Package(
     library("POSIXSupport", ["CPOSIX"]),
     library("JSONRPC", ["JSON", "POSIXSupport"]),
     library("AgentRuntime", ["JSON"], extra: optimisedInDebug),
-    library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite"], extra: breakableInDebug),
+    library("SQLiteStore", ["AgentRuntime", "JSON", "POSIXSupport", "CSQLite", "CSQLiteLog"], extra: breakableInDebug),
     library("PostgresStore", ["AgentRuntime", "JSON", "POSIXSupport", "CPostgres"]),
     library("Models", ["AgentRuntime", "JSON", "POSIXSupport", "CCurl"]),
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
@@ -90,7 +92,7 @@ let package = Package(
     tests("JSONSchemaTests", ["JSON", "JSONSchema"]),
     tests("POSIXSupportTests", ["POSIXSupport", "CPOSIX"]),
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
-    tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport"]),
+    tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport", "CSQLite", "CSQLiteLog"]),
     tests("PostgresStoreTests", ["PostgresStore", "AgentRuntime", "JSON", "POSIXSupport"]),
     tests("FootbridgeKitTests", ["FootbridgeKit", "AgentRuntime", "POSIXSupport"]),
     tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),

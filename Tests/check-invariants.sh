@@ -15,7 +15,7 @@ ARROWS = {
     "JSONSchema": "JSON CPCRE2",
     "JSONRPC": "JSON POSIXSupport",
     "AgentRuntime": "JSON",
-    "SQLiteStore": "AgentRuntime JSON POSIXSupport CSQLite",
+    "SQLiteStore": "AgentRuntime JSON POSIXSupport CSQLite CSQLiteLog",
     "PostgresStore": "AgentRuntime JSON POSIXSupport CPostgres",
     "Models": "AgentRuntime JSON POSIXSupport CCurl",
     "ToolHosts": "AgentRuntime JSON JSONRPC POSIXSupport",

@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -163,6 +166,15 @@ void cposix_error_text(int number, char *text, unsigned long room) {
   if (found != text) snprintf(text, room, "%s", found);
 #else
   if (strerror_r(number, text, room) != 0) snprintf(text, room, "error %d", number);
+#endif
+}
+
+void cposix_keep_freed_memory(int piece, int all) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, piece);
+  mallopt(M_TRIM_THRESHOLD, all);
+#else
+  (void)piece, (void)all;
 #endif
 }
 

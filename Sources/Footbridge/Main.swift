@@ -30,6 +30,7 @@ enum Main {
   private static func run() throws(StartupError) -> Int32 {
     // Its memory may hold a provider's key.
     CoreDumps.forbid()
+    FreedMemory.keep()
     Signals.ignorePipe()
     Signals.endOnFaults(status: ExitStatus.internalError.rawValue)
     #if FOOTBRIDGE_BROKEN

@@ -96,6 +96,70 @@ enum ByteSearch {
     return escapes
   }
 
+  /// What must be escaped in 32 bytes.
+  enum Escapes { case nothing, quotesOrBackslashes, controls }
+
+  @inline(__always)
+  static func needsEscape(_ words: SIMD4<UInt64>) -> Escapes {
+    let plain = notControls(words)
+    if !any(~(plain & others(words, than: 0x22) & others(words, than: 0x5C))) { return .nothing }
+    return any(~plain) ? .controls : .quotesOrBackslashes
+  }
+
+  /// The highest bit of each byte that is a quote or a backslash, and no other bit.
+  @inline(__always)
+  static func quotesAndBackslashes(_ word: UInt64) -> UInt64 {
+    let (quotes, slashes) = (word ^ ones &* 0x22, word ^ ones &* 0x5C)
+    return ~((((quotes & ~highs) &+ ~highs) | quotes) & (((slashes & ~highs) &+ ~highs) | slashes)) & highs
+  }
+
+  /// How long a text is inside of a JSON string.
+  static func escapedCount(_ base: UnsafePointer<UInt8>, _ count: Int) -> Int {
+    var escaped = count
+    var i = 0
+    while i + 32 <= count {
+      let start = i
+      // A byte of each lane counts to 255 at most: here the bytes that stay as they are.
+      var sums = SIMD4<UInt64>(repeating: 0)
+      var controls = SIMD4<UInt64>(repeating: 0)
+      let each = SIMD4<UInt64>(repeating: ones)
+      for _ in 0..<255 where i + 32 <= count {
+        let words = unsafe UnsafeRawPointer(base + i).loadUnaligned(as: SIMD4<UInt64>.self)
+        let plain = notControls(words)
+        controls |= ~plain
+        sums &+= (plain & others(words, than: 0x22) & others(words, than: 0x5C)) &>> 7 & each
+        i += 32
+      }
+      if any(controls) {
+        for at in start..<i { escaped += unsafe EscapingCopy.escaped(base[at]).length - 1 }
+      } else {
+        escaped += i - start
+        for lane in 0..<4 {
+          for shift in stride(from: UInt64(0), to: 64, by: 8) { escaped -= Int(sums[lane] >> shift & 0xFF) }
+        }
+      }
+    }
+    while i < count {
+      escaped += unsafe EscapingCopy.escaped(base[i]).length - 1
+      i += 1
+    }
+    return escaped
+  }
+
+  /// The highest bit of each byte that is no control character, and other bits.
+  @inline(__always)
+  private static func notControls(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
+    ((words | SIMD4<UInt64>(repeating: highs)) &- SIMD4<UInt64>(repeating: ones &* 0x20)) | words
+  }
+
+  /// The highest bit of each byte that is not `byte`, and other bits.
+  @inline(__always)
+  private static func others(_ words: SIMD4<UInt64>, than byte: UInt64) -> SIMD4<UInt64> {
+    let lows = SIMD4<UInt64>(repeating: ~highs)
+    let others = words ^ SIMD4<UInt64>(repeating: ones &* byte)
+    return ((others & lows) &+ lows) | others
+  }
+
   @inline(__always)
   private static func escapedOrBorrowed(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
     let each = SIMD4<UInt64>(repeating: ones)
@@ -108,9 +172,7 @@ enum ByteSearch {
   /// The highest bit of each byte that is `byte`, and no other bit.
   @inline(__always)
   private static func marks(_ words: SIMD4<UInt64>, of byte: UInt64) -> SIMD4<UInt64> {
-    let lows = SIMD4<UInt64>(repeating: ~highs)
-    let others = words ^ SIMD4<UInt64>(repeating: ones &* byte)
-    return ~(((others & lows) &+ lows) | others | lows)
+    ~(others(words, than: byte) | SIMD4<UInt64>(repeating: ~highs))
   }
 
   /// Whether a byte is marked.

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -8,8 +10,8 @@
 ///
 /// The unit in which payloads travel from a frame to the store and to a model: passing one on costs a reference, not a copy.
 @safe package struct Bytes: Sendable {
-  private let storage: ByteStorage
-  private let start: Int
+  let storage: ByteStorage
+  let start: Int
   package let count: Int
 
   package init() {
@@ -96,7 +98,7 @@ extension Bytes: Hashable {
 
 /// The memory behind `Bytes`: written by one `ByteBuffer`, then never changed again.
 @safe final class ByteStorage: @unchecked Sendable {
-  // Unchecked, because: `base` is written only by the buffer that made it, before any `Bytes` on it exists.
+  // Unchecked, because: `base` is written only by the buffer that made it, before any `Bytes` on it exists; `values` has its lock.
 
   /// Readable bytes after the capacity, so that loops may look at whole vectors past the end.
   static let padding = 64
@@ -104,6 +106,8 @@ extension Bytes: Hashable {
 
   let base: UnsafeMutablePointer<UInt8>
   let capacity: Int
+  /// Where large JSON values are known to begin and end: `LargeValues`.
+  let values = Mutex<[Range<Int>]>([])
 
   init(base: UnsafeMutablePointer<UInt8>, capacity: Int) {
     unsafe self.base = base

@@ -18,7 +18,7 @@ extension CarriedJSON {
     carrying paths: CarriedPaths, limits: JSONLimits, at pointer: String, _ visitor: inout some JSONPlaceVisitor
   ) throws(JSONError) {
     try unsafe bytes.withUnsafeBytes { (raw) throws(JSONError) in
-      var walk = unsafe JSONPlaceWalk(raw, maxNodes: limits.maxNodes, at: pointer)
+      var walk = unsafe JSONPlaceWalk(raw, of: bytes, maxNodes: limits.maxNodes, at: pointer)
       try walk.run(paths.root, &visitor)
     }
   }

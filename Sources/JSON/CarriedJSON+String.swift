@@ -21,8 +21,7 @@ extension CarriedJSON {
     let inside = bytes[1..<bytes.count - 1]
     var walk = EscapeWalk()
     walk.advance(over: inside, decodedLimit: 4 * limit, overshooting: true)
-    let text = JSONText.unescape(inside[0..<walk.encoded])
-    return String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit)))
+    return JSONText.unescape(inside[0..<walk.encoded]).prefix(scalars: limit)
   }
 
   /// Whether this is an object with a member `name`, which needs no escaping; looks at the members only when the bytes can hold it.
@@ -109,7 +108,7 @@ extension Bytes {
   /// Of a long text that is faster by far than going from one escape to the next.
   package var countOfShortEscapes: Int? {
     unsafe withUnsafeBytes { raw in
-      guard let start = raw.baseAddress else { return 0 }
+      guard let start = raw.baseAddress, unsafe JSONText.hasEscape(raw) else { return 0 }
       return unsafe ByteSearch.countOfShortEscapes(start.assumingMemoryBound(to: UInt8.self), raw.count)
     }
   }
@@ -148,4 +147,20 @@ extension Bytes {
   }
 
   package func contains(_ text: StaticString) -> Bool { firstIndex(of: text) != nil }
+}
+
+extension String {
+  /// The first `limit` Unicode scalars.
+  package func prefix(scalars limit: Int) -> String {
+    if utf8.count <= limit { return self }
+    var text = self
+    return text.withUTF8 { raw in
+      var left = limit
+      for place in raw.indices where unsafe raw[place] & 0xC0 != 0x80 {
+        if left == 0 { return unsafe String(decoding: UnsafeBufferPointer(rebasing: raw[..<place]), as: UTF8.self) }
+        left -= 1
+      }
+      return unsafe String(decoding: raw, as: UTF8.self)
+    }
+  }
 }

@@ -80,7 +80,7 @@ package struct CarriedJSON: Sendable, Equatable {
   private func member(at position: Int) -> (String, CarriedJSON, Int)? {
     let found = unsafe bytes.withUnsafeBytes { raw -> (Range<Int>, Range<Int>, Int)? in
       var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: position)
-      guard let (name, value) = Self.takeMember(&scanner) else { return nil }
+      guard let (name, value) = takeMember(&scanner) else { return nil }
       return (name, value, scanner.position)
     }
     guard let (name, value, next) = found else { return nil }
@@ -88,7 +88,7 @@ package struct CarriedJSON: Sendable, Equatable {
   }
 
   /// Where the inside of the name and the value stand; nil at the end of the object.
-  private static func takeMember(_ scanner: inout JSONScanner) -> (name: Range<Int>, value: Range<Int>)? {
+  private func takeMember(_ scanner: inout JSONScanner) -> (name: Range<Int>, value: Range<Int>)? {
     do throws(JSONError) {
       scanner.skipWhitespace()
       guard scanner.current != 0x7D else { return nil }
@@ -99,7 +99,7 @@ package struct CarriedJSON: Sendable, Equatable {
       scanner.position += 1
       scanner.skipWhitespace()
       let start = scanner.position
-      try scanner.skipValue(depth: 0)
+      if let stop = bytes.rememberedEnd(ofValueAt: start) { scanner.position = stop } else { try scanner.skipValue(depth: 0) }
       let stop = scanner.position
       scanner.skipWhitespace()
       if scanner.current == 0x2C { scanner.position += 1 }
@@ -148,7 +148,7 @@ package struct CarriedJSON: Sendable, Equatable {
     let place = name.withUTF8 { name in
       unsafe bytes.withUnsafeBytes { raw -> Range<Int>? in
         var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: 1)
-        while let member = Self.takeMember(&scanner) {
+        while let member = takeMember(&scanner) {
           let inside = unsafe UnsafeRawBufferPointer(rebasing: raw[member.name])
           if unsafe JSONText.hasEscape(inside) {
             if unsafe JSONText.unescape(bytes[member.name]).utf8.elementsEqual(name) { return member.value }

@@ -22,6 +22,7 @@ protocol JSONPlaceVisitor {
     var name = 0..<0
   }
 
+  private let source: Bytes
   private var scanner: JSONScanner
   private var frames: [Frame] = []
   private var names: OpenNames
@@ -29,7 +30,9 @@ protocol JSONPlaceVisitor {
   private let maxNodes: Int
   private let prefix: String
 
-  init(_ text: UnsafeRawBufferPointer, maxNodes: Int, at pointer: String) {
+  /// - Parameter text: the bytes of `source`.
+  init(_ text: UnsafeRawBufferPointer, of source: Bytes, maxNodes: Int, at pointer: String) {
+    self.source = source
     unsafe scanner = JSONScanner(text, maxDepth: JSONLimits.deepest)
     unsafe names = OpenNames(in: scanner.base)
     self.maxNodes = maxNodes
@@ -61,7 +64,7 @@ protocol JSONPlaceVisitor {
   private mutating func enter(_ paths: CarriedPathNode?, _ visitor: inout some JSONPlaceVisitor) throws(JSONError) -> Bool {
     let start = scanner.position
     if let paths, paths.isCarried {
-      try scanner.skipValue(depth: 0)
+      if let stop = source.rememberedEnd(ofValueAt: start) { scanner.position = stop } else { try scanner.skipValue(depth: 0) }
       visitor.carried(start..<scanner.position)
       return false
     }
@@ -69,7 +72,7 @@ protocol JSONPlaceVisitor {
     guard nodes <= maxNodes else { throw JSONError(.tooManyNodes, "more than \(maxNodes) values", offset: start, pointer: pointer) }
     switch scanner.current {
     case 0x22:
-      try scanner.skipString()
+      if let stop = source.rememberedEnd(ofValueAt: start) { scanner.position = stop } else { try scanner.skipString() }
       visitor.string(start..<scanner.position)
     case 0x7B, 0x5B:
       let isObject = scanner.current == 0x7B

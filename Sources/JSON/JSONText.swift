@@ -135,18 +135,7 @@ enum JSONText {
   }
 
   private static func appendEscaped(_ byte: UInt8, to buffer: inout ByteBuffer) {
-    buffer.append(0x5C)
-    switch byte {
-    case 0x22, 0x5C: buffer.append(byte)
-    case 0x08: buffer.append(0x62)
-    case 0x0C: buffer.append(0x66)
-    case 0x0A: buffer.append(0x6E)
-    case 0x0D: buffer.append(0x72)
-    case 0x09: buffer.append(0x74)
-    default:
-      buffer.append("u00" as StaticString)
-      buffer.append(byte < 0x10 ? 0x30 : 0x31)
-      buffer.append(byte & 15 < 10 ? 0x30 + byte & 15 : 0x61 + byte & 15 - 10)
-    }
+    let (word, length) = EscapingCopy.escaped(byte)
+    for place in 0..<length { buffer.append(UInt8(truncatingIfNeeded: word >> UInt64(8 * place))) }
   }
 }

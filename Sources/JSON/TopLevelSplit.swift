@@ -16,6 +16,7 @@ extension CarriedJSON {
       var scanner = unsafe JSONScanner(raw, maxDepth: limits.maxDepth)
       try parts.read(&scanner)
     }
+    text.remember(values: parts.largeValues)
     switch parts.kind {
     case .object:
       let names = try parts.uniqueNames(of: text)
@@ -34,6 +35,8 @@ private struct TopLevelParts {
   /// Without their quotes; as many as `values` in an object, else none.
   var names: [Range<Int>] = []
   var values: [Range<Int>] = []
+  /// Among the members of those: a result's content.
+  var largeValues: [Range<Int>] = []
   let maxNodes: Int
 
   init(maxNodes: Int) {
@@ -85,8 +88,37 @@ private struct TopLevelParts {
     // The container itself is a node too.
     guard values.count + depth < maxNodes else { throw scanner.error(.tooManyNodes, "more than \(maxNodes) values") }
     let start = scanner.position
-    try scanner.skipValue(depth: depth)
+    if depth == 1, scanner.current == 0x7B, scanner.end - start >= LargeValues.least {
+      try readMembers(depth: depth, &scanner)
+    } else {
+      try scanner.skipValue(depth: depth)
+    }
     values.append(start..<scanner.position)
+  }
+
+  /// Skips an object, and notes which of its members are large.
+  private mutating func readMembers(depth: Int, _ scanner: inout JSONScanner) throws(JSONError) {
+    guard depth < scanner.maxDepth else { throw scanner.error(.tooDeep, "nested deeper than \(scanner.maxDepth)") }
+    scanner.position += 1
+    scanner.skipWhitespace()
+    if scanner.current == 0x7D {
+      scanner.position += 1
+      return
+    }
+    while true {
+      try scanner.skipKeyAndColon()
+      let start = scanner.position
+      try scanner.skipValue(depth: depth + 1)
+      if scanner.position - start >= LargeValues.least { largeValues.append(start..<scanner.position) }
+      scanner.skipWhitespace()
+      if scanner.current == 0x7D {
+        scanner.position += 1
+        return
+      }
+      guard scanner.current == 0x2C else { throw scanner.unexpected("',' or '}'") }
+      scanner.position += 1
+      scanner.skipWhitespace()
+    }
   }
 
   func uniqueNames(of text: Bytes) throws(JSONError) -> [String] {

@@ -67,8 +67,8 @@ package struct Framer: ~Copyable {
       searched -= start
       start = 0
     }
-    // Once a large message is on its way, in large pieces.
-    return unsafe buffer.withUnsafeFreeSpace(buffer.count >= 64 << 10 ? 1 << 20 : 64 << 10, read)
+    // The more of a message there is, the larger the pieces.
+    return unsafe buffer.withUnsafeFreeSpace(min(max(buffer.count, 64 << 10), 1 << 20), read)
   }
 
   package mutating func receive(_ bytes: Bytes) {

@@ -47,6 +47,8 @@ extension Connection {
       if Broken.sync.isChosen { try connection.execute("PRAGMA synchronous = OFF") }
     #endif
     try Schema.migrate(connection)
+    // The log is open by now.
+    try connection.gatherLogWrites()
     connection.watchLog(file.realPath + "-wal")
     return connection
   }

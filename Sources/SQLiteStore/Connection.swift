@@ -1,5 +1,6 @@
 import AgentRuntime
 import CSQLite
+import CSQLiteLog
 import JSON
 import POSIXSupport
 
@@ -32,7 +33,7 @@ import POSIXSupport
   init(file: String, path: String, busyMilliseconds: Int) throws(StoreError) {
     _ = Self.takesPagesOneByOne
     var opened: OpaquePointer?
-    let result = unsafe sqlite3_open_v2(file, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil)
+    let result = unsafe sqlite3_open_v2(file, &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, csqlitelog_vfs())
     guard let database = unsafe opened else { throw StoreError(.unavailable, "\(path): out of memory") }
     unsafe sqlite3_extended_result_codes(database, 1)
     guard result == SQLITE_OK else {
@@ -218,6 +219,13 @@ import POSIXSupport
   func keepLogFile() {
     var on: Int32 = 1
     unsafe sqlite3_file_control(database, "main", SQLITE_FCNTL_PERSIST_WAL, &on)
+  }
+
+  /// Makes the writes of a commit one. Nothing else would bring them into the file before others are told of the commit, so it is only for a
+  /// connection that syncs each: SQLite is asked whether this one does.
+  func gatherLogWrites() throws(StoreError) {
+    guard try integer("PRAGMA synchronous") >= 2 else { return }
+    _ = unsafe csqlitelog_gather(UnsafeMutableRawPointer(database))
   }
 
   func setAutocheckpoint() { unsafe sqlite3_wal_autocheckpoint(database, Int32(Self.checkpointPages)) }

@@ -80,6 +80,18 @@ def test_structured_content_beside_content_is_not_shown_twice(llm):
     assert said.text == "three rows"
 
 
+@pytest.mark.parametrize("most", [1 << 20, 150_001, 20], ids=["whole", "cut where it is large", "cut where it is small"])
+def test_large_structured_content(llm, most):
+    rows = "[" + ",\t".join('{"n":%d,"x":0.10,"name":"Zo\u00eb \\"Z\\" \\\\ 🙂"}' % n for n in range(8000)) + "]"
+    model = llm.script(Turn(calls=[("look", {})]), "Done.")
+    b = llm.parent()
+    b.handlers["look"] = Raw('{"structuredContent":%s}' % rows)
+    b.succeeds(model, [tool("look", maxResultBytes=most)], answer="Done.")
+    said = llm.views(model)[1].messages[2].text
+    shown = rows.encode()[:most].decode(errors="ignore")
+    assert said == (rows if shown == rows else f"{shown}\n[cut: the first {most} of {len(rows.encode())} bytes]")
+
+
 def test_an_image(llm):
     seen, said = after(llm, {"content": [{"type": "text", "text": "the plot:"}, {"type": "image", "data": PNG, "mimeType": "image/png"}]})
     assert "the plot:" in said.text

@@ -30,6 +30,38 @@ import Testing
     b.close()
   }
 
+  /// The log is written in large pieces with the first, page by page with the second.
+  @Test(arguments: [SQLiteStore.Synchronous.full, .normal], [0, 100, 100_000, 245_000, 3_000_000])
+  func `what is committed is there for others at once, whatever its size`(synchronous: SQLiteStore.Synchronous, size: Int) throws {
+    let a = try SQLiteStore.open(path: folder.database, synchronous: synchronous, wallClock: { 1 })
+    let b = try SQLiteStore.open(path: folder.database, synchronous: synchronous, wallClock: { 1 })
+    var summary = try StoreTrial(store: a).create(1)
+    var blobs: [NewBlob] = []
+    for number in 0..<8 {
+      let (writer, reader) = number % 2 == 0 ? (a, b) : (b, a)
+      let position = summary.lastPosition + 1
+      let blob = NewBlob(id: T.id(UInt64(100 + number)), type: .json, value: T.pattern(size + number, seed: number))
+      blobs.append(blob)
+      let append = T.append([T.event(position, position, "{}")], to: &summary, blobs: [blob])
+      #expect(try StoreTrial(store: writer).append(append) == .appended)
+      #expect(try reader.summary(of: summary.runID) == summary)
+      #expect(try reader.blobBytes(blob.id, offset: 0, length: .max) == blob.value)
+      // A conflict is taken back, whatever of it is in the log.
+      let refused = NewBlob(id: T.id(UInt64(200 + number)), type: .json, value: T.pattern(size))
+      var stale = Append(expectedPosition: 1000, summary: summary, records: [T.event(1001, 1001, "{}")], blobs: [refused])
+      stale.summary.lastPosition = 1001
+      #expect(try StoreTrial(store: writer).append(stale) == .conflict)
+    }
+    a.close()
+    let c = try folder.open()
+    for blob in blobs {
+      #expect(try b.blobBytes(blob.id, offset: 0, length: .max) == blob.value)
+      #expect(try c.blobBytes(blob.id, offset: 0, length: .max) == blob.value)
+    }
+    b.close()
+    c.close()
+  }
+
   @Test func `of two appends at one position the first wins`() throws {
     let (a, b) = (try folder.open(), try folder.open())
     var left = try StoreTrial(store: a).create(1)

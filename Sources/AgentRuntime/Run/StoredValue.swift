@@ -91,7 +91,6 @@ package struct BlobSpiller: Sendable {
   }
 
   static func preview(_ text: Bytes, characters: Int = previewCharacters) -> String {
-    let head = text[0..<min(text.count, 4 * characters)].string
-    return String(String.UnicodeScalarView(head.unicodeScalars.prefix(characters)))
+    text[0..<min(text.count, 4 * characters)].string.prefix(scalars: characters)
   }
 }

@@ -55,6 +55,9 @@ int cposix_forbid_core_dumps(void);
 /* A number that no other thread of the process has or had; what pthread_self gives is given again. */
 unsigned long cposix_thread_number(void);
 
+/* Memory in pieces up to the one size stays with the process when it is freed, up to the other size for each thread; glibc only. */
+void cposix_keep_freed_memory(int piece, int all);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 

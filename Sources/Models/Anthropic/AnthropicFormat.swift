@@ -41,7 +41,7 @@ struct AnthropicFormat: HTTPProviderFormat {
   private static let mark: StaticString = ",\"cache_control\":{\"type\":\"ephemeral\"}"
 
   /// One block a part; the prefix up to the most lasting one is cached.
-  private static func system(_ parts: [String]) -> [Bytes] {
+  private static func system(_ parts: [String]) -> [RequestPiece] {
     var writer = PartWriter()
     var isFirst = true
     for part in parts where !part.isEmpty {
@@ -56,7 +56,7 @@ struct AnthropicFormat: HTTPProviderFormat {
   }
 
   /// Calls in the messages demand that there are tools, also when the run has lost them.
-  private static func tools(_ tools: [Tool]) -> [Bytes] {
+  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
     var writer = PartWriter()
     writer.raw("[")
     for (index, tool) in tools.enumerated() {
@@ -80,22 +80,22 @@ struct AnthropicFormat: HTTPProviderFormat {
 
   /// The messages, closed, with two marks: where this request ends, and where the one before it ended, since the service looks for what it
   /// has cached only 20 blocks back from a mark (https://platform.claude.com/docs/en/build-with-claude/prompt-caching).
-  private static func messages(_ transcript: RenderedTranscript) -> [Bytes] {
-    guard transcript.last != nil else { return [Bytes("[]")] }
-    var pieces: [Bytes] = [Bytes("[")]
+  private static func messages(_ transcript: RenderedTranscript) -> [RequestPiece] {
+    guard transcript.last != nil else { return [.plain(Bytes("[]"))] }
+    var pieces: [RequestPiece] = [.plain(Bytes("["))]
     pieces.reserveCapacity(transcript.pieces.count + 6)
-    let mark = Bytes("\(mark)}")
+    let mark = RequestPiece.plain(Bytes("\(mark)}"))
     for (index, piece) in transcript.pieces.enumerated() {
       let isLast = index == transcript.pieces.count - 1 && transcript.last == .user
-      guard isLast || index + 1 == transcript.answeredEnd else {
+      guard isLast || index + 1 == transcript.answeredEnd, case .plain(let block) = piece else {
         pieces.append(piece)
         continue
       }
-      // A piece ends with the brace that closes a block.
-      pieces.append(piece[0..<piece.count - 1])
+      // A message ends with the brace that closes a block, which is never escaped.
+      pieces.append(.plain(block[0..<block.count - 1]))
       pieces.append(mark)
     }
-    pieces.append(Bytes("]}]"))
+    pieces.append(.plain(Bytes("]}]")))
     return pieces
   }
 }
@@ -139,7 +139,7 @@ extension AnthropicFormat {
     let ids = SpokenMessage.callIDs(message, provider: Self.provider)
     for part in spoken.parts(where: { !EscapedText.isBlank($0) }) {
       switch part {
-      case .text(let text, _): blocks.add(text: [text], by: .assistant, to: &writer)
+      case .text(let text, _): blocks.add(text: [.plain(text)], by: .assistant, to: &writer)
       case .carried(let block):
         blocks.begin(by: .assistant, to: &writer)
         writer.raw(block.bytes)
@@ -187,7 +187,8 @@ extension AnthropicFormat {
       writer.raw("}")
     }
     for (id, media) in later {
-      blocks.add(text: [Bytes("Belongs to the result of call "), id[1..<id.count - 1], Bytes(":")], by: .user, to: &writer)
+      blocks.add(
+        text: [.plain(Bytes("Belongs to the result of call ")), .plain(id[1..<id.count - 1]), .plain(Bytes(":"))], by: .user, to: &writer)
       for file in media {
         blocks.begin(by: .user, to: &writer)
         BlockList.write(file, to: &writer)
@@ -224,13 +225,13 @@ private struct BlockList {
   }
 
   /// The service refuses blocks of nothing but white space.
-  mutating func add(text: [Bytes], by role: MessageRole, to writer: inout PartWriter) {
-    if text.allSatisfy(EscapedText.isBlank) { return }
+  mutating func add(text: [RequestPiece], by role: MessageRole, to writer: inout PartWriter) {
+    if text.allSatisfy(\.isBlank) { return }
     begin(by: role, to: &writer)
     Self.write(text: text, to: &writer)
   }
 
-  static func write(text: [Bytes], to writer: inout PartWriter) {
+  static func write(text: [RequestPiece], to writer: inout PartWriter) {
     writer.raw("{\"type\":\"text\",\"text\":")
     writer.string(text)
     writer.raw("}")

@@ -2,15 +2,17 @@ import JSON
 
 /// A body made of parts that are only brought together when they are sent.
 struct HTTPBody: Sendable, Equatable {
-  let parts: [Bytes]
+  let parts: [RequestPiece]
   let count: Int
 
-  init(_ parts: [Bytes]) {
+  init(_ parts: [RequestPiece]) {
     self.parts = parts
-    count = parts.reduce(0) { $0 + $1.count }
+    count = parts.byteCount
   }
 
-  static let empty = HTTPBody([])
+  init(_ parts: [Bytes]) { self.init([RequestPiece](parts)) }
+
+  static let empty = HTTPBody([RequestPiece]())
 }
 
 /// How long each part of an exchange may take, in milliseconds.

@@ -74,9 +74,7 @@ extension RunningTransfer {
   }
 
   private func copyBody() throws(HTTPFailure) {
-    var whole = ByteBuffer(capacity: request.body.count)
-    for part in request.body.parts { whole.append(part) }
-    let bytes = whole.finish()
+    let bytes = request.body.parts.joined
     try unsafe bytes.withUnsafeBytes { (raw) throws(HTTPFailure) in try unsafe easy.setBody(raw) }
   }
 

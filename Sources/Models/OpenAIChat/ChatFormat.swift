@@ -38,7 +38,7 @@ struct ChatFormat: HTTPProviderFormat {
     return members.body("messages", Self.messages(request.system, transcript))
   }
 
-  private static func tools(_ tools: [Tool]) -> [Bytes] {
+  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
     var writer = PartWriter()
     for (index, tool) in tools.enumerated() {
       writer.raw(index == 0 ? "[" : ",")
@@ -54,7 +54,7 @@ struct ChatFormat: HTTPProviderFormat {
     return writer.finish()
   }
 
-  private static func messages(_ system: [String], _ transcript: RenderedTranscript) -> [Bytes] {
+  private static func messages(_ system: [String], _ transcript: RenderedTranscript) -> [RequestPiece] {
     var writer = PartWriter()
     writer.raw("[")
     let instructions = system.filter { !$0.isEmpty }.joined(separator: "\n\n")
@@ -63,7 +63,7 @@ struct ChatFormat: HTTPProviderFormat {
       writer.string(instructions)
       writer.raw(transcript.last == nil ? "}" : "},")
     }
-    return writer.finish() + transcript.pieces + [Bytes("]")]
+    return writer.finish() + transcript.pieces + [.plain(Bytes("]"))]
   }
 }
 
@@ -206,14 +206,14 @@ extension ChatFormat {
   }
 
   /// The format has no word for a failed call, so its text begins with one.
-  private static func text(of content: ShownContent, isError: Bool) -> [Bytes] {
+  private static func text(of content: ShownContent, isError: Bool) -> [RequestPiece] {
     let files = content.media.count
     var text = content.text
     if files > 0 {
-      if !text.isEmpty { text.append(Bytes("\\n")) }
-      text.append(Bytes(files == 1 ? "[1 file, shown below]" : "[\(files) files, shown below]"))
+      if !text.isEmpty { text.append(.plain(Bytes("\\n"))) }
+      text.append(.plain(Bytes(files == 1 ? "[1 file, shown below]" : "[\(files) files, shown below]")))
     }
-    return isError ? [Bytes("Error: ")] + text : text
+    return isError ? [.plain(Bytes("Error: "))] + text : text
   }
 
   /// A single text goes as a string, which every server takes.

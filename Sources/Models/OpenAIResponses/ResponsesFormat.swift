@@ -34,7 +34,7 @@ struct ResponsesFormat: HTTPProviderFormat {
     if let reasoning = Self.reasoning(agent) { members.set("reasoning", reasoning) }
     if !request.tools.isEmpty { members.set("tools", Self.tools(request.tools)) }
     members.merge(agent.providerOptions, owned: ["input", "stream", "tools", "model"])
-    return members.body("input", [Bytes("[")] + transcript.pieces + [Bytes("]")])
+    return members.body("input", [.plain(Bytes("["))] + transcript.pieces + [.plain(Bytes("]"))])
   }
 
   /// The agent's `reasoning` as it is, with an effort in place of a budget.
@@ -53,7 +53,7 @@ struct ResponsesFormat: HTTPProviderFormat {
   }
 
   /// Left out, `strict` would be true, and that changes what a schema means.
-  private static func tools(_ tools: [Tool]) -> [Bytes] {
+  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
     var writer = PartWriter()
     for (index, tool) in tools.enumerated() {
       writer.raw(index == 0 ? "[" : ",")
@@ -158,7 +158,7 @@ extension ResponsesFormat {
 
   /// Text alone goes as a string. The format has no word for a failed call, so its text begins with one.
   private static func write(_ content: ShownContent, isError: Bool = false, to writer: inout PartWriter) {
-    if content.media.isEmpty { return writer.string((isError ? [Bytes("Error: ")] : []) + content.text) }
+    if content.media.isEmpty { return writer.string((isError ? [.plain(Bytes("Error: "))] : []) + content.text) }
     write(blocks: content, isError: isError, to: &writer)
   }
 

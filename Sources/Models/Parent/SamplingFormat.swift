@@ -71,7 +71,7 @@ struct SamplingFormat: TranscriptFormat {
     for (index, part) in parts.enumerated() {
       if index > 0 { writer.raw(",") }
       switch part {
-      case .text(let text, _): Self.write(.text([text]), to: &writer)
+      case .text(let text, _): Self.write(.text([.plain(text)]), to: &writer)
       case .carried(let block): writer.raw(block.bytes)
       case .call(let place, let extras):
         let call = message.calls[place]

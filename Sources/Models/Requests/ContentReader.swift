@@ -35,7 +35,7 @@ struct ContentReader {
       let json = try load(structured)
       // One more than is shown, so that the cut sees that there is more.
       let shown = json.bytes.beginning(atLeast: min(maxBytes, .max - 1) + 1)
-      content.add(text: [Self.text(of: shown)], leavingOut: json.bytes.count - shown.count)
+      content.add(text: .escaping(shown), leavingOut: json.bytes.count - shown.count)
     }
     for (label, lines) in [("stdout:", result.stdout), ("stderr:", result.stderr)] {
       guard let lines, !lines.isEmpty else { continue }
@@ -47,19 +47,12 @@ struct ContentReader {
     return content
   }
 
-  private static func text(of json: Bytes) -> Bytes {
-    var writer = JSONWriter(capacity: json.count + 16)
-    writer.string(textOf: json)
-    let quoted = writer.finish()
-    return quoted[1..<quoted.count - 1]
-  }
-
   private mutating func add(_ block: ContentBlock, to content: inout ShownContent) throws(StoreError) {
     func member(_ name: String) -> StoredValue { block[name] ?? .inline(CarriedJSON(string: "")) }
     switch block.type {
     case "text": content.add(text: [try inside(member("text"))])
     case "json":
-      if let value = block["value"] { content.add(text: [Self.text(of: try load(value).bytes)]) } else { content.add(text: [Bytes()]) }
+      if let value = block["value"] { content.add(text: .escaping(try load(value).bytes)) } else { content.add(text: [Bytes()]) }
     case "image", "audio":
       let mimeType = try inside(member("mimeType"))
       let name = Bytes(block.type)

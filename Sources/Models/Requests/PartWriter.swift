@@ -6,7 +6,7 @@ struct PartWriter: ~Copyable {
   static let lentFrom = 32768
 
   private var buffer = ByteBuffer(capacity: 512)
-  private var pieces: [Bytes] = []
+  private var pieces: [RequestPiece] = []
   private var lentBytes = 0
 
   init() {}
@@ -18,36 +18,43 @@ struct PartWriter: ~Copyable {
   /// Bytes that fit where they stand: a JSON value, or some of the inside of a string.
   mutating func raw(_ bytes: Bytes) {
     guard bytes.count >= Self.lentFrom else { return buffer.append(bytes) }
-    cut()
-    pieces.append(bytes)
-    lentBytes += bytes.count
+    lend(.plain(bytes))
+  }
+
+  mutating func raw(_ piece: RequestPiece) {
+    if case .plain(let bytes) = piece { raw(bytes) } else { lend(piece) }
   }
 
   mutating func string(_ text: String) { buffer.append(CarriedJSON(string: text).bytes) }
 
   /// A string made of insides.
-  mutating func string(_ insides: [Bytes]) {
+  mutating func string(_ insides: [Bytes]) { string([RequestPiece](insides)) }
+
+  /// A string made of pieces of its inside.
+  mutating func string(_ insides: [RequestPiece]) {
     buffer.append(0x22)
     for inside in insides { raw(inside) }
     buffer.append(0x22)
   }
 
   /// The text of a JSON value, as a string.
-  mutating func text(of json: Bytes) {
-    var writer = JSONWriter(capacity: json.count + json.count / 8 + 16)
-    writer.string(textOf: json)
-    raw(writer.finish())
-  }
+  mutating func text(of json: Bytes) { string([.escaping(json)]) }
 
   mutating func int(_ value: Int) { buffer.append(decimal: value) }
+
+  private mutating func lend(_ piece: RequestPiece) {
+    cut()
+    pieces.append(piece)
+    lentBytes += piece.count
+  }
 
   private mutating func cut() {
     guard !buffer.isEmpty else { return }
     lentBytes += buffer.count
-    pieces.append(buffer.finish())
+    pieces.append(.plain(buffer.finish()))
   }
 
-  mutating func finish() -> [Bytes] {
+  mutating func finish() -> [RequestPiece] {
     cut()
     lentBytes = 0
     defer { pieces = [] }

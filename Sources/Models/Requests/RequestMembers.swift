@@ -3,13 +3,13 @@ import JSON
 
 /// The members of a request besides the messages: those of the bridge, and those that `providerOptions` gives.
 struct RequestMembers {
-  private var members: [(name: String, value: [Bytes])] = []
+  private var members: [(name: String, value: [RequestPiece])] = []
 
-  mutating func set(_ name: String, _ value: CarriedJSON) { members.append((name, [value.bytes])) }
+  mutating func set(_ name: String, _ value: CarriedJSON) { members.append((name, [.plain(value.bytes)])) }
   mutating func set(_ name: String, _ value: Int) { set(name, CarriedJSON(trusted: Bytes(String(value)))) }
   mutating func set(_ name: String, _ value: Bool) { set(name, CarriedJSON(trusted: Bytes(value ? "true" : "false"))) }
   mutating func set(_ name: String, _ value: String) { set(name, CarriedJSON(string: value)) }
-  mutating func set(_ name: String, _ value: [Bytes]) { members.append((name, value)) }
+  mutating func set(_ name: String, _ value: [RequestPiece]) { members.append((name, value)) }
 
   mutating func set(_ name: String, _ value: Double) {
     var writer = JSONWriter(capacity: 32)
@@ -28,7 +28,7 @@ struct RequestMembers {
   }
 
   /// The request: these members, and after them `messages` as the member `name`.
-  func body(_ name: String, _ messages: [Bytes]) -> HTTPBody {
+  func body(_ name: String, _ messages: [RequestPiece]) -> HTTPBody {
     var writer = PartWriter()
     writer.raw("{")
     for (name, value) in members {
@@ -39,7 +39,7 @@ struct RequestMembers {
     }
     writer.string(name)
     writer.raw(":")
-    return HTTPBody(writer.finish() + messages + [Bytes("}")])
+    return HTTPBody(writer.finish() + messages + [.plain(Bytes("}"))])
   }
 }
 

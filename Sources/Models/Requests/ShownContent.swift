@@ -6,8 +6,8 @@ import JSON
 /// Text says the same as `ModelText` does; it stays escaped, in the bytes it came in.
 struct ShownContent {
   enum Block {
-    /// Insides of one JSON string, in order.
-    case text([Bytes])
+    /// Pieces of the inside of one JSON string, in order.
+    case text([RequestPiece])
     case media(Media)
   }
 
@@ -16,16 +16,18 @@ struct ShownContent {
   /// Bytes of text that were left out, because what stands before them is as much as will be shown.
   private var leftOutBytes = 0
 
-  mutating func add(text insides: [Bytes], leavingOut bytes: Int = 0) {
-    blocks.append(.text(insides))
+  mutating func add(text insides: [Bytes]) { blocks.append(.text([RequestPiece](insides))) }
+
+  mutating func add(text piece: RequestPiece, leavingOut bytes: Int = 0) {
+    blocks.append(.text([piece]))
     leftOutBytes += bytes
   }
 
   mutating func add(_ media: Media) { blocks.append(.media(media)) }
 
   /// All its text, a line for each block.
-  var text: [Bytes] {
-    var all: [Bytes] = []
+  var text: [RequestPiece] {
+    var all: [RequestPiece] = []
     var isFirst = true
     for case .text(let insides) in blocks {
       if !isFirst { all.append(Self.newline) }
@@ -45,7 +47,7 @@ struct ShownContent {
   var withoutBlankText: ShownContent {
     var content = self
     content.blocks.removeAll { block in
-      if case .text(let insides) = block { insides.allSatisfy(EscapedText.isBlank) } else { false }
+      if case .text(let insides) = block { insides.allSatisfy(\.isBlank) } else { false }
     }
     return content
   }
@@ -53,10 +55,10 @@ struct ShownContent {
   /// Keeps the first `maxBytes` of the text, and says so. Media stay.
   mutating func cut(to maxBytes: Int) {
     // Escaped text is never shorter than what it says.
-    guard leftOutBytes > 0 || text.reduce(0, { $0 + $1.count }) > maxBytes else { return }
-    let all = text.reduce(leftOutBytes) { $0 + EscapedText.decodedCount($1) }
+    guard leftOutBytes > 0 || text.byteCount > maxBytes else { return }
+    let all = text.reduce(leftOutBytes) { $0 + $1.decodedCount }
     guard all > maxBytes else { return }
-    let note = Bytes("\\n[cut: the first \(maxBytes) of \(all) bytes]")
+    let note = RequestPiece.plain(Bytes("\\n[cut: the first \(maxBytes) of \(all) bytes]"))
     var left = maxBytes
     var isCut = false
     /// Where the last text stands among what is kept.
@@ -82,19 +84,18 @@ struct ShownContent {
   }
 
   /// As much as `left` bytes allow.
-  private static func beginning(of insides: [Bytes], _ left: inout Int, _ isCut: inout Bool) -> [Bytes] {
-    var kept: [Bytes] = []
+  private static func beginning(of insides: [RequestPiece], _ left: inout Int, _ isCut: inout Bool) -> [RequestPiece] {
+    var kept: [RequestPiece] = []
     for inside in insides where !isCut {
-      var walk = EscapeWalk()
-      walk.advance(over: inside, decodedLimit: left)
-      kept.append(inside[0..<walk.encoded])
-      left -= walk.decoded
-      isCut = walk.encoded < inside.count
+      let (piece, decoded) = inside.beginning(decodedLimit: left)
+      kept.append(piece)
+      left -= decoded
+      isCut = piece.count < inside.count
     }
     return kept
   }
 
-  private static let newline = Bytes("\\n")
+  private static let newline = RequestPiece.plain(Bytes("\\n"))
 }
 
 /// A file that a provider takes as such.

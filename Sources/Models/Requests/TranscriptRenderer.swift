@@ -41,7 +41,7 @@ protocol TranscriptFormat: Sendable {
 /// A transcript as the bytes of a request.
 struct RenderedTranscript {
   /// In order; together they are the messages.
-  var pieces: [Bytes] = []
+  var pieces: [RequestPiece] = []
   /// Who spoke last; nil when nobody did.
   var last: MessageRole?
   /// Behind which pieces a message of the user ends that a model has answered: the last such place.
@@ -105,7 +105,7 @@ private struct RenderedParts: Sendable {
   mutating func extend(
     over transcript: [TranscriptEntry], _ format: some TranscriptFormat, _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
   ) throws(StoreError) -> RenderedTranscript {
-    var fresh: [Int: [Bytes]] = [:]
+    var fresh: [Int: [RequestPiece]] = [:]
     while entryCount < transcript.count {
       let stretch = TranscriptStretch(transcript, from: entryCount)
       var part = Part(entries: stretch.entries.indices, before: parts.last?.after)
@@ -127,7 +127,7 @@ private struct RenderedParts: Sendable {
   private static func make(
     _ stretch: TranscriptStretch, _ part: inout Part, _ format: some TranscriptFormat,
     _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
-  ) throws(StoreError) -> (pieces: [Bytes], byteCount: Int) {
+  ) throws(StoreError) -> (pieces: [RequestPiece], byteCount: Int) {
     var writer = PartWriter()
     var reader = format.makeReader(load)
     part.after = try format.write(stretch, after: part.before, to: &writer, &reader)
@@ -139,7 +139,7 @@ private struct RenderedParts: Sendable {
   }
 
   private func gather(
-    _ transcript: [TranscriptEntry], _ fresh: [Int: [Bytes]], _ format: some TranscriptFormat,
+    _ transcript: [TranscriptEntry], _ fresh: [Int: [RequestPiece]], _ format: some TranscriptFormat,
     _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
   ) throws(StoreError) -> RenderedTranscript {
     var rendered = RenderedTranscript()
@@ -149,7 +149,7 @@ private struct RenderedParts: Sendable {
     for (index, part) in parts.enumerated() {
       if part.isSpoken, part.before == .user, !rendered.pieces.isEmpty { rendered.answeredEnd = rendered.pieces.count }
       if let bytes = part.bytes {
-        if !bytes.isEmpty { rendered.pieces.append(bytes) }
+        if !bytes.isEmpty { rendered.pieces.append(.plain(bytes)) }
       } else if let pieces = fresh[index] {
         rendered.pieces += pieces
       } else {
@@ -165,8 +165,8 @@ private struct RenderedParts: Sendable {
     guard parts.count - settled >= 2 * Self.stretchOfParts else { return }
     let end = settled + Self.stretchOfParts
     var joined: [Part] = []
-    var open: [Bytes] = []
-    func closed(_ parts: [Part], _ open: inout [Bytes]) -> [Part] {
+    var open: [RequestPiece] = []
+    func closed(_ parts: [Part], _ open: inout [RequestPiece]) -> [Part] {
       guard !open.isEmpty, var last = parts.last else { return parts }
       last.bytes = open.joined
       open = []
@@ -184,7 +184,7 @@ private struct RenderedParts: Sendable {
         joined[joined.count - 1].entries = joined[joined.count - 1].entries.lowerBound..<part.entries.upperBound
         joined[joined.count - 1].after = part.after
       }
-      open.append(bytes)
+      open.append(.plain(bytes))
     }
     joined = closed(joined, &open)
     parts.replaceSubrange(settled..<end, with: joined)

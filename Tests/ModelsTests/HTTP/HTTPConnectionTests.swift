@@ -45,6 +45,24 @@ import Testing
     #expect(bodies.withLock { $0 } == [2, size, size])
   }
 
+  @Test func `a text that is escaped on the way is so again when it is sent again`() throws {
+    let text = Bytes(String(repeating: "{\"a\":\"b\"}\n", count: 300_000))
+    let whole = CarriedJSON(string: text.string).bytes
+    let server = try ScriptedServer { connection in
+      var count = 0
+      while let request = try connection.readRequest() {
+        count += 1
+        if connection.number == 1, count == 2 { return }
+        try connection.answer(Bytes(request.body) == whole ? "the same" : "another of \(request.body.count) bytes")
+      }
+    }
+    var request = HTTPRequest.post("http://\(server.host)/")
+    request.body = HTTPBody([.plain(Bytes("\"")), .escaping(text), .plain(Bytes("\""))])
+    #expect(client.send(request).answer == .whole("the same"))
+    #expect(client.send(request).answer == .whole("the same"))
+    #expect(server.connectionCount == 2)
+  }
+
   @Test(arguments: [100, 3 << 20], ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"])
   func `a request whose answer began is not sent again`(size: Int, words: String) throws {
     let (server, bodies) = try hangingUp(saying: words)
