@@ -66,14 +66,15 @@ let package = Package(
     library("ToolHosts", ["AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
     library("BridgeProtocol", ["JSON"]),
     library("BridgeService", ["BridgeProtocol", "JSONRPC", "AgentRuntime", "JSON"]),
-    library("FootbridgeKit", ["AgentRuntime", "JSON", "JSONSchema", "Models", "POSIXSupport", "SQLiteStore", "ToolHosts"]),
+    library("EngineHosting", ["AgentRuntime", "JSON", "JSONSchema", "POSIXSupport"]),
+    library("FootbridgeKit", ["AgentRuntime", "EngineHosting", "JSON", "Models", "POSIXSupport", "SQLiteStore", "ToolHosts"]),
     // Built by the test that runs it.
     .executableTarget(
       name: "SwiftTools", dependencies: ["FootbridgeKit"], path: "Examples/SwiftTools", exclude: ["plan.jsonl"], swiftSettings: settings),
     .executableTarget(
       name: "Footbridge",
       dependencies: [
-        "AgentRuntime", "FootbridgeKit", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models",
+        "AgentRuntime", "EngineHosting", "BridgeProtocol", "BridgeService", "CSchemas", "JSON", "JSONRPC", "JSONSchema", "Models",
         "POSIXSupport",
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
@@ -94,7 +95,7 @@ let package = Package(
     tests("JSONRPCTests", ["JSON", "JSONRPC", "POSIXSupport"]),
     tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport", "CSQLite", "CSQLiteLog"]),
     tests("PostgresStoreTests", ["PostgresStore", "AgentRuntime", "JSON", "POSIXSupport"]),
-    tests("FootbridgeKitTests", ["FootbridgeKit", "AgentRuntime", "POSIXSupport"]),
+    tests("EngineHostingTests", ["EngineHosting", "AgentRuntime", "POSIXSupport"]),
     tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -22,8 +22,9 @@ ARROWS = {
     "BridgeProtocol": "JSON",
     "BridgeService": "BridgeProtocol JSONRPC AgentRuntime JSON",
     "TestSupport": "AgentRuntime JSON JSONRPC POSIXSupport",
-    "FootbridgeKit": "AgentRuntime JSON JSONSchema Models POSIXSupport SQLiteStore ToolHosts",
-    "Footbridge": "AgentRuntime FootbridgeKit BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport PostgresStore SQLiteStore ToolHosts",
+    "EngineHosting": "AgentRuntime JSON JSONSchema POSIXSupport",
+    "FootbridgeKit": "AgentRuntime EngineHosting JSON Models POSIXSupport SQLiteStore ToolHosts",
+    "Footbridge": "AgentRuntime EngineHosting BridgeProtocol BridgeService CSchemas JSON JSONRPC JSONSchema Models POSIXSupport PostgresStore SQLiteStore ToolHosts",
 }
 ADAPTERS = {"SQLiteStore", "PostgresStore", "Models", "ToolHosts", "JSONSchema"}
 SYSTEM = {"Glibc", "Musl", "Darwin", "Synchronization"}

@@ -1,6 +1,6 @@
 import AgentRuntime
 import BridgeService
-import FootbridgeKit
+import EngineHosting
 import JSON
 import JSONRPC
 import POSIXSupport

@@ -1,4 +1,5 @@
 internal import AgentRuntime
+internal import EngineHosting
 internal import JSON
 internal import Models
 internal import POSIXSupport

@@ -1,5 +1,5 @@
 import AgentRuntime
-import FootbridgeKit
+import EngineHosting
 
 /// `footbridge cancel`: ends a run, whoever drives it.
 enum CancelCommand {

@@ -1,5 +1,5 @@
 import AgentRuntime
-import FootbridgeKit
+import EngineHosting
 import JSON
 import POSIXSupport
 

@@ -1,5 +1,5 @@
 import AgentRuntime
-import FootbridgeKit
+import EngineHosting
 import POSIXSupport
 import TestSupport
 import Testing
