@@ -47,6 +47,11 @@ enum FastScan {
       // After a value: close what ends here, or step to the next value of the innermost container.
       while true {
         if depth == 0 { return i <= end ? i : unsure }
+        if levels & 1 == 1, unsafe pair(base, i) == 0x222C {
+          i = unsafe name(base, i &+ 1, end)
+          if i < 0 { return unsure }
+          break
+        }
         i = unsafe afterWhitespace(base, i, end)
         let byte = unsafe base[i]
         i &+= 1
@@ -65,10 +70,22 @@ enum FastScan {
     }
   }
 
+  /// Two bytes, the first one lowest.
+  @inline(__always)
+  private static func pair(_ base: UnsafePointer<UInt8>, _ at: Int) -> UInt16 {
+    unsafe UInt16(littleEndian: UnsafeRawPointer(base + at).loadUnaligned(as: UInt16.self))
+  }
+
   /// A member name, the colon, and the white space around it.
   @inline(__always)
   private static func name(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
     guard unsafe base[start] == 0x22 else { return unsure }
+    // A short one with the colon right behind it; if they lie past the end, so does the answer.
+    let found = unsafe ByteSearch.stops(ByteSearch.word(base, start &+ 1))
+    if found != 0 {
+      let stop = start &+ 1 &+ ByteSearch.offset(found)
+      if unsafe pair(base, stop) == 0x3A22 { return unsafe afterWhitespace(base, stop &+ 2, end) }
+    }
     var i = unsafe string(base, start, end)
     if i < 0 { return unsure }
     i = unsafe afterWhitespace(base, i, end)
