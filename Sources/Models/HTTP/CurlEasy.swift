@@ -49,10 +49,12 @@ import CCurl
     try check(unsafe ccurl_easy_set_offset(handle, option, curl_off_t(count)))
   }
 
-  /// The body, copied; its size must be set before.
+  /// The body, not copied: its bytes must stay as long as the handle. Their count must be set before.
   func setBody(_ bytes: UnsafeRawBufferPointer) throws(HTTPFailure) {
-    let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
-    try check(unsafe ccurl_easy_set_bytes(handle, CURLOPT_COPYPOSTFIELDS, start))
+    // Without a pointer libcurl would ask for the body.
+    let nothing: StaticString = ""
+    let start = unsafe UnsafeRawPointer(bytes.baseAddress ?? UnsafeRawPointer(nothing.utf8Start)).assumingMemoryBound(to: CChar.self)
+    try check(unsafe ccurl_easy_set_bytes(handle, CURLOPT_POSTFIELDS, start))
   }
 
   func allowHTTPOnly() throws(HTTPFailure) { try check(unsafe ccurl_easy_allow_http_only(handle)) }

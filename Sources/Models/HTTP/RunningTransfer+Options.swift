@@ -8,8 +8,8 @@ import JSON
 #endif
 
 extension RunningTransfer {
-  /// Bodies up to this size are copied into libcurl, which then sends them in one packet with the head.
-  static let copiedBodyBytes = 32 << 10
+  /// Bodies up to this size are given to libcurl in one piece, and then it sends them together with the head (MAX_INITIAL_POST_SIZE in its lib/http.c).
+  static let wholeBodyBytes = (64 << 10) - 1
 
   /// Says everything that matters explicitly, also where it is libcurl's default. The options: https://curl.se/libcurl/c/curl_easy_setopt.html
   func setOptions(_ network: NetworkSettings) throws(HTTPFailure) {
@@ -68,13 +68,14 @@ extension RunningTransfer {
       if !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) { lines.append("Content-Type:") }
       try easy.set(CURLOPT_POST, 1)
       try easy.setSize(CURLOPT_POSTFIELDSIZE_LARGE, request.body.count)
-      if request.body.count <= Self.copiedBodyBytes { try copyBody() } else { try streamBody() }
+      if request.body.count <= Self.wholeBodyBytes { try giveWholeBody() } else { try streamBody() }
     }
     try easy.setHeaders(lines)
   }
 
-  private func copyBody() throws(HTTPFailure) {
+  private func giveWholeBody() throws(HTTPFailure) {
     let bytes = request.body.parts.joined
+    wholeBody = bytes
     try unsafe bytes.withUnsafeBytes { (raw) throws(HTTPFailure) in try unsafe easy.setBody(raw) }
   }
 

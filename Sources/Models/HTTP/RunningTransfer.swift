@@ -15,6 +15,8 @@ final class RunningTransfer {
   private let handler: @Sendable (HTTPEvent) -> Void
   var easy: CurlEasy
   private var reader: BodyReader
+  /// What libcurl sends from.
+  var wholeBody: Bytes?
 
   private var status = 0
   private var headLines = ByteBuffer(capacity: 1024)

@@ -85,13 +85,15 @@ private struct RenderedParts: Sendable {
     var isSpoken = false
   }
 
-  /// Parts that are joined to one when as many again have come.
-  private static let stretchOfParts = 64
+  /// The newest parts stay single, and as many again before they are looked at.
+  private static let newest = 16
+  /// Joined parts do not get larger than this.
+  private static let mostJoined = 256 << 10
 
   let key: String
   private let budget: Int
   private var parts: [Part] = []
-  /// So many at the beginning are joined already.
+  /// So many at the beginning have been looked at.
   private var settled = 0
   private(set) var entryCount = 0
   private var keptBytes = 0
@@ -160,34 +162,28 @@ private struct RenderedParts: Sendable {
     return rendered
   }
 
-  /// Joins the older half of what is not joined yet, where the parts are neighbours.
+  /// Joins neighbours behind the newest parts where the earlier one is not the larger: so they stay few, and each byte is copied a few times in all.
   private mutating func settle() {
-    guard parts.count - settled >= 2 * Self.stretchOfParts else { return }
-    let end = settled + Self.stretchOfParts
-    var joined: [Part] = []
-    var open: [RequestPiece] = []
-    func closed(_ parts: [Part], _ open: inout [RequestPiece]) -> [Part] {
-      guard !open.isEmpty, var last = parts.last else { return parts }
-      last.bytes = open.joined
-      open = []
-      return parts.dropLast() + [last]
-    }
+    let end = parts.count - Self.newest
+    guard end - settled >= Self.newest else { return }
+    var joined = Array(parts[..<settled])
     for part in parts[settled..<end] {
-      guard let bytes = part.bytes else {
-        joined = closed(joined, &open)
-        joined.append(part)
-        continue
+      joined.append(part)
+      while joined.count > 1, let both = Self.joined(joined[joined.count - 2], joined[joined.count - 1]) {
+        joined.removeLast(2)
+        joined.append(both)
       }
-      if open.isEmpty {
-        joined.append(part)
-      } else {
-        joined[joined.count - 1].entries = joined[joined.count - 1].entries.lowerBound..<part.entries.upperBound
-        joined[joined.count - 1].after = part.after
-      }
-      open.append(.plain(bytes))
     }
-    joined = closed(joined, &open)
-    parts.replaceSubrange(settled..<end, with: joined)
-    settled += joined.count
+    parts.replaceSubrange(..<end, with: joined)
+    settled = joined.count
+  }
+
+  private static func joined(_ earlier: Part, _ later: Part) -> Part? {
+    guard let head = earlier.bytes, let tail = later.bytes, head.count <= tail.count, head.count + tail.count <= mostJoined else { return nil }
+    var both = earlier
+    both.entries = earlier.entries.lowerBound..<later.entries.upperBound
+    both.after = later.after
+    both.bytes = [head, tail].joined
+    return both
   }
 }

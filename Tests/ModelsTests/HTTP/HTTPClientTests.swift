@@ -113,7 +113,7 @@ import Testing
     #expect(client.send(request).answer == .whole("the same"))
   }
 
-  @Test(arguments: [0, 1, RunningTransfer.copiedBodyBytes, RunningTransfer.copiedBodyBytes + 1, 1 << 20, 1 << 20 + 1])
+  @Test(arguments: [0, 1, RunningTransfer.wholeBodyBytes, RunningTransfer.wholeBodyBytes + 1, 1 << 20, 1 << 20 + 1])
   func `a body of any size is whole`(size: Int) throws {
     let body = [UInt8]((0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) })
     let server = try ScriptedServer { connection in
