@@ -33,7 +33,8 @@ package struct Call: Sendable, Equatable {
   /// Why that run is not at work; nil while it is, as far as the log of this one says.
   package internal(set) var halt: ChildHalt?
 
-  package var isPending: Bool { result == nil }
+  // Not `==`, which would copy and compare the results.
+  package var isPending: Bool { if case nil = result { true } else { false } }
   /// A question for the user.
   package var asksUser: Bool { tool?.name == Question.toolName }
 
