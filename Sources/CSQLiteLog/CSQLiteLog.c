@@ -9,7 +9,9 @@
    30 in one of the same bytes. Shims: https://www.sqlite.org/vfs.html#vfs_shims
 
    What is gathered is no promise yet: in the mode in which this is used, SQLite syncs the log before it tells anybody of the commit, and everything
-   that could see the file writes it first. A write that fails shows in the call that came to it, as it would for want of room on the disk anyway.
+   that could see what is gathered writes it first. A write that fails shows in the call that came to it, as it would for want of room on the disk
+   anyway; but SQLite was told long ago that these bytes are written, and may go on after a statement that failed. So they are kept, and tried again,
+   until the transaction is taken back.
 
    What is gathered when a transaction is taken back must never be written: by then another process may have put a commit of its own there. */
 
@@ -35,13 +37,12 @@ static int write_gathered(sqlite3_file *file) {
   struct log_file *log = log_of(file);
   int count = log->count;
   if (!count) return SQLITE_OK;
-  /* Also when it fails: SQLite takes the transaction back. */
-  log->count = 0;
   for (int start = 0; start < count; start += PIECE) {
     int piece = count - start < PIECE ? count - start : PIECE;
     int written = SYSTEM(xWrite, file, log->bytes + start, piece, log->offset + start);
     if (written != SQLITE_OK) return written;
   }
+  log->count = 0;
   return SQLITE_OK;
 }
 
@@ -53,8 +54,11 @@ static int log_close(sqlite3_file *file) {
   return SYSTEM(xClose, file);
 }
 
+/* Other bytes than those that are gathered can be read when there is no room for these: to take a transaction back needs them. */
 static int log_read(sqlite3_file *file, void *bytes, int count, sqlite3_int64 offset) {
-  int written = write_gathered(file);
+  struct log_file *log = log_of(file);
+  int concerns = offset < log->offset + log->count && log->offset < offset + count;
+  int written = concerns ? write_gathered(file) : SQLITE_OK;
   return written == SQLITE_OK ? SYSTEM(xRead, file, bytes, count, offset) : written;
 }
 
@@ -137,8 +141,12 @@ const char *csqlitelog_vfs(void) {
 }
 
 int csqlitelog_gather(void *database) {
-  sqlite3_file *file = NULL;
+  sqlite3_file *file = NULL, *main_file = NULL;
   if (sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK || !file || file->pMethods != &methods) return 0;
+  /* Without this trait of the file a commit is filled up to a whole sector, and the last piece of that is written after its sync (wal.c:
+     padToSectorBoundary). It is there unless SQLite was built otherwise. */
+  if (sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &main_file) != SQLITE_OK || !main_file || !main_file->pMethods) return 0;
+  if (!(main_file->pMethods->xDeviceCharacteristics(main_file) & SQLITE_IOCAP_POWERSAFE_OVERWRITE)) return 0;
   sqlite3_rollback_hook(database, forget_gathered, file);
   log_of(file)->gathers = 1;
   return 1;

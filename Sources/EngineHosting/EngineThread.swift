@@ -1,6 +1,12 @@
 package import AgentRuntime
 package import POSIXSupport
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// The turns of the engine, one at a time, and the mailbox in front of them.
 ///
 /// To wake another thread takes as long as a commit. So the threads that bring most of the work take turns themselves when the engine is at rest: what
@@ -105,7 +111,11 @@ package final class EngineThread: EngineHost {
   /// Begins the thread; `make` is called on it, before anything that was posted.
   package func start(_ make: @escaping @Sendable () -> RunEngine) throws(SystemError) {
     // Threads that take turns need as much room.
-    try Thread.start(name: "engine", stackSize: Self.stackSize) { [self] in run(make()) }
+    try Thread.start(name: "engine", stackSize: Self.stackSize) { [self] in
+      // A turn may send a request to a model itself, and TLS libraries write without MSG_NOSIGNAL.
+      Signals.block([SIGPIPE])
+      run(make())
+    }
   }
 
   /// What a thread needs that takes turns, in bytes.

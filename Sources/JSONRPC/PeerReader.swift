@@ -59,6 +59,7 @@ private struct ReadingDesk: ~Copyable {
   private var polls = PollSet(count: 3)
   private var isFramingKnown: Bool
   private var hasInput = true
+  /// Nothing was passed on since `rests` was told.
   private var hasRested = false
   private var isOver = false
   private var output = Output.usable
@@ -121,6 +122,7 @@ private struct ReadingDesk: ~Copyable {
   }
 
   private mutating func dispatch(_ frame: Framer.Frame) {
+    hasRested = false
     if !isFramingKnown, framer.detected != .auto {
       isFramingKnown = true
       peer.output.use(framer.detected)
@@ -153,15 +155,17 @@ private struct ReadingDesk: ~Copyable {
     peer.exchange.close()
   }
 
-  private func call(_ body: (any PeerHandler, Peer) -> Void) {
+  private mutating func call(_ body: (any PeerHandler, Peer) -> Void) {
+    hasRested = false
     guard peer.gate.enter() else { return }
     body(handler, peer)
     peer.gate.leave()
   }
 
   /// Ends the requests of this side that cannot be answered any more.
-  private func closePending() {
+  private mutating func closePending() {
     for pending in peer.exchange.takeUnanswerable() {
+      hasRested = false
       guard peer.gate.enter() else { return }
       pending.reply(.closed)
       peer.gate.leave()

@@ -58,19 +58,19 @@ struct StoreFile {
     var folder = realPath[...]
     while let slash = folder.utf8.lastIndex(of: UInt8(ascii: "/")) {
       folder = folder[..<slash]
-      let path = folder.isEmpty ? "/" : String(folder)
+      let folderPath = folder.isEmpty ? "/" : String(folder)
       // One that may not be read was not made by this program.
-      guard let descriptor = try? FileDescriptor.open(path, O_RDONLY | O_DIRECTORY) else { continue }
+      guard let descriptor = try? FileDescriptor.open(folderPath, O_RDONLY | O_DIRECTORY) else { continue }
       // Some file systems sync no folders, and say EINVAL.
       guard fsync(descriptor.rawValue) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS else {
-        throw .file(.init(call: "fsync", errno: errno), "the folder \(path) cannot be synced")
+        throw .file(.init(call: "fsync", errno: errno), "\(path): the folder \(folderPath) cannot be synced")
       }
     }
   }
 
   private static func create(_ path: String) throws(StoreError) {
     if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex {
-      try createFolder(String(path[..<slash]))
+      try createFolder(String(path[..<slash]), for: path)
     }
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
@@ -82,20 +82,20 @@ struct StoreFile {
     }
   }
 
-  private static func createFolder(_ path: String) throws(StoreError) {
+  private static func createFolder(_ folder: String, for path: String) throws(StoreError) {
     var status = stat()
-    if unsafe stat(path, &status) == 0 {
-      guard status.st_mode & S_IFMT == S_IFDIR else { throw StoreError(.unavailable, "\(path) is not a folder") }
+    if unsafe stat(folder, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFDIR else { throw StoreError(.unavailable, "\(path): \(folder) is not a folder") }
       return
     }
     guard errno == ENOENT else { throw .file(.init(call: "stat", errno: errno), path) }
-    if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex {
-      try createFolder(String(path[..<slash]))
+    if let slash = folder.utf8.lastIndex(of: UInt8(ascii: "/")), slash != folder.startIndex {
+      try createFolder(String(folder[..<slash]), for: path)
     }
-    if unsafe mkdir(path, 0o700) == 0 {
-      _ = unsafe chmod(path, 0o700)
+    if unsafe mkdir(folder, 0o700) == 0 {
+      _ = unsafe chmod(folder, 0o700)
     } else if errno != EEXIST {
-      throw .file(.init(call: "mkdir", errno: errno), "the folder \(path) cannot be created")
+      throw .file(.init(call: "mkdir", errno: errno), "\(path): the folder \(folder) cannot be created")
     }
   }
 }

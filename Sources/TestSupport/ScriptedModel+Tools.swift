@@ -10,13 +10,15 @@ package final class ScriptedTools: ServerTools, @unchecked Sendable {
     package let call: ServerToolCall
     package let progress: @Sendable (_ stream: String, _ text: String) -> Void
     private let completion: @Sendable (ToolResult) -> Void
+    private let lingers: Bool
     private let state = Box((isStopped: false, isDone: false))
 
     fileprivate init(
       _ call: ServerToolCall, _ progress: @escaping @Sendable (String, String) -> Void,
-      _ completion: @escaping @Sendable (ToolResult) -> Void
+      _ completion: @escaping @Sendable (ToolResult) -> Void, lingers: Bool
     ) {
       self.call = call
+      self.lingers = lingers
       self.progress = progress
       self.completion = completion
     }
@@ -32,7 +34,7 @@ package final class ScriptedTools: ServerTools, @unchecked Sendable {
 
     package func stop() {
       state.value.isStopped = true
-      complete(.failure("stopped"))
+      if !lingers { complete(.failure("stopped")) }
     }
   }
 
@@ -41,6 +43,8 @@ package final class ScriptedTools: ServerTools, @unchecked Sendable {
   package var answer: (ServerToolCall) -> ToolResult?
   /// Why this bridge does not run such tools; nil when it does.
   package var refusal: RuntimeError?
+  /// What is stopped takes a while to end, as a command does: until the test completes it.
+  package var lingers = false
   package private(set) var runs: [Run] = []
 
   package init(transcript: Transcript, _ answer: @escaping (ServerToolCall) -> ToolResult?) {
@@ -56,7 +60,7 @@ package final class ScriptedTools: ServerTools, @unchecked Sendable {
     _ call: ServerToolCall, progress: @escaping @Sendable (_ stream: String, _ text: String) -> Void,
     completion: @escaping @Sendable (ToolResult) -> Void
   ) -> any RunningTool {
-    let run = Run(call, progress, completion)
+    let run = Run(call, progress, completion, lingers: lingers)
     runs.append(run)
     transcript.note("run \(transcript.name(of: call.callID, tool: call.tool.name))#\(call.attempt) \(call.arguments.bytes.string)")
     if let result = answer(call) { run.complete(result) }

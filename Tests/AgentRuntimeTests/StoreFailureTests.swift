@@ -70,6 +70,25 @@ import Testing
       ])
   }
 
+  @Test func `a server tool that is run again is heard, though its first run ends only then`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("s", "{}"), ("t", "{}")), .say("ok")]))
+    process.tools.lingers = true
+    let run = try #require(process.start("hi", startParams(tools: [serverTool("s", idempotent), serverTool("t", idempotent)])).runID)
+    process.store.faults = [.refused(full)]
+    process.tools.run(of: "s")?.complete(.text("lost"))
+    world.settle()
+    #expect(process.tools.runs.map(\.isStopped) == [false, true])
+
+    let resumed = process.resume(run)
+    #expect(process.tools.runs.map { "\($0.call.tool.name)#\($0.call.attempt)" } == ["s#1", "t#1", "s#2", "t#2"])
+    process.tools.runs[1].complete(.failure("stopped"))
+    world.settle()
+    for place in 2...3 { process.tools.runs[place].complete(.text("second")) }
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+    #expect(process.model.shown.last?.suffix(2) == ["s: second", "t: second"])
+  }
+
   @Test func `a call that was out when the store failed is sent again by a resume, and its first answer counts`() throws {
     let process = world.launch(model: ScriptedModel([.call(("a", "{}"), ("b", "{}")), .say("ok")]))
     let started = process.start("hi", startParams(tools: [clientTool("a"), clientTool("b")]))

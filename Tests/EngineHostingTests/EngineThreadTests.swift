@@ -4,6 +4,8 @@ import POSIXSupport
 import TestSupport
 import Testing
 
+@testable import AgentRuntime
+
 /// Whose thread a turn is taken on.
 final class EngineThreadTests {
   private let thread = EngineThread { _ in }
@@ -39,12 +41,27 @@ final class EngineThreadTests {
     isDone.wait { $0 ? () : nil }
   }
 
+  /// Has `body` carried out in a turn that the caller takes itself. The engine's thread may come first, and its last turn may not be over.
+  private static func visit(_ thread: EngineThread, standIn: EngineThread.StandIn? = nil, _ body: @escaping @Sendable () -> Void) {
+    let own = Thread.current
+    var isMine = false
+    while !isMine {
+      let taken = Monitor<Bool?>(nil)
+      thread.post { _ in
+        let isMine = Thread.current == own
+        if isMine { body() }
+        taken.update { $0 = isMine }
+      }
+      thread.rest(standIn: standIn)
+      isMine = taken.wait { $0 } ?? false
+    }
+  }
+
   @Test func `few inputs are carried out on the thread that brought them`() throws {
     let notes = Notes()
     try onThread { [thread] in
       thread.rest()
-      thread.post { _ in thread.post { _ in notes.note(1) } }
-      thread.rest()
+      Self.visit(thread) { thread.post { _ in notes.note(1) } }
       notes.note(2)
     }
     let seen = notes.all.withLock { $0 }
@@ -71,14 +88,67 @@ final class EngineThreadTests {
     try onThread { [thread] in
       thread.rest()
       for round in 1...3 {
-        thread.post { _ in notes.all.wait { $0.contains { $0.what == round } ? () : nil } }
-        thread.rest(standIn: { notes.note(round) })
+        Self.visit(thread, standIn: { notes.note(round) }) { notes.all.wait { $0.contains { $0.what == round } ? () : nil } }
       }
       notes.note(4)
     }
     let seen = notes.all.withLock { $0 }
     #expect(seen.map(\.what) == [1, 2, 3, 4])
     #expect(seen[0].where != seen[3].where)
+  }
+
+  @Test func `a timer that a visit sets rings on the engine's thread, though nobody comes any more`() throws {
+    let notes = Notes()
+    try onThread { [thread] in
+      thread.rest()
+      for (what, milliseconds) in [(1, 30), (2, 60), (3, 1)] {
+        thread.post { engine in _ = engine.after(milliseconds: milliseconds) { notes.note(what) } }
+        thread.rest()
+      }
+      notes.all.wait { $0.count == 3 ? () : nil }
+    }
+    #expect(Set(notes.all.withLock { $0.map(\.what) }) == [1, 2, 3])
+  }
+
+  @Test func `what was brought before the end is carried out, whoever is in the middle of a turn`() throws {
+    let notes = Notes()
+    try onThread { [thread] in
+      thread.rest()
+      thread.post { _ in
+        thread.post { _ in notes.note(1) }
+        thread.stop()
+        thread.post { _ in notes.note(2) }
+      }
+      thread.rest()
+      notes.all.wait { $0.count == 2 ? () : nil }
+    }
+    #expect(notes.all.withLock { $0.map(\.what) } == [1, 2])
+  }
+
+  @Test(.timeLimit(.minutes(2))) func `nothing stays undone when many bring work, take turns and stand in at once`() throws {
+    let (threads, rounds) = (6, 3000)
+    let (done, left) = (Monitor(0), Monitor(threads))
+    for number in 0..<threads {
+      try Thread.start(name: "one of many", stackSize: EngineThread.stackSize) { [thread] in
+        for round in 0..<rounds {
+          // Each waits for what it brought, as one does whose client waits for an answer.
+          let answered = Monitor(false)
+          thread.post { engine in
+            let answer: @Sendable () -> Void = {
+              done.withLock { $0 += 1 }
+              answered.update { $0 = true }
+            }
+            if round % 50 == number { _ = engine.after(milliseconds: round % 3, answer) } else { answer() }
+          }
+          // The last ones are no visitors: they wake the engine's thread.
+          if number < 4 { thread.rest(takesTurns: (number + round) % 3 > 0, standIn: {}) }
+          answered.wait { $0 ? () : nil }
+        }
+        left.update { $0 -= 1 }
+      }
+    }
+    left.wait { $0 == 0 ? () : nil }
+    #expect(done.withLock { $0 } == threads * rounds)
   }
 
   @Test func `what others bring during a visit is carried out, and a waiting one is answered`() throws {

@@ -1,6 +1,13 @@
 import CSQLite
 import CSQLiteLog
+import POSIXSupport
 import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// SQLite with its log gathered, and what other connections to the same file then see.
 @Suite struct GatheredLogTests {
@@ -27,7 +34,18 @@ import Testing
 
     deinit { unsafe sqlite3_close_v2(database) }
 
-    func run(_ sql: String) throws { try #require(unsafe sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK, "\(sql)") }
+    func result(_ sql: String) -> Int32 { unsafe sqlite3_exec(database, sql, nil, nil, nil) }
+
+    func run(_ sql: String) throws { try #require(result(sql) == SQLITE_OK, "\(sql)") }
+
+    /// So many rows of 600 bytes, in one statement.
+    func insert(into table: String, _ rows: ClosedRange<Int>) throws {
+      try run(
+        """
+        WITH RECURSIVE s(x) AS (SELECT \(rows.lowerBound) UNION ALL SELECT x + 1 FROM s WHERE x < \(rows.upperBound))
+        INSERT INTO \(table) SELECT x, hex(zeroblob(300)), x FROM s
+        """)
+    }
 
     func text(_ sql: String) -> String {
       var statement: OpaquePointer?
@@ -75,6 +93,27 @@ import Testing
     #expect(a.letters.count == 1 + 3 * (rows + 1))
   }
 
+  /// The first is read back from what is gathered, the statement ends for want of room, and its transaction goes on.
+  @Test(arguments: 1...12) func `a transaction that goes on after a write without room has all of it or nothing`(failing: Int) throws {
+    let path = folder.database
+    let a = try Connection(path)
+    try a.run("CREATE TABLE u (a INTEGER PRIMARY KEY, b BLOB, c UNIQUE)")
+    try a.insert(into: "u", 1...100)
+    try a.run("BEGIN IMMEDIATE")
+    try a.insert(into: "u", 1001...1060)
+    try FullDisk.on("\(path)-wal", write: failing) {
+      let updated = a.result("UPDATE u SET c = c + 100000, b = b || 'y'")
+      #expect(updated == SQLITE_OK || updated == SQLITE_FULL)
+      let goesOn = unsafe sqlite3_get_autocommit(a.database) == 0
+      let isCommitted = goesOn && a.result("COMMIT") == SQLITE_OK
+      if unsafe sqlite3_get_autocommit(a.database) == 0 { try a.run("ROLLBACK") }
+      let b = try Connection(path)
+      #expect(b.text("PRAGMA integrity_check") == "ok")
+      #expect(b.text("SELECT count(*) FROM u") == (isCommitted ? "160" : "100"))
+      #expect(b.text("SELECT count(*) FROM u WHERE c > 100000") == (isCommitted && updated == SQLITE_OK ? "160" : "0"))
+    }
+  }
+
   @Test func `a connection that is closed in the middle of a transaction writes nothing any more`() throws {
     let path = folder.database
     let b = try Connection(path)
@@ -88,5 +127,54 @@ import Testing
     let c = try Connection(path)
     #expect(c.text("PRAGMA integrity_check") == "ok")
     #expect(c.letters == "0" + String(repeating: "b", count: 100))
+  }
+}
+
+/// Has one of SQLite's writes to a file find no room on the disk, by SQLite's own way for tests (sqlite3_vfs.xSetSystemCall).
+private enum FullDisk {
+  private struct State {
+    /// Whose writes are counted: device and inode.
+    var files: [UInt64: (seen: Int, failing: Int)] = [:]
+    var isInPlace = false
+  }
+
+  private static let state = Monitor(State())
+
+  static func on(_ path: String, write number: Int, _ body: () throws -> Void) throws {
+    var status = stat()
+    try #require(unsafe stat(path, &status) == 0)
+    let file = UInt64(status.st_ino)
+    state.withLock { state in
+      state.files[file] = (0, number)
+      if !state.isInPlace { replaceCalls() }
+      state.isInPlace = true
+    }
+    defer { state.withLock { $0.files[file] = nil } }
+    try body()
+  }
+
+  private static func isToFail(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { return false }
+    return state.withLock { state in
+      guard var file = state.files[UInt64(status.st_ino)] else { return false }
+      file.seen += 1
+      state.files[UInt64(status.st_ino)] = file
+      return file.seen == file.failing
+    }
+  }
+
+  private static func replaceCalls() {
+    let write: @convention(c) (Int32, UnsafeRawPointer?, Int, off_t) -> Int = { descriptor, bytes, count, offset in
+      if FullDisk.isToFail(descriptor) {
+        errno = ENOSPC
+        return -1
+      }
+      return unsafe pwrite(descriptor, bytes, count, offset)
+    }
+    guard let system = unsafe sqlite3_vfs_find(nil) else { return }
+    for name in ["pwrite", "pwrite64"] {
+      _ = unsafe system.pointee.xSetSystemCall(system, name, unsafeBitCast(write, to: sqlite3_syscall_ptr.self))
+    }
   }
 }

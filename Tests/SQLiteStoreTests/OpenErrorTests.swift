@@ -108,7 +108,7 @@ import Testing
     #expect(
       fresh == [
         StoreError(.unavailable, "DIR/runs.db cannot be created: Permission denied"),
-        StoreError(.unavailable, "the folder DIR/deep cannot be created: Permission denied"),
+        StoreError(.unavailable, "DIR/deep/er/runs.db: the folder DIR/deep cannot be created: Permission denied"),
       ])
     #expect(unsafe chmod(folder.path, 0o755) == 0)
     try write("")
@@ -172,7 +172,7 @@ import Testing
       found == [
         StoreError(.unavailable, "DIR/runs.db cannot be read and written: Read-only file system"),
         StoreError(.unavailable, "DIR/new.db cannot be created: Read-only file system"),
-        StoreError(.unavailable, "the folder DIR/new cannot be created: Read-only file system"),
+        StoreError(.unavailable, "DIR/new/runs.db: the folder DIR/new cannot be created: Read-only file system"),
       ])
   }
 }

@@ -54,7 +54,8 @@ final class LiveRun {
   /// Waits for the quiet after which it begins.
   var quietTimer: Timers.Token?
   var modelCall: (messageID: ULID, call: any ModelCall, partial: PartialText)?
-  var runningTools: [ULID: any RunningTool] = [:]
+  /// By call. An attempt that was stopped may still tell its end when the next one runs.
+  var runningTools: [ULID: (attempt: Int, tool: any RunningTool)] = [:]
   /// Its hold on the agent's MCP servers, from when they are first needed.
   var servers: HeldServers?
   /// Whether a server may ask the run's model, once and for all.

@@ -19,7 +19,7 @@ extension RunEngine {
       run.modelCall = nil
     case .runServerTool(let callID, let attempt): runServerTool(callID, attempt, run)
     case .stopServerTools:
-      for tool in run.runningTools.values { tool.stop() }
+      for running in run.runningTools.values { running.tool.stop() }
       run.runningTools = [:]
     case .invoke(let callID, let attempt): invoke(callID, attempt, run)
     case .cancelInvocations(let callID, let reason):
@@ -137,7 +137,8 @@ extension RunEngine {
     }
     let completion: @Sendable (ToolResult) -> Void = { [host] result in
       host.post { engine in
-        guard let run = engine.live[runID], run.runningTools.removeValue(forKey: callID) != nil else { return }
+        guard let run = engine.live[runID], run.runningTools[callID]?.attempt == attempt else { return }
+        run.runningTools[callID] = nil
         engine.signal(runID) { machine in machine.serverToolFinished(callID, attempt: attempt, result) }
       }
     }
@@ -145,13 +146,14 @@ extension RunEngine {
     if let route = tool.route {
       let call = MCPCall(
         runID: runID, callID: callID, route: route, arguments: arguments, timeoutMilliseconds: tool.timeoutMs, meta: run.state.meta)
-      run.runningTools[callID] = startServerCall(
-        call, run, progress: { show(.toolProgress(callID: callID, $0)) }, completion: completion)
+      let running = startServerCall(call, run, progress: { show(.toolProgress(callID: callID, $0)) }, completion: completion)
+      run.runningTools[callID] = (attempt, running)
       return
     }
-    run.runningTools[callID] = serverTools.start(
+    let running = serverTools.start(
       ServerToolCall(runID: runID, callID: callID, tool: tool, arguments: arguments, attempt: attempt),
       progress: { stream, text in show(.toolProgress(callID: callID, Self.progress(stream, text))) }, completion: completion)
+    run.runningTools[callID] = (attempt, running)
   }
 
   private static func progress(_ stream: String, _ text: String) -> CarriedJSON {
@@ -272,8 +274,8 @@ extension RunEngine {
       run.modelCall = nil
       liveText.end(run.runID)
     }
-    for (callID, tool) in run.runningTools where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
-      tool.stop()
+    for (callID, running) in run.runningTools where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {
+      running.tool.stop()
       run.runningTools[callID] = nil
     }
     for callID in run.outCalls where state.call(callID)?.isPending != true || state.call(callID)?.sender != store.owner {

@@ -22,7 +22,7 @@ extension RunEngine {
   package func end(_ ending: Ending) {
     guard !isEnding else { return }
     for run in Array(live.values) {
-      for tool in run.runningTools.values { tool.stop() }
+      for running in run.runningTools.values { running.tool.stop() }
       run.runningTools = [:]
       input(run) { (machine) throws(RuntimeError) in
         machine.parentHungUp(parkAll: ending == .signal)

@@ -179,7 +179,7 @@ package final class RunEngine {
     run.modelCall?.call.cancel()
     run.modelCall = nil
     liveText.end(run.runID)
-    for tool in run.runningTools.values { tool.stop() }
+    for running in run.runningTools.values { running.tool.stop() }
     run.runningTools = [:]
     endServerQuestions(of: run)
     run.servers?.session.end()
