@@ -31,6 +31,10 @@ final class HTTPLoop {
   private var calls: [(due: Int, body: @Sendable () -> Void)] = []
   /// Called when all that came has been told; whether no transfer is left that would have to wait for what this does.
   private let whenTold: @Sendable (_ isFree: Bool) -> Void
+  /// For the next request: making it takes longer than sending with it.
+  private var spare: CurlEasy?
+  /// Transfers that are over and told, but not let go of yet.
+  private var told: [RunningTransfer] = []
   /// When all transfers were looked at the last time.
   private var sweptAt = 0
 
@@ -65,6 +69,7 @@ final class HTTPLoop {
       if orders.isClosed { return end(orders.orders) }
       // It may order more: then `wait` does not.
       whenTold(running.isEmpty)
+      tidy()
       if wait() { wake.drain() }
       moveBytes()
       let now = Clock.monotonicMilliseconds()
@@ -98,7 +103,7 @@ final class HTTPLoop {
     let now = Clock.monotonicMilliseconds()
     do throws(HTTPFailure) {
       guard multi != nil else { throw HTTPFailure(.libraryMissing, "HTTP needs libcurl: \(trouble ?? "there is no memory for it").") }
-      let transfer = try RunningTransfer(ticket, request, network: network, at: now, handler: handler)
+      let transfer = try RunningTransfer(ticket, request, try takeSpare(), network: network, at: now, handler: handler)
       guard multi?.add(transfer.easy) == true else { throw HTTPFailure(.other, "There is no memory for a request.") }
       running[ObjectIdentifier(ticket)] = transfer
       nextCheck = min(nextCheck, earliestChange(of: transfer, from: now))
@@ -136,7 +141,20 @@ final class HTTPLoop {
         transfer.deliver(.failed(.of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, transfer)))
       }
       multi?.remove(transfer.easy)
+      told.append(transfer)
     }
+  }
+
+  /// What nobody has to wait for.
+  private func tidy() {
+    if told.isEmpty { return }
+    told = []
+    if spare == nil { spare = try? CurlEasy.prepared(network) }
+  }
+
+  private func takeSpare() throws(HTTPFailure) -> CurlEasy {
+    if let easy = spare.take() { return easy }
+    return try CurlEasy.prepared(network)
   }
 
   /// Waits for bytes, orders and times; true when it was woken.
@@ -202,6 +220,8 @@ final class HTTPLoop {
     }
     for call in calls.reversed() { call.body() }
     calls = []
+    told = []
+    spare = nil
     multi = nil
     whenTold(false)
   }

@@ -7,18 +7,16 @@ import JSON
   import Darwin
 #endif
 
-extension RunningTransfer {
-  /// Bodies up to this size are given to libcurl in one piece, and then it sends them together with the head (MAX_INITIAL_POST_SIZE in its lib/http.c).
-  static let wholeBodyBytes = (64 << 10) - 1
-
+extension CurlEasy {
+  /// A handle with everything said that holds for all requests, so that it can be made before there is one.
+  ///
   /// Says everything that matters explicitly, also where it is libcurl's default. The options: https://curl.se/libcurl/c/curl_easy_setopt.html
-  func setOptions(_ network: NetworkSettings) throws(HTTPFailure) {
-    try easy.set(CURLOPT_URL, request.url)
+  static func prepared(_ network: NetworkSettings) throws(HTTPFailure) -> CurlEasy {
+    let easy = try CurlEasy()
     try easy.allowHTTPOnly()
     // A redirect would carry the key elsewhere.
     try easy.set(CURLOPT_FOLLOWLOCATION, 0)
     try easy.set(CURLOPT_NOSIGNAL, 1)
-    try easy.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, request.deadlines.connectMilliseconds))
     // Or else the whole loop waits with a transfer that ends then, as long as the system's resolver takes.
     easy.leaveLookups()
     easy.prefer(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
@@ -27,32 +25,56 @@ extension RunningTransfer {
     easy.prefer(CURLOPT_TCP_KEEPALIVE, 1)
     easy.prefer(CURLOPT_TCP_KEEPIDLE, 60)
     easy.prefer(CURLOPT_TCP_KEEPINTVL, 30)
-    try setWay(network)
-    try setMessage()
-    try setCallbacks()
+    try easy.setTrust(network)
+    try unsafe easy.set(CURLOPT_HEADERFUNCTION) { line, size, count, context in
+      let line = unsafe UnsafeRawBufferPointer(start: line, count: size * count)
+      return unsafe RunningTransfer.from(context).takeHeadLine(line) ? size * count : 0
+    }
+    try unsafe easy.set(CURLOPT_WRITEFUNCTION) { piece, size, count, context in
+      let piece = unsafe UnsafeRawBufferPointer(start: piece, count: size * count)
+      // An empty piece is taken with 0, as any other count would end the transfer.
+      return unsafe RunningTransfer.from(context).takeBody(piece) ? size * count : 0
+    }
+    return easy
   }
 
-  private func setWay(_ network: NetworkSettings) throws(HTTPFailure) {
+  private func setTrust(_ network: NetworkSettings) throws(HTTPFailure) {
+    // The proxy's answer to CONNECT is not the server's.
+    try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+    try set(CURLOPT_SSL_VERIFYPEER, 1)
+    try set(CURLOPT_SSL_VERIFYHOST, 2)
+    prefer(CURLOPT_PROXY_SSL_VERIFYPEER, 1)
+    prefer(CURLOPT_PROXY_SSL_VERIFYHOST, 2)
+    if network.certificateFile == nil, network.certificateFolder == nil {
+      // Debian's file and folder hold the same. With a folder, libcurl 7.88 reads all of the file for each new connection: 28 ms instead of 1.
+      leaveCertificateFolder()
+    }
+    if let file = network.certificateFile {
+      try set(CURLOPT_CAINFO, file)
+      prefer(CURLOPT_PROXY_CAINFO, file)
+    }
+    if let folder = network.certificateFolder {
+      try set(CURLOPT_CAPATH, folder)
+      prefer(CURLOPT_PROXY_CAPATH, folder)
+    }
+  }
+}
+
+extension RunningTransfer {
+  /// Bodies up to this size are given to libcurl in one piece, and then it sends them together with the head (MAX_INITIAL_POST_SIZE in its lib/http.c).
+  static let wholeBodyBytes = (64 << 10) - 1
+
+  /// Says what holds for this request.
+  func setOptions(_ network: NetworkSettings) throws(HTTPFailure) {
+    try easy.set(CURLOPT_URL, request.url)
+    try easy.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, request.deadlines.connectMilliseconds))
     // Empty means none; unset, libcurl would look into the environment.
     try easy.set(CURLOPT_PROXY, network.proxy(for: request.url))
     try easy.set(CURLOPT_NOPROXY, network.noProxy)
-    // The proxy's answer to CONNECT is not the server's.
-    try easy.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
-    try easy.set(CURLOPT_SSL_VERIFYPEER, 1)
-    try easy.set(CURLOPT_SSL_VERIFYHOST, 2)
-    easy.prefer(CURLOPT_PROXY_SSL_VERIFYPEER, 1)
-    easy.prefer(CURLOPT_PROXY_SSL_VERIFYHOST, 2)
-    if network.certificateFile == nil, network.certificateFolder == nil {
-      // Debian's file and folder hold the same. With a folder, libcurl 7.88 reads all of the file for each new connection: 28 ms instead of 1.
-      easy.leaveCertificateFolder()
-    }
-    if let file = network.certificateFile {
-      try easy.set(CURLOPT_CAINFO, file)
-      easy.prefer(CURLOPT_PROXY_CAINFO, file)
-    }
-    if let folder = network.certificateFolder {
-      try easy.set(CURLOPT_CAPATH, folder)
-      easy.prefer(CURLOPT_PROXY_CAPATH, folder)
+    try setMessage()
+    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+    for option in [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA] {
+      try unsafe easy.set(option, pointer: context)
     }
   }
 
@@ -89,22 +111,6 @@ extension RunningTransfer {
     try unsafe easy.setSeek { context, place, origin in
       guard origin == SEEK_SET, unsafe RunningTransfer.from(context).rewindBody(to: Int(place)) else { return CURL_SEEKFUNC_FAIL }
       return CURL_SEEKFUNC_OK
-    }
-  }
-
-  private func setCallbacks() throws(HTTPFailure) {
-    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-    for option in [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA] {
-      try unsafe easy.set(option, pointer: context)
-    }
-    try unsafe easy.set(CURLOPT_HEADERFUNCTION) { line, size, count, context in
-      let line = unsafe UnsafeRawBufferPointer(start: line, count: size * count)
-      return unsafe RunningTransfer.from(context).takeHeadLine(line) ? size * count : 0
-    }
-    try unsafe easy.set(CURLOPT_WRITEFUNCTION) { piece, size, count, context in
-      let piece = unsafe UnsafeRawBufferPointer(start: piece, count: size * count)
-      // An empty piece is taken with 0, as any other count would end the transfer.
-      return unsafe RunningTransfer.from(context).takeBody(piece) ? size * count : 0
     }
   }
 

@@ -29,8 +29,10 @@ final class RunningTransfer {
   /// Why a callback made libcurl stop.
   private(set) var failure: HTTPFailure?
 
+  /// - Parameter easy: `CurlEasy.prepared(network)`.
   init(
-    _ ticket: HTTPTransfer, _ request: HTTPRequest, network: NetworkSettings, at now: Int, handler: @escaping @Sendable (HTTPEvent) -> Void
+    _ ticket: HTTPTransfer, _ request: HTTPRequest, _ easy: consuming CurlEasy, network: NetworkSettings, at now: Int,
+    handler: @escaping @Sendable (HTTPEvent) -> Void
   ) throws(HTTPFailure) {
     self.ticket = ticket
     self.request = request
@@ -38,7 +40,7 @@ final class RunningTransfer {
     isProxied = !network.proxy(for: request.url).isEmpty
     reader = BodyReader(request.body)
     movedAt = now
-    easy = try CurlEasy()
+    self.easy = easy
     try setOptions(network)
   }
 
