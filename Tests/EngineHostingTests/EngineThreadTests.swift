@@ -1,4 +1,3 @@
-import AgentRuntime
 import EngineHosting
 import POSIXSupport
 import TestSupport
