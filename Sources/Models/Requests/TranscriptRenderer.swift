@@ -179,7 +179,9 @@ private struct RenderedParts: Sendable {
   }
 
   private static func joined(_ earlier: Part, _ later: Part) -> Part? {
-    guard let head = earlier.bytes, let tail = later.bytes, head.count <= tail.count, head.count + tail.count <= mostJoined else { return nil }
+    guard let head = earlier.bytes, let tail = later.bytes, head.count <= tail.count, head.count + tail.count <= mostJoined else {
+      return nil
+    }
     var both = earlier
     both.entries = earlier.entries.lowerBound..<later.entries.upperBound
     both.after = later.after
