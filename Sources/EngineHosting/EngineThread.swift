@@ -20,6 +20,8 @@ package final class EngineThread: EngineHost {
     var engine: TurnBound?
     var inputs: [@Sendable (RunEngine) -> Void] = []
     var isClosed = false
+    /// The engine's thread is gone, and nothing is carried out any more.
+    var hasEnded = false
     /// Some thread takes turns, and looks at `inputs` before it stops.
     var isTurning = false
     /// When the next turn is due, on the monotonic clock.
@@ -102,6 +104,7 @@ package final class EngineThread: EngineHost {
 
   package func post(_ body: @escaping @Sendable (RunEngine) -> Void) {
     let calls = state.withLock { state in
+      if state.hasEnded { return false }
       state.inputs.append(body)
       return !state.isTurning && !state.enlisted.contains(Thread.current)
     }
@@ -121,7 +124,7 @@ package final class EngineThread: EngineHost {
   /// What a thread needs that takes turns, in bytes.
   package static let stackSize = 8 << 20
 
-  /// Ends the thread when everything posted before is done.
+  /// Ends the thread when everything posted before is done; what is posted later may be dropped.
   package func stop() {
     state.withLock { $0.isClosed = true }
     call()
@@ -202,9 +205,14 @@ package final class EngineThread: EngineHost {
       case .standIn(let body): body()
       case .sleep(let deadline): _ = state.wait(untilMilliseconds: deadline == .max ? nil : deadline) { $0.isCalled ? true : nil }
       case .end:
-        // It holds this object.
-        state.withLock { $0.engine = nil }
-        return
+        // The engine holds this object, and what came after the last look may as well.
+        let rest = state.withLock { state in
+          state.engine = nil
+          state.hasEnded = true
+          defer { state.inputs = [] }
+          return state.inputs
+        }
+        return withExtendedLifetime(rest) {}
       }
     }
   }

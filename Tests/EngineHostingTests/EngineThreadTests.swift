@@ -10,19 +10,28 @@ final class EngineThreadTests {
   private let thread = EngineThread { _ in }
 
   init() throws {
-    try thread.start { [thread] in
-      let disk = MemoryDisk()
-      let transcript = Transcript()
-      return RunEngine(
-        store: MemoryStore(disk: disk), host: thread, models: ScriptedModel([]),
-        serverTools: ScriptedTools(transcript: transcript) { _ in nil },
-        schemas: ScriptedSchemas())
-    }
+    try Self.start(thread, nil)
     // The engine is there.
     thread.settle()
   }
 
   deinit { thread.stop() }
+
+  /// - Parameter held: is let go with the engine.
+  private static func start(_ thread: EngineThread, _ held: Held?) throws {
+    try thread.start {
+      let tools = ScriptedTools(transcript: Transcript()) { _ in withExtendedLifetime(held) { nil } }
+      return RunEngine(
+        store: MemoryStore(disk: MemoryDisk()), host: thread, models: ScriptedModel([]), serverTools: tools, schemas: ScriptedSchemas())
+    }
+  }
+
+  /// Counts that it was let go.
+  private final class Held: Sendable {
+    private let released: Monitor<Int>
+    init(_ released: Monitor<Int>) { self.released = released }
+    deinit { released.update { $0 += 1 } }
+  }
 
   /// What happened, with the thread that it happened on.
   private final class Notes: Sendable {
@@ -122,6 +131,20 @@ final class EngineThreadTests {
       notes.all.wait { $0.count == 2 ? () : nil }
     }
     #expect(notes.all.withLock { $0.map(\.what) } == [1, 2])
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `what comes after the end is let go`() throws {
+    let released = Monitor(0)
+    let thread = EngineThread { _ in }
+    try Self.start(thread, Held(released))
+    thread.stop()
+    // The engine is gone, and its thread with it.
+    released.wait { $0 == 1 ? () : nil }
+    let held = Held(released)
+    // As what a run's work reports does, it holds the thread.
+    thread.post { [thread] _ in withExtendedLifetime((held, thread)) {} }
+    _ = consume held
+    released.wait { $0 == 2 ? () : nil }
   }
 
   @Test(.timeLimit(.minutes(2))) func `nothing stays undone when many bring work, take turns and stand in at once`() throws {
