@@ -68,6 +68,8 @@ final class Simulation {
       model: ScriptedModel { [unowned self] _ in isHealing ? .say("healed") : .held },
       tools: { [unowned self] call in isHealing ? .text("\(call.tool.name) healed") : nil })
     process.isStepped = true
+    // What is stopped ends when it is moved, perhaps beside its next run.
+    process.tools.lingers = true
     process.parent.abilities = chance.below(4) == 0 ? ParentAbilities() : .people
     process.parent.answersInvocations = chance.below(5) > 0
     process.parent.answer = { [unowned self] in isHealing ? .text("\($0.name) healed") : nil }
