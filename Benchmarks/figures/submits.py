@@ -46,7 +46,7 @@ class Runs:
         for first in range(0, waiting, 100):
             self.start([idle] * min(100, waiting - first))
         self.waiting = {}
-        self.start([machine.script(call(5000), {"text": "done"})] * active)
+        self.start([machine.script(call(10_000), {"text": "done"})] * active)
 
     def __enter__(self):
         return self
