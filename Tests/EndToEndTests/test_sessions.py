@@ -595,25 +595,25 @@ def test_state_and_context_persist_and_are_shown(lab):
     b = window(lab, capabilities={"tools": {}})
     s = session(b)
     item = {"key": "file", "description": "The open file.", "value": "sales.csv"}
-    i = turn(b, s, "one", tools=[tool("t")], augmentation={"updateState": {"sheet": "Q3", "n": 1}, "addContext": [item]})
+    i = turn(b, s, "one", tools=[tool("t")], augmentation={"updateState": {"sheet": "quarter-3", "n": 1}, "addContext": [item]})
     m = asked(b)
-    assert "Q3" in json.dumps(m.params) and "sales.csv" in json.dumps(m.params)
+    assert "quarter-3" in json.dumps(m.params) and "sales.csv" in json.dumps(m.params)
     reply(b, m, calls=["t"])
-    b.respond(b.next_invoke("t"), {"content": "ok", "augmentation": {"patchState": {"sheet": "Q4", "n": None}}})
+    b.respond(b.next_invoke("t"), {"content": "ok", "augmentation": {"patchState": {"sheet": "quarter-4", "n": None}}})
     m = asked(b)
-    assert "Q4" in json.dumps(m.params)
+    assert "quarter-4" in json.dumps(m.params)
     reply(b, m, "1")
     b.result(i)
-    assert state(b, s) == ({"sheet": "Q4"}, [item])
+    assert state(b, s) == ({"sheet": "quarter-4"}, [item])
     c = window(lab)
-    assert state(c, s) == ({"sheet": "Q4"}, [item])
+    assert state(c, s) == ({"sheet": "quarter-4"}, [item])
     i = turn(c, s, "two")
     m = asked(c)
     text = json.dumps(m.params)
-    assert "Q4" in text and "sales.csv" in text and "Q3" not in text
+    assert "quarter-4" in text and "sales.csv" in text and "quarter-3" not in text
     reply(c, m, "2")
     got = c.get(c.result(i)["runId"])
-    assert (got["state"], got["context"]) == ({"sheet": "Q4"}, [item])
+    assert (got["state"], got["context"]) == ({"sheet": "quarter-4"}, [item])
 
 
 def test_reset_clears_state_context_and_registrations(lab):
