@@ -161,7 +161,8 @@ class Disk:
     def change(self, path, record):
         if record.type in "nd":
             self.names[path] = True
-            self.pending[path] = []
+            if record.type == "n":
+                self.pending[path] = []
             self.synced.pop(path, None)
         elif record.type == "u":
             self.names[path] = False
