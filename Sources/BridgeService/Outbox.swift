@@ -277,7 +277,7 @@ final class Outbox: Sendable {
 
 /// A value that only the engine's thread touches.
 final class EngineBound<Value>: @unchecked Sendable {
-  // Unchecked, because: every use is in a call that the engine's thread makes (see `Outbox`); nothing else has a reference to the value.
+  // Unchecked, because: every use is in a call that the engine's thread makes (see `Outbox`), one at a time and each after the one before; nothing else has a reference to the value.
   var value: Value
   init(_ value: Value) { self.value = value }
 }

@@ -75,21 +75,16 @@ static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_i
   return SQLITE_OK;
 }
 
-static int log_truncate(sqlite3_file *file, sqlite3_int64 size) {
-  int written = write_gathered(file);
-  return written == SQLITE_OK ? SYSTEM(xTruncate, file, size) : written;
-}
+/* What could see the gathered bytes, or rests on them, comes after them. */
+#define AFTER_GATHERED(call, file, ...) \
+  do { \
+    int written = write_gathered(file); \
+    return written == SQLITE_OK ? SYSTEM(call, file, __VA_ARGS__) : written; \
+  } while (0)
 
-static int log_sync(sqlite3_file *file, int flags) {
-  int written = write_gathered(file);
-  return written == SQLITE_OK ? SYSTEM(xSync, file, flags) : written;
-}
-
-static int log_size(sqlite3_file *file, sqlite3_int64 *size) {
-  int written = write_gathered(file);
-  return written == SQLITE_OK ? SYSTEM(xFileSize, file, size) : written;
-}
-
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size) { AFTER_GATHERED(xTruncate, file, size); }
+static int log_sync(sqlite3_file *file, int flags) { AFTER_GATHERED(xSync, file, flags); }
+static int log_size(sqlite3_file *file, sqlite3_int64 *size) { AFTER_GATHERED(xFileSize, file, size); }
 static int log_lock(sqlite3_file *file, int level) { return SYSTEM(xLock, file, level); }
 static int log_unlock(sqlite3_file *file, int level) { return SYSTEM(xUnlock, file, level); }
 static int log_check_lock(sqlite3_file *file, int *is_locked) { return SYSTEM(xCheckReservedLock, file, is_locked); }

@@ -9,7 +9,7 @@ import POSIXSupport
   import Darwin
 #endif
 
-/// One connection to the server, used by one thread.
+/// One connection to the server, used by one thread at a time.
 ///
 /// Nothing of a session outlives a transaction, so that a pooler may give every transaction another server connection.
 @safe final class Connection {

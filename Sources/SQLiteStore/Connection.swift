@@ -6,7 +6,7 @@ import POSIXSupport
 
 /// One connection to one database file, with its prepared statements.
 ///
-/// Used by one thread: opened without SQLite's mutex.
+/// Used by one thread at a time: opened without SQLite's mutex.
 @safe final class Connection {
   /// As the user named it, for messages.
   let path: String

@@ -2,7 +2,7 @@ import JSON
 
 /// Drives the runs of this process: takes inputs, lets the machines decide, makes their records durable, then publishes and performs.
 ///
-/// Everything here runs on one thread, the one that `EngineHost.post` calls back on; it may block in the store. What came in together is committed
+/// Everything here runs on one thread at a time, the engine's: the one that takes a turn (`EngineHost.post`). It may block in the store. What came in together is committed
 /// together. Nothing is published, answered or acted on before its record is in the log.
 package final class RunEngine {
   package struct Limits: Sendable {

@@ -4,7 +4,7 @@ package protocol EngineHost: AnyObject, Sendable {
   /// Milliseconds that only grow.
   func monotonicClock() -> Int
   func random() -> (UInt64, UInt64)
-  /// Has `body` called on the engine's thread; from any thread, in the order of the calls.
+  /// Has `body` called on the engine's thread, which is whichever takes the next turn: one at a time; from any thread, in the order of the calls.
   func post(_ body: @escaping @Sendable (RunEngine) -> Void)
   /// For people, on stderr.
   func log(_ message: String)

@@ -178,7 +178,7 @@ package struct LiveChunk: Sendable, Equatable {
   }
 }
 
-/// The durable truth. All calls come from one thread, the engine's, which the store may block.
+/// The durable truth. All calls come from one thread at a time, the engine's, which the store may block.
 package protocol RunStore: AnyObject, Sendable {
   /// This process, as claims name it.
   var owner: OwnerID { get }

@@ -12,7 +12,9 @@ import POSIXSupport
 /// To let libcurl look at every transfer costs a microsecond for each, which is too much with hundreds. To tell it which sockets are ready costs
 /// nothing, but releases of libcurl have stalled with that, over HTTP/2 above all (https://github.com/curl/curl/issues/10146, 12971), and the
 /// library is the machine's, not ours. So few transfers are all looked at, every time, and of many only those that are ready, and all now and then.
-final class HTTPLoop {
+final class HTTPLoop: @unchecked Sendable {
+  // Unchecked, because: once `run` has begun, it is used by the thread alone whose turn to move bytes it is (`HTTPMailbox`).
+
   /// How many are few.
   private static let few = 16
   /// How long a stall of libcurl may last when there are many.

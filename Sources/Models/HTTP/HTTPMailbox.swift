@@ -20,7 +20,7 @@ final class HTTPMailbox: Sendable {
     var wake: WakeDescriptor?
     var loopThread: Thread.Identity?
     /// Carries out what was ordered, for a thread that visits.
-    var loop: VisitedLoop?
+    var loop: HTTPLoop?
     var mover = Mover.loop
     /// The loop has waited, and would go on.
     var loopIsBack = false
@@ -45,7 +45,7 @@ final class HTTPMailbox: Sendable {
 
   /// Leaves an order; nil makes only sure that the thread runs. False when the client is closed.
   func post(_ order: HTTPOrder?, startThread: (WakeDescriptor) throws(SystemError) -> Void) throws(SystemError) -> Bool {
-    let next = try state.withLock { (state) throws(SystemError) -> (isOpen: Bool, toVisit: VisitedLoop?, toSignal: WakeDescriptor?) in
+    let next = try state.withLock { (state) throws(SystemError) -> (isOpen: Bool, toVisit: HTTPLoop?, toSignal: WakeDescriptor?) in
       guard !state.isClosed else { return (false, nil, nil) }
       if state.wake == nil {
         let wake = try WakeDescriptor()
@@ -59,7 +59,7 @@ final class HTTPMailbox: Sendable {
       return (true, loop, state.wake)
     }
     if let loop = next.toVisit {
-      loop.value.carryOutOrders()
+      loop.carryOutOrders()
       endVisit()
     }
     // After a visit the loop has more to wait for.
@@ -95,7 +95,6 @@ final class HTTPMailbox: Sendable {
   // MARK: From the loop
 
   func loopStarted(_ loop: HTTPLoop) {
-    let loop = VisitedLoop(loop)
     state.withLock { state in
       state.loopThread = Thread.current
       state.loop = loop
@@ -145,13 +144,6 @@ final class HTTPMailbox: Sendable {
   }
 
   func loopEnded() { state.withLock { $0.loop = nil } }
-}
-
-/// The loop, for whoever moves its bytes.
-final class VisitedLoop: @unchecked Sendable {
-  // Unchecked, because: it is used by the thread alone that `HTTPMailbox.State.mover` stands for.
-  let value: HTTPLoop
-  init(_ value: HTTPLoop) { self.value = value }
 }
 
 /// A request under way. It goes on when nobody holds this any more.
