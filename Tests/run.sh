@@ -6,16 +6,27 @@
 # FOOTBRIDGE_SUITES   the folder of the published test suites (JSONTestSuite, JSON-Schema-Test-Suite, openrpc); ../shared/suites unless set.
 #                     Where it is missing, the tests that need it are skipped and say so; with CI=true it must be there.
 # FUZZ_SECONDS        how long each fuzz target runs; 10 unless set.
+# STEP_SECONDS        how long a step may take before it is ended and has failed; 1500 unless set.
 # PYTHON              the Python that has pytest and jsonschema; /usr/bin/python3 unless set, the one of Debian's packages.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . Tests/install.sh
 
-python=${PYTHON:-/usr/bin/python3}
+export python=${PYTHON:-/usr/bin/python3}
 export FOOTBRIDGE_SUITES=${FOOTBRIDGE_SUITES:-$(cd .. && pwd)/shared/suites}
+step_seconds=${STEP_SECONDS:-1500}
 logs=$PWD/.build/test-logs
 steps=0
 failed=()
+
+# within COMMAND...: runs a command or a function of this file, with all its processes in a group that ends with this script, or when its time is over.
+within() {
+  timeout --kill-after=10 "$step_seconds" bash -c '"$@"' within "$@" &
+  running=$!
+  wait "$running"
+}
+running=
+trap 'if [ -n "$running" ]; then kill "$running"; fi; exit 130' INT TERM
 
 # step NAME COMMAND...: runs it with its output in a log; prints the name, the duration, and the log's last line, or the log on a failure.
 step() {
@@ -24,15 +35,24 @@ step() {
   log=$logs/${name// /-}.log
   steps=$((steps + 1))
   printf '%-18s' "$name"
-  if "$@" > "$log" 2>&1 < /dev/null; then
+  within "$@" > "$log" 2>&1 < /dev/null
+  local status=$?
+  if [ $status = 0 ]; then
     printf '%4d s  %s\n' $((SECONDS - start)) "$(last_line "$log")"
     grep -E '^SKIPPED|SKIPPED[:,]|^➜ .* skipped' "$log" | sort -u | sed 's/^/    /'
     return 0
   fi
-  printf '%4d s  FAILED\n' $((SECONDS - start))
+  printf '%4d s  FAILED%s\n' $((SECONDS - start)) "$([ $status != 124 ] || echo ": it has been ended, as it took more than $step_seconds s")"
   failed+=("$name")
+  [ $status != 124 ] || unended "$log" | sed 's/^/    begun and not ended: /'
   grep -vE '^\[[0-9]+/[0-9]+\] |^(✔|◇|↳) | started\.$' "$log" | tail -n 300 | sed 's/^/    /'
   return 1
+}
+
+# Which Swift tests a log has the beginning of and not the end.
+unended() {
+  comm -23 <(sed -nE '/ case passing /d; s/^◇ Test (.*) started\.$/\1/p' "$1" | sort) \
+    <(sed -nE 's/^[✔✘➜] Test (.*) (passed|failed|skipped).*/\1/p' "$1" | sed -E 's/ with [0-9]+ test.*//' | sort)
 }
 
 last_line() { grep -v '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^[^[:alnum:].]*//; s/ *=*$//' | cut -c 1-100; }
@@ -49,6 +69,11 @@ suites() {
     verdict="not complete"
   done
   echo "$verdict"
+}
+
+# The tests of memory wait for processes of their own, and the testing library does so by waiting for any child: not beside tests that keep children.
+swift_tests() {
+  swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
 }
 
 schemas() { "$python" Schemas/bundle.py --check && "$python" Schemas/validate.py; }
@@ -96,6 +121,7 @@ want python3-h2 "the HTTP/2 server of the tests" "$python" -c 'import h2'
 want spin "tries every course of the models in Tests/Models" command -v spin
 install_missing
 check_swift
+export -f suites schemas swift_tests end_to_end mcp_servers mcp_line fuzz
 mkdir -p "$logs"
 
 echo "Checks (logs in .build/test-logs)"
@@ -105,10 +131,6 @@ step format swift format lint --strict -r Sources Tests Package.swift
 step schemas schemas
 step models Tests/Models/check.sh
 step "release build" swift build -c release --product footbridge && released=1
-# The tests of memory wait for processes of their own, and the testing library does so by waiting for any child: not beside tests that keep children.
-swift_tests() {
-  swift test --skip-build --parallel --skip JSONTests.Memory && swift test --skip-build --filter JSONTests.Memory
-}
 step "debug build" swift build --build-tests && step "swift tests" swift_tests && step simulation swift run Simulation --seeds 200 --twice
 step "mcp servers" mcp_servers
 [ -n "${released:-}" ] && step "end to end" end_to_end

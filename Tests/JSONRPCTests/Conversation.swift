@@ -68,14 +68,14 @@ struct Conversation: ~Copyable {
   /// Ends the input and returns what has come of it all.
   func finish() throws -> Transcript {
     try endInput()
-    handler.state.wait { $0.hasEnded ? () : nil }
+    waitForEnd()
     // Requests of the peer that the end has closed are told after it.
     peer.stopReading()
     return Transcript(output: try received(), log: handler.log)
   }
 
-  func waitForEnd() { handler.state.wait { $0.hasEnded ? () : nil } }
-  func waitForLog(_ line: String) { handler.state.wait { $0.log.contains(line) ? () : nil } }
+  func waitForEnd() { handler.wait("the end of the input") { $0.hasEnded } }
+  func waitForLog(_ line: String) { handler.wait("the log's line \"\(line)\"") { $0.log.contains(line) } }
 }
 
 /// What a whole input leads to: the lines that came back, and what the handler was told.

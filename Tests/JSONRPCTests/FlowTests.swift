@@ -255,6 +255,8 @@ struct FlowTests {
     for round in 0..<50 {
       try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(3 * round, 10))
       #expect(try conversation.lines(1).count == 1)
+      // From the second round on this has been seen, and either thread may read what follows.
+      conversation.waitForLog("works")
       try conversation.send(Self.echo(3 * round + 1, 70_000) + #"{"method":"release"}"# + "\n" + Self.echo(3 * round + 2, 10))
       #expect(try conversation.lines(2).count == 2)
     }
@@ -266,6 +268,7 @@ struct FlowTests {
     let conversation = try Conversation()
     try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(1, 10))
     #expect(try conversation.lines(1).count == 1)
+    conversation.waitForLog("works")
     try conversation.endInput()
     conversation.waitForLog("worked")
     conversation.handler.state.withLock { state in
@@ -277,6 +280,7 @@ struct FlowTests {
     let conversation = try Conversation()
     try conversation.send(#"{"method":"work"}"# + "\n" + Self.echo(1, 10))
     #expect(try conversation.lines(1).count == 1)
+    conversation.waitForLog("works")
     conversation.peer.stopReading()
     try conversation.send(Self.echo(2, 10))
     conversation.handler.state.update { $0.hasWork = false }

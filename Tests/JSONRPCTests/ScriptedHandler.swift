@@ -1,6 +1,7 @@
 import JSON
 import JSONRPC
 import POSIXSupport
+import Testing
 
 /// A handler with a few methods of its own that writes down what it is told.
 ///
@@ -24,6 +25,13 @@ final class ScriptedHandler: PeerHandler {
   var log: [String] { state.withLock { $0.log } }
 
   func note(_ line: String) { state.update { $0.log.append(line) } }
+
+  /// Waits until that is so of the state; an issue when it does not come to be in a minute, as a test that waits for ever would hide which one it is.
+  func wait(_ what: String, until condition: @Sendable (State) -> Bool) {
+    let deadline = Clock.monotonicMilliseconds() + 60_000
+    let log: [String]? = state.wait(untilMilliseconds: deadline) { condition($0) ? $0.log : nil }
+    if log == nil { Issue.record("\(what) does not come; the log is \(self.log)") }
+  }
 
   func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note", "block", "work"].contains(method) }
 
@@ -74,7 +82,7 @@ final class ScriptedHandler: PeerHandler {
   }
 
   func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) {
-    guard state.withLock({ $0.hasWork }) else { return }
+    guard state.withLock({ $0.hasWork && !$0.hasEnded }) else { return }
     note("works")
     do { try Thread.start(name: "stand-in") { standIn() } } catch { note("\(error)") }
     _ = state.wait { $0.hasWork && !$0.hasEnded ? nil : true }
