@@ -68,6 +68,32 @@ import Testing
     #expect(checked > 90)
   }
 
+  /// As a branch takes over what was made for the one it leaves: of all lengths, also those that end within a batch of results.
+  @Test(arguments: ["anthropic:m", "openai:m", "openai-responses:m"])
+  func `a request after part of a conversation is the one that is made from scratch`(model: String) throws {
+    let all = try transcript(80)
+    let cache = ModelCache()
+    let store = Store()
+    // Turn by turn, so that parts are joined.
+    for end in 1...all.count where end == all.count || !isTool(all[end]) {
+      _ = try Sample.body(model, Array(all[..<end]), cache: cache, load: store.load)
+    }
+    for end in stride(from: 0, through: all.count, by: 3) {
+      var shared = Array(all[..<end])
+      if case .assistant? = shared.last { shared.removeLast() }
+      let own = cache.prefix(shared.count)
+      for _ in 0..<2 {
+        shared.append(Sample.user("On from \(end)."))
+        let grown = try Sample.body(model, shared, tools: [Sample.tool("a")], cache: own, load: store.load)
+        let fresh = try Sample.body(model, shared, tools: [Sample.tool("a")], load: Store().load)
+        #expect(grown.bytes == fresh.bytes, "after \(end) entries")
+        shared.append(try Sample.said("yes", []))
+      }
+    }
+    let whole = try Sample.body(model, all, cache: cache, load: store.load)
+    #expect(whole.bytes == (try Sample.body(model, all, load: Store().load)).bytes)
+  }
+
   private func isTool(_ entry: TranscriptEntry) -> Bool {
     if case .tool = entry { true } else { false }
   }

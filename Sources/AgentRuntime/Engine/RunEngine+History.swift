@@ -100,6 +100,9 @@ extension RunEngine {
     let parent = try self.branch(base.branchID, of: branch.sessionID)
     if let known = histories.first(where: { $0.isOf(parent) }), let count = known.count(upTo: base) {
       history.entries = Array(known.entries.prefix(count))
+      history.cache = known.cache.prefix(count)
+      // It is in use as well.
+      remember(known)
     } else {
       for span in try spans(of: base, in: branch.sessionID) {
         let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)

@@ -48,8 +48,18 @@ package struct ModelRequest: Sendable {
 
 /// A place for what a provider has made of a run's transcript, so that a turn need not make it again; goes when the run leaves memory.
 package final class ModelCache: Sendable {
-  package let content = Mutex<(any Sendable)?>(nil)
-  package init() {}
+  package let content: Mutex<(any ModelCacheContent)?>
+  package init() { content = Mutex(nil) }
+  private init(_ content: (any ModelCacheContent)?) { self.content = Mutex(content) }
+
+  /// One of its own for a transcript that begins with the same `count` entries.
+  func prefix(_ count: Int) -> ModelCache { ModelCache(content.withLock { $0 }?.prefix(count)) }
+}
+
+/// What a provider has made of a transcript.
+package protocol ModelCacheContent: Sendable {
+  /// What holds for the first `count` entries alone.
+  func prefix(_ count: Int) -> Self
 }
 
 /// A finished turn, as a provider gives it.

@@ -75,14 +75,16 @@ enum TranscriptRenderer {
 }
 
 /// What is known of a transcript's bytes.
-private struct RenderedParts: Sendable {
+private struct RenderedParts: ModelCacheContent {
   private struct Part: Sendable {
     var entries: Range<Int>
     /// nil: to be made anew in each turn.
     var bytes: Bytes?
     var before: MessageRole?
     var after: MessageRole?
-    var isSpoken = false
+    /// Where in the bytes the last message of the user ends that a model has answered; 0: before them.
+    var answeredEnd: Int?
+    var hasCalls = false
   }
 
   /// The newest parts stay single, and as many again before they are looked at.
@@ -97,7 +99,6 @@ private struct RenderedParts: Sendable {
   private var settled = 0
   private(set) var entryCount = 0
   private var keptBytes = 0
-  private var hasCalls = false
 
   init(key: String, budget: Int) {
     self.key = key
@@ -112,8 +113,8 @@ private struct RenderedParts: Sendable {
       let stretch = TranscriptStretch(transcript, from: entryCount)
       var part = Part(entries: stretch.entries.indices, before: parts.last?.after)
       if case .assistant(let message) = transcript[entryCount] {
-        part.isSpoken = true
-        hasCalls = hasCalls || !message.calls.isEmpty
+        if part.before == .user { part.answeredEnd = 0 }
+        part.hasCalls = !message.calls.isEmpty
       }
       let made = try Self.make(stretch, &part, format, load)
       if part.bytes != nil, keptBytes + made.byteCount <= budget { keptBytes += made.byteCount } else { part.bytes = nil }
@@ -124,6 +125,17 @@ private struct RenderedParts: Sendable {
     let rendered = try gather(transcript, fresh, format, load)
     settle()
     return rendered
+  }
+
+  func prefix(_ count: Int) -> RenderedParts {
+    var short = self
+    while let last = short.parts.last, last.entries.upperBound > count {
+      short.parts.removeLast()
+      short.keptBytes -= last.bytes?.count ?? 0
+    }
+    short.settled = min(settled, short.parts.count)
+    short.entryCount = short.parts.last?.entries.upperBound ?? 0
+    return short
   }
 
   private static func make(
@@ -145,12 +157,20 @@ private struct RenderedParts: Sendable {
     _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
   ) throws(StoreError) -> RenderedTranscript {
     var rendered = RenderedTranscript()
-    rendered.hasCalls = hasCalls
     rendered.last = parts.last?.after
     rendered.pieces.reserveCapacity(parts.count + 2)
+    let answering = parts.lastIndex { $0.answeredEnd != nil }
     for (index, part) in parts.enumerated() {
-      if part.isSpoken, part.before == .user, !rendered.pieces.isEmpty { rendered.answeredEnd = rendered.pieces.count }
-      if let bytes = part.bytes {
+      rendered.hasCalls = rendered.hasCalls || part.hasCalls
+      var bytes = part.bytes
+      if index == answering, let end = part.answeredEnd {
+        if end > 0, let whole = bytes {
+          rendered.pieces.append(.plain(whole[0..<end]))
+          bytes = whole[end..<whole.count]
+        }
+        if !rendered.pieces.isEmpty { rendered.answeredEnd = rendered.pieces.count }
+      }
+      if let bytes {
         if !bytes.isEmpty { rendered.pieces.append(.plain(bytes)) }
       } else if let pieces = fresh[index] {
         rendered.pieces += pieces
@@ -185,6 +205,8 @@ private struct RenderedParts: Sendable {
     var both = earlier
     both.entries = earlier.entries.lowerBound..<later.entries.upperBound
     both.after = later.after
+    both.answeredEnd = later.answeredEnd.map { head.count + $0 } ?? earlier.answeredEnd
+    both.hasCalls = earlier.hasCalls || later.hasCalls
     both.bytes = [head, tail].joined
     return both
   }
