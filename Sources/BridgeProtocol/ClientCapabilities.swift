@@ -20,7 +20,7 @@ package struct ClientCapabilities: Sendable {
   package init(reading json: CarriedJSON, at pointer: String) throws(JSONError) {
     guard json.kind == .object else { throw JSONError(.typeMismatch, "must be an object", pointer: pointer) }
     try json.forEachMember { (name, value) throws(JSONError) in
-      let place = pointer + "/" + name
+      let place = pointer + "/" + name.text
       switch name {
       case "tools": tools = try Self.isDeclared(value, place)
       case "approvals": approvals = try Self.isDeclared(value, place)

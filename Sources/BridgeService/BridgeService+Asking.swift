@@ -44,8 +44,8 @@ extension BridgeService {
         writer.beginObject()
         do throws(RuntimeError) {
           try json.forEachMember { (name, value) throws(RuntimeError) in
-            writer.key(escaping: name)
-            writer.value(name == member ? try value.resolvingBlob(outbox, engine, at: "/" + member) : value)
+            writer.key(name)
+            writer.value(name.text == member ? try value.resolvingBlob(outbox, engine, at: "/" + member) : value)
           }
         } catch { return reply(.broken("\(error.pointer ?? "") \(error.message)")) }
         writer.endObject()

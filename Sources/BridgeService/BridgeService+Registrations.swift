@@ -123,7 +123,7 @@ enum ToolboxJSON {
       let json = CarriedJSON.encoding(toolkit)
       writer.beginObject()
       json.forEachMember { name, value in
-        writer.key(escaping: name)
+        writer.key(name)
         writer.value(value)
       }
       writer.member("level", entry.level.rawValue)

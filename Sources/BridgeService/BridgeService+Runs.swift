@@ -198,8 +198,8 @@ extension RunStart {
     var writer = JSONWriter(capacity: params.bytes.count)
     writer.beginObject()
     params.forEachMember { name, value in
-      guard !passing.contains(name) else { return }
-      writer.key(escaping: name)
+      guard !passing.contains(name.text) else { return }
+      writer.key(name)
       writer.value(value)
     }
     writer.endObject()

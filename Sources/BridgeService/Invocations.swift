@@ -63,7 +63,7 @@ final class Invocations: Sendable {
     writer.beginObject()
     invocation.meta?.forEachMember { name, value in
       guard name != "progressToken" else { return }
-      writer.key(escaping: name)
+      writer.key(name)
       writer.value(value)
     }
     writer.member("progressToken", invocation.callID)

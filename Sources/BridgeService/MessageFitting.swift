@@ -47,8 +47,8 @@ final class MessageFitting {
       var writer = JSONWriter(capacity: json.bytes.count)
       writer.beginObject()
       try json.forEachMember { (name, value) throws(RuntimeError) in
-        writer.key(escaping: name)
-        writer.value(try rewrite(value, longest, name, engine))
+        writer.key(name)
+        writer.value(try rewrite(value, longest, name.text, engine))
       }
       writer.endObject()
       return CarriedJSON(trusted: writer.finish())

@@ -24,8 +24,8 @@ extension CarriedJSON {
     return JSONText.unescape(inside[0..<walk.encoded]).prefix(scalars: limit)
   }
 
-  /// Whether this is an object with a member `name`, which needs no escaping; looks at the members only when the bytes can hold it.
-  package func hasMember(_ name: String) -> Bool {
+  /// Whether this is an object with a member `name`.
+  package func hasMember(_ name: StaticString) -> Bool {
     guard kind == .object else { return false }
     var found = false
     forEachMember { memberName, _ in found = found || memberName == name }
@@ -39,7 +39,7 @@ extension CarriedJSON {
     guard kind == .object || kind == .array, bytes.contains(name) || bytes.contains("\\u") else { return false }
     var found = false
     forEachMember { memberName, value in
-      found = found || memberName == name.description || value.holdsMember(name)
+      found = found || memberName == name || value.holdsMember(name)
     }
     forEachElement { found = found || $0.holdsMember(name) }
     return found

@@ -68,7 +68,7 @@ package struct CarriedJSON: Sendable, Equatable {
   }
 
   /// Calls `body` with each member of an object in order; a repeated name is seen each time. No calls for another kind.
-  package func forEachMember<E>(_ body: (_ name: String, _ value: CarriedJSON) throws(E) -> Void) throws(E) {
+  package func forEachMember<E>(_ body: (_ name: MemberName, _ value: CarriedJSON) throws(E) -> Void) throws(E) {
     guard kind == .object else { return }
     var position = 1
     while let (name, value, next) = member(at: position) {
@@ -77,14 +77,14 @@ package struct CarriedJSON: Sendable, Equatable {
     }
   }
 
-  private func member(at position: Int) -> (String, CarriedJSON, Int)? {
+  private func member(at position: Int) -> (MemberName, CarriedJSON, Int)? {
     let found = unsafe bytes.withUnsafeBytes { raw -> (Range<Int>, Range<Int>, Int)? in
       var scanner = unsafe JSONScanner(raw, maxDepth: JSONLimits.deepest, position: position)
       guard let (name, value) = takeMember(&scanner) else { return nil }
       return (name, value, scanner.position)
     }
     guard let (name, value, next) = found else { return nil }
-    return (JSONText.unescape(bytes[name]), CarriedJSON(trusted: bytes[value]), next)
+    return (MemberName(inside: bytes[name]), CarriedJSON(trusted: bytes[value]), next)
   }
 
   /// Where the inside of the name and the value stand; nil at the end of the object.
@@ -137,6 +137,8 @@ package struct CarriedJSON: Sendable, Equatable {
 
   package var elements: [CarriedJSON] {
     var all: [CarriedJSON] = []
+    // Most are short.
+    all.reserveCapacity(4)
     forEachElement { all.append($0) }
     return all
   }
@@ -168,8 +170,8 @@ package struct CarriedJSON: Sendable, Equatable {
     guard kind == .object else { throw JSONError(.typeMismatch, "must be an object", pointer: pointer) }
     var members: [String: CarriedJSON] = [:]
     try forEachMember { (name, value) throws(JSONError) in
-      if members.updateValue(value, forKey: name) != nil {
-        throw JSONError(.duplicateKey, "a member name is there twice", pointer: pointer + "/" + JSONPointer.escape(name))
+      if members.updateValue(value, forKey: name.text) != nil {
+        throw JSONError(.duplicateKey, "a member name is there twice", pointer: pointer + "/" + JSONPointer.escape(name.text))
       }
     }
     return members

@@ -24,6 +24,7 @@ package enum JSONCoding {
   package static func unknownMembers(of json: CarriedJSON, known: [String], at pointer: String = "") -> [String] {
     var unknown: [String] = []
     json.forEachMember { name, _ in
+      let name = name.text
       if !known.contains(where: { $0.utf8.elementsEqual(name.utf8) }) { unknown.append(pointer + "/" + JSONPointer.escape(name)) }
     }
     return unknown

@@ -47,6 +47,12 @@ package struct JSONWriter: ~Copyable {
     needsComma = false
   }
 
+  /// The name of another object's member, as it stands there.
+  package mutating func key(_ name: MemberName) {
+    unsafe name.inside.withUnsafeBytes { unsafe buffer.append(quoting: $0, comma: needsComma, colon: true) }
+    needsComma = false
+  }
+
   package mutating func key(escaping name: String) {
     string(name)
     buffer.append(0x3A)
@@ -55,10 +61,7 @@ package struct JSONWriter: ~Copyable {
 
   package mutating func string(_ text: String) {
     separate()
-    buffer.append(0x22)
-    var text = text
-    text.withUTF8 { unsafe JSONText.escape(UnsafeRawBufferPointer($0), into: &buffer) }
-    buffer.append(0x22)
+    buffer.append(string: text)
   }
 
   /// Characters that need no escaping, such as the digits of an id.

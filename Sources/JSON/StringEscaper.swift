@@ -54,6 +54,14 @@ extension Bytes {
 }
 
 extension ByteBuffer {
+  /// The text as a JSON string.
+  package mutating func append(string text: String) {
+    append(0x22)
+    var text = text
+    text.withUTF8 { unsafe JSONText.escape(UnsafeRawBufferPointer($0), into: &self) }
+    append(0x22)
+  }
+
   /// The text as it stands inside of a JSON string, of which `count` is the length there.
   package mutating func append(escaping text: Bytes, count: Int) {
     var escaper = StringEscaper(text)

@@ -52,10 +52,10 @@ struct ShownMessage {
     expect.forEachMember { name, wanted in
       var single = JSONWriter()
       single.beginObject()
-      single.key(escaping: name)
+      single.key(escaping: name.text)
       single.value(wanted)
       single.endObject()
-      if !matches(CarriedJSON(trusted: single.finish())) { names.append(name) }
+      if !matches(CarriedJSON(trusted: single.finish())) { names.append(name.text) }
     }
     return names
   }

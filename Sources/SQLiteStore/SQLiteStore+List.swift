@@ -41,7 +41,7 @@ extension SQLiteStore {
   /// What the index of metadata has of a run's.
   static func metadataKeys(of metadata: CarriedJSON?) -> [(name: Bytes, value: Bytes)] {
     var keys: [(name: Bytes, value: Bytes)] = []
-    metadata?.forEachMember { name, value in if let value = value.stringValue { keys.append(metadataKey(name, value)) } }
+    metadata?.forEachMember { name, value in if let value = value.stringValue { keys.append(metadataKey(name.text, value)) } }
     return keys
   }
 

@@ -86,7 +86,7 @@ package struct ScriptedSchemas: SchemaCompiler {
 
     func failures(of value: CarriedJSON) -> [String] {
       if let type, type != "\(value.kind)" { return ["the value must be \(type)"] }
-      return required.filter { !value.hasMember($0) }.map { "/\($0) is required" }
+      return required.filter { value[$0] == nil }.map { "/\($0) is required" }
     }
   }
 }

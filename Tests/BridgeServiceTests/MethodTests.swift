@@ -75,7 +75,7 @@ extension String {
 extension CarriedJSON {
   fileprivate func memberNames(_ name: String) -> [String] {
     var names: [String] = []
-    self[name]?.forEachMember { name, _ in names.append(name) }
+    self[name]?.forEachMember { name, _ in names.append(name.text) }
     return names
   }
 }

@@ -75,7 +75,7 @@ private func rewrite(_ json: CarriedJSON, _ writer: inout JSONWriter) {
   switch json.kind {
   case .object:
     var members: [(String, CarriedJSON)] = []
-    json.forEachMember { members.append(($0, $1)) }
+    json.forEachMember { members.append(($0.text, $1)) }
     writer.beginObject()
     for (name, value) in members.reversed() {
       writer.key(escaping: name)
@@ -142,7 +142,7 @@ private func demand(_ isTrue: Bool, _ fault: String) {
 extension CarriedJSON {
   fileprivate var firstName: String? {
     var name: String?
-    forEachMember { found, _ in name = name ?? found }
+    forEachMember { found, _ in name = name ?? found.text }
     return name
   }
 }

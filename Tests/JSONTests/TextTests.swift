@@ -117,10 +117,39 @@ import Testing
     #expect(try value("12").intValue == 12)
     #expect(try value("1.5").doubleValue == 1.5)
     var names: [String] = []
-    json.forEachMember { name, _ in names.append(name) }
+    json.forEachMember { name, _ in names.append(name.text) }
     #expect(names == ["a", "b", "a"])
     #expect(
       failure { () throws(JSONError) in _ = try json.uniqueMembers(at: "/x") }?.summary == "duplicateKey /x/a a member name is there twice")
+  }
+
+  @Test(
+    "a member's name is compared as the text it stands for, to the byte",
+    arguments: [
+      (#""name""#, true), (#""n\u0061me""#, true), (#""\u006e\u0061\u006d\u0065""#, true), (#""nam""#, false), (#""names""#, false),
+      (#""Name""#, false),
+      (#""n\u0061m""#, false), (#""name\u0000""#, false), (#""""#, false), (#""\\name""#, false), (#""\ud800name""#, false),
+    ])
+  func names(name: String, isSame: Bool) throws {
+    var seen: [Bool] = []
+    try value("{\(name):1}").forEachMember { name, _ in
+      seen.append(name == "name")
+      seen.append(!(name != "name"))
+      switch name {
+      case "other": seen.append(false)
+      case "name": seen.append(true)
+      default: seen.append(false)
+      }
+    }
+    #expect(seen == [isSame, isSame, isSame])
+  }
+
+  @Test func `equal strings that are different names are told apart`() throws {
+    // Both are an e with an acute accent to Swift.
+    try value("{\"e\u{301}\":1}").forEachMember { name, _ in
+      #expect(name != "\u{e9}")
+      #expect(name == "e\u{301}")
+    }
   }
 
   @Test func `a member is found by its exact name`() throws {

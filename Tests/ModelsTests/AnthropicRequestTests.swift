@@ -169,7 +169,7 @@ import Testing
         "\"maxOutputTokens\":5,\"providerOptions\":{\"max_tokens\":6,\"top_k\":1,\"model\":\"x\",\"stream\":false,\"messages\":[],\"tools\":[]}",
       [Sample.user("x")])
     var names: [String] = []
-    body.forEachMember { name, _ in names.append(name) }
+    body.forEachMember { name, _ in names.append(name.text) }
     #expect(names == ["model", "stream", "max_tokens", "top_k", "messages"])
     #expect(body["max_tokens"]?.intValue == 6 && body["model"]?.stringValue == "m" && body["stream"]?.boolValue == true)
   }

@@ -56,7 +56,7 @@ package enum EnvironmentValues {
           }
         case "mcpServers":
           return try members(of: value) { (name, server) throws(Failure) in
-            try environment(in: server, "\(place)/mcpServers/\(Self.step(name))", "\(pointer)/\(JSONPointer.escape(name))")
+            try environment(in: server, "\(place)/mcpServers/\(Self.step(name.text))", "\(pointer)/\(JSONPointer.escape(name.text))")
           }
         default: return value
         }
@@ -82,7 +82,7 @@ package enum EnvironmentValues {
       return try members(of: value) { (name, value) throws(Failure) in
         guard name == "env" else { return value }
         return try members(of: value) { (variable, value) throws(Failure) in
-          try replace("\(place)/env/\(Self.step(variable))", "\(pointer)/env/\(JSONPointer.escape(variable))", value)
+          try replace("\(place)/env/\(Self.step(variable.text))", "\(pointer)/env/\(JSONPointer.escape(variable.text))", value)
         }
       }
     }
@@ -90,15 +90,15 @@ package enum EnvironmentValues {
     private static func step(_ name: String?) -> String { JSONPointer.escape(name ?? "") }
 
     private func members(
-      of object: CarriedJSON, _ body: (_ name: String, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
+      of object: CarriedJSON, _ body: (_ name: MemberName, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
     ) throws(Failure) -> CarriedJSON {
       guard object.kind == .object else { return object }
-      var members: [(name: String, value: CarriedJSON)] = []
+      var members: [(name: MemberName, value: CarriedJSON)] = []
       try object.forEachMember { (name, value) throws(Failure) in members.append((name, try body(name, value))) }
       var writer = JSONWriter(capacity: object.bytes.count)
       writer.beginObject()
       for (name, value) in members {
-        writer.key(escaping: name)
+        writer.key(name)
         writer.value(value)
       }
       writer.endObject()

@@ -179,7 +179,7 @@ package struct RunAdmission: Sendable {
   package static func checkMetadata(_ metadata: CarriedJSON) throws(RuntimeError) {
     guard metadata.kind == .object else { throw .invalidParams("must be an object of strings", at: "/metadata") }
     try metadata.forEachMember { (name, value) throws(RuntimeError) in
-      if value.kind != .string { throw .invalidParams("must be a string", at: "/metadata/" + JSONPointer.escape(name)) }
+      if value.kind != .string { throw .invalidParams("must be a string", at: "/metadata/" + JSONPointer.escape(name.text)) }
     }
   }
 

@@ -37,7 +37,7 @@ package enum SubAgent: Sendable, Equatable {
   /// What the child run is asked: the argument `input` when the schema has no other, else all arguments as JSON text.
   static func input(of arguments: CarriedJSON, for tool: Tool) -> CarriedJSON {
     var names: [String] = []
-    tool.schema?["properties"]?.forEachMember { name, _ in names.append(name) }
+    tool.schema?["properties"]?.forEachMember { name, _ in names.append(name.text) }
     if names == ["input"], let input = arguments["input"], input.kind == .string { return input }
     return CarriedJSON(string: arguments.bytes.string)
   }

@@ -31,7 +31,7 @@ extension RunEngine {
     writer.beginObject()
     json.forEachMember { name, value in
       guard name != "tools" else { return }
-      writer.key(escaping: name)
+      writer.key(name)
       writer.value(value)
     }
     writer.key("tools")

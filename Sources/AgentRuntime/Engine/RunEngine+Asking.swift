@@ -65,8 +65,8 @@ extension RunEngine {
 
   static func write(_ meta: CarriedJSON?, besides left: Set<String>, to writer: inout JSONWriter) {
     meta?.forEachMember { name, value in
-      if left.contains(name) { return }
-      writer.key(escaping: name)
+      if left.contains(name.text) { return }
+      writer.key(name)
       writer.value(value)
     }
   }

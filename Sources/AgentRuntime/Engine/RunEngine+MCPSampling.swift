@@ -123,8 +123,8 @@ private struct SamplingRequest {
   ///
   /// - Throws: `invalidParams` with the pointer of what is wrong, or is not done here.
   init(reading params: CarriedJSON) throws(RuntimeError) {
-    for name in ["tools", "toolChoice"] where params.hasMember(name) {
-      throw .invalidParams("is not offered by this client", at: "/" + name)
+    for name: StaticString in ["tools", "toolChoice"] where params.hasMember(name) {
+      throw .invalidParams("is not offered by this client", at: "/\(name)")
     }
     guard let tokens = params["maxTokens"]?.intValue, tokens > 0 else { throw .invalidParams("must be at least 1", at: "/maxTokens") }
     maxTokens = tokens

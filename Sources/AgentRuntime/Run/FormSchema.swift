@@ -14,7 +14,7 @@ enum FormSchema {
       try checkMember(schema, at: "")
       return Question.form { writer in
         schema.forEachMember { name, value in
-          writer.key(escaping: name)
+          writer.key(name)
           writer.value(value)
         }
       }
@@ -26,15 +26,15 @@ enum FormSchema {
   private static func object(_ schema: CarriedJSON) throws(Question.Unaskable) -> CarriedJSON {
     let passing: Set<String> = ["$schema", "type", "properties", "required", "title", "description", "additionalProperties"]
     try schema.forEachMember { (name, value) throws(Question.Unaskable) in
-      if !passing.contains(name) { throw refusal("", "has \(name), which a form cannot express") }
+      if !passing.contains(name.text) { throw refusal("", "has \(name), which a form cannot express") }
       if name == "additionalProperties", value.boolValue == nil { throw refusal("/additionalProperties", "must be true or false") }
     }
     if let type = schema["type"], type.stringValue != "object" { throw refusal("/type", "must be object") }
     guard let properties = schema["properties"], properties.kind == .object else { throw refusal("/properties", "must be an object") }
     var names: Set<String> = []
     try properties.forEachMember { (name, value) throws(Question.Unaskable) in
-      names.insert(name)
-      try checkMember(value, at: "/properties/" + JSONPointer.escape(name))
+      names.insert(name.text)
+      try checkMember(value, at: "/properties/" + JSONPointer.escape(name.text))
     }
     if names.isEmpty { throw refusal("/properties", "must not be empty") }
     if let required = schema["required"] {
@@ -68,8 +68,8 @@ enum FormSchema {
     default: throw refusal(pointer + "/type", "must be string, number, integer, boolean or array")
     }
     try member.forEachMember { (name, value) throws(Question.Unaskable) in
-      let place = pointer + "/" + JSONPointer.escape(name)
-      if !known.contains(name) { throw refusal(pointer, "has \(name.prefix(64)), which a form cannot express") }
+      let place = pointer + "/" + JSONPointer.escape(name.text)
+      if !known.contains(name.text) { throw refusal(pointer, "has \(name.text.prefix(64)), which a form cannot express") }
       switch name {
       case "title", "description": if value.kind != .string { throw refusal(place, "must be a text") }
       case "minLength", "maxLength", "minItems", "maxItems":

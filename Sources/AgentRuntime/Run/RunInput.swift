@@ -19,7 +19,7 @@ package struct RunInput: Sendable, Equatable {
       guard element.hasMember("role") else { return ContentBlock(given: element).stored(by: &spiller).write(to: &writer) }
       writer.beginObject()
       element.forEachMember { name, value in
-        writer.key(escaping: name)
+        writer.key(name)
         if name == "content", value.kind == .array {
           writer.beginArray()
           value.forEachElement { ContentBlock(given: $0).stored(by: &spiller).write(to: &writer) }
@@ -68,7 +68,7 @@ package struct RunInput: Sendable, Equatable {
     case .object:
       writer.beginObject()
       try value.forEachMember { (name, member) throws(StoreError) in
-        writer.key(escaping: name)
+        writer.key(name)
         writer.value(try whole(member, load))
       }
       writer.endObject()

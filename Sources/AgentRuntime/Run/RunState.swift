@@ -227,7 +227,7 @@ package struct RunState: Sendable {
     writer.beginObject()
     meta.forEachMember { name, value in
       guard name == "traceparent" || name == "tracestate", value.kind == .string, value.bytes.count <= 1024 else { return }
-      writer.key(escaping: name)
+      writer.key(name)
       writer.value(value)
       isEmpty = false
     }

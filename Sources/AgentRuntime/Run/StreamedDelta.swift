@@ -31,7 +31,7 @@ package enum StreamedDelta: Sendable {
       writer.member("callId", callID)
       members.forEachMember { name, value in
         guard name != "callId", name != "progressToken" else { return }
-        writer.key(escaping: name)
+        writer.key(name)
         writer.value(value)
       }
     }

@@ -19,29 +19,29 @@ package struct ULID: Sendable, Hashable {
 
   /// Reads the canonical text; nil for anything else.
   package init?(_ text: String) {
-    guard text.utf8.count == 26 else { return nil }
-    var high: UInt64 = 0
-    var low: UInt64 = 0
-    // The first digit has three bits.
-    guard let first = text.utf8.first, (0x30...0x37).contains(first) else { return nil }
-    for byte in text.utf8 {
-      guard let digit = Self.digit(byte) else { return nil }
-      high = high << 5 | low >> 59
-      low = low << 5 | digit
-    }
-    self.init(high: high, low: low)
+    var text = text
+    let value = text.withUTF8 { digits in unsafe Self.value(of: digits) }
+    guard let value else { return nil }
+    self.init(high: value.high, low: value.low)
   }
 
-  private static func digit(_ byte: UInt8) -> UInt64? {
-    switch byte {
-    case 0x30...0x39: UInt64(byte - 0x30)
-    case 0x41...0x48: UInt64(byte - 0x41 + 10)
-    case 0x4A, 0x4B: UInt64(byte - 0x4A + 18)
-    case 0x4D, 0x4E: UInt64(byte - 0x4D + 20)
-    case 0x50...0x54: UInt64(byte - 0x50 + 22)
-    case 0x56...0x5A: UInt64(byte - 0x56 + 27)
-    default: nil
+  private static func value(of digits: UnsafeBufferPointer<UInt8>) -> (high: UInt64, low: UInt64)? {
+    guard digits.count == 26 else { return nil }
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    var isCanonical = true
+    for index in 0..<26 {
+      // "0" to "Z", and what they stand for.
+      let values: StaticString =
+        "\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}\u{8}\u{9}-------\u{A}\u{B}\u{C}\u{D}\u{E}\u{F}\u{10}\u{11}-\u{12}\u{13}-\u{14}\u{15}-\u{16}\u{17}\u{18}\u{19}\u{1A}-\u{1B}\u{1C}\u{1D}\u{1E}\u{1F}"
+      let place = unsafe Int(digits[index] &- 0x30)
+      let digit = place < values.utf8CodeUnitCount ? unsafe values.utf8Start[place] : 0xFF
+      isCanonical = isCanonical && digit < 32
+      high = high << 5 | low >> 59
+      low = low << 5 | UInt64(digit)
     }
+    // The first digit has three bits.
+    return unsafe isCanonical && digits[0] <= 0x37 ? (high, low) : nil
   }
 
   /// The characters of `text`.

@@ -36,7 +36,7 @@ package struct ContentBlock: Sendable, Equatable {
         guard let text = member.stringValue else { throw .invalidParams("must be a string", at: pointer + "/type") }
         type = text
       } else {
-        members.append(Member(name: name, value: StoredValue.inline(member)))
+        members.append(Member(name: name.text, value: StoredValue.inline(member)))
       }
     }
     guard let type else { throw .invalidParams("is required", at: pointer + "/type") }
@@ -71,7 +71,7 @@ package struct ContentBlock: Sendable, Equatable {
     type = value["type"]?.stringValue ?? "text"
     var members: [Member] = []
     value.forEachMember { name, member in
-      if name != "type" { members.append(Member(name: name, value: .inline(member))) }
+      if name != "type" { members.append(Member(name: name.text, value: .inline(member))) }
     }
     self.members = members
   }
@@ -81,7 +81,7 @@ package struct ContentBlock: Sendable, Equatable {
     type = value["type"]?.stringValue ?? "text"
     var members: [Member] = []
     value.forEachMember { name, member in
-      if name != "type" { members.append(Member(name: name, value: StoredValue(wire: member))) }
+      if name != "type" { members.append(Member(name: name.text, value: StoredValue(wire: member))) }
     }
     self.members = members
   }

@@ -47,7 +47,7 @@ package struct ToolResult: Sendable, Equatable {
   package init(reading value: CarriedJSON, at pointer: String = "") throws(RuntimeError) {
     guard value.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
     try value.forEachMember { (name, member) throws(RuntimeError) in
-      let place = pointer + "/" + name
+      let place = pointer + "/" + name.text
       switch name {
       case "content":
         content = try [ContentBlock](reading: member, at: place)

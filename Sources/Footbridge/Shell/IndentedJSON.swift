@@ -25,7 +25,7 @@ enum IndentedJSON {
     }
     value.forEachMember { name, member in
       next()
-      let key = CarriedJSON(string: name).bytes
+      let key = CarriedJSON(string: name.text).bytes
       text.append(key)
       text.append(": ")
       write(member, indent: indent + 2, room: width - indent - 4 - key.count, to: &text)
@@ -55,7 +55,7 @@ enum IndentedJSON {
       value.forEachMember { name, member in
         text.append(isFirst ? " " : ", ")
         isFirst = false
-        text.append(CarriedJSON(string: name).bytes)
+        text.append(CarriedJSON(string: name.text).bytes)
         text.append(": ")
         writeLine(member, to: &text)
       }

@@ -69,7 +69,7 @@ struct RunFiles {
       guard agent.kind == .object else { throw wrong(agentFile, "must hold an Agent, a JSON object") }
       agent.forEachMember { name, value in
         if name == "model", model != nil { return }
-        writer.key(escaping: name)
+        writer.key(name)
         writer.value(value)
       }
     }

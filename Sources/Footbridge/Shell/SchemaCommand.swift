@@ -52,12 +52,12 @@ enum SchemaCommand {
     writer.key("components")
     writer.beginObject()
     document["components"]?.forEachMember { kind, values in
-      guard let names = used[kind] else { return }
-      writer.key(escaping: kind)
+      guard let names = used[kind.text] else { return }
+      writer.key(kind)
       writer.beginObject()
       values.forEachMember { name, value in
-        guard names.contains(name) else { return }
-        writer.key(escaping: name)
+        guard names.contains(name.text) else { return }
+        writer.key(name)
         writer.value(value)
       }
       writer.endObject()

@@ -49,7 +49,7 @@ struct SubmittedFile {
 
   private mutating func readParams(_ json: CarriedJSON, for runID: ULID) throws(StartupError) {
     try json.forEachMember { (member, value) throws(StartupError) in
-      let place = "/" + JSONPointer.escape(member)
+      let place = "/" + JSONPointer.escape(member.text)
       switch member {
       case "results", "approvals", "inputs":
         guard value.kind == .array else { throw wrong(place, "must be a list") }
@@ -59,7 +59,7 @@ struct SubmittedFile {
         case "approvals": approvals = approvals ?? []
         default: inputs = inputs ?? []
         }
-        try readList(value, at: place, as: member)
+        try readList(value, at: place, as: member.text)
       case "partial":
         guard let flag = value.boolValue else { throw wrong(place, "must be true or false") }
         isPartial = flag
@@ -94,7 +94,8 @@ struct SubmittedFile {
 
   private mutating func readMap(_ map: CarriedJSON) throws(StartupError) {
     results = []
-    try map.forEachMember { (callID, value) throws(StartupError) in
+    try map.forEachMember { (name, value) throws(StartupError) in
+      let callID = name.text
       let place = "/" + JSONPointer.escape(callID)
       guard ULID(callID) != nil else { throw wrong(place, "is not a call id; nor is there a member 'results'") }
       if value.kind == .string {

@@ -136,7 +136,7 @@ extension AnthropicFormat {
     _ message: ModelMessage, _ blocks: inout BlockList, to writer: inout PartWriter, _ reader: inout ContentReader
   ) throws(StoreError) {
     let spoken = SpokenMessage(message, text: try reader.inside(message.text), provider: Self.provider, model: model)
-    let ids = SpokenMessage.callIDs(message, provider: Self.provider)
+    var ids = CallIDs(message, provider: Self.provider)
     for part in spoken.parts(where: { !EscapedText.isBlank($0) }) {
       switch part {
       case .text(let text, _): blocks.add(text: [.plain(text)], by: .assistant, to: &writer)
@@ -147,7 +147,7 @@ extension AnthropicFormat {
         let call = message.calls[index]
         blocks.begin(by: .assistant, to: &writer)
         writer.raw("{\"type\":\"tool_use\",\"id\":")
-        writer.raw(ids[call.callID] ?? Bytes("\"\""))
+        writer.raw(ids.id(of: call.callID))
         writer.raw(",\"name\":")
         writer.raw(SpokenCall.name(call.name))
         writer.raw(",\"input\":")
@@ -161,10 +161,10 @@ extension AnthropicFormat {
   private func write(
     resultsOf stretch: TranscriptStretch, _ blocks: inout BlockList, to writer: inout PartWriter, _ reader: inout ContentReader
   ) throws(StoreError) {
-    let ids = stretch.caller.map { SpokenMessage.callIDs($0, provider: Self.provider) } ?? [:]
+    var ids = CallIDs(stretch.caller, provider: Self.provider)
     var later: [(id: Bytes, media: [Media])] = []
     for case .tool(let callID, _, let result, let maxBytes) in stretch.entries {
-      let id = ids[callID] ?? CarriedJSON(string: callID.text).bytes
+      let id = ids.id(of: callID)
       let content = try reader.content(of: result, maxBytes: maxBytes).withoutBlankText
       blocks.begin(by: .user, to: &writer)
       writer.raw("{\"type\":\"tool_result\",\"tool_use_id\":")

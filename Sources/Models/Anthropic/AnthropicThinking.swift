@@ -40,7 +40,7 @@ struct AnthropicThinking {
       if name == "effort" {
         outputConfig = Self.config(value)
       } else {
-        writer.key(escaping: name)
+        writer.key(escaping: name.text)
         writer.value(value)
       }
     }

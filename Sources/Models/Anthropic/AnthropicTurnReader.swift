@@ -58,7 +58,7 @@ struct AnthropicTurnReader: TurnReader {
   /// The figures are cumulative: the later ones count.
   private mutating func count(_ usage: CarriedJSON) {
     usage.forEachMember { name, value in
-      if let number = value.intValue { counts[name] = number }
+      if let number = value.intValue { counts[name.text] = number }
     }
   }
 

@@ -1,10 +1,14 @@
 import CCurl
 
-/// The one owner of libcurl's handle for a transfer, and of what it points to.
-@safe struct CurlEasy: ~Copyable {
+/// The one owner of libcurl's handle for a transfer, and of what it points to. A transfer after another may have the same, and saves what it says again.
+@safe final class CurlEasy {
   let handle: UnsafeMutableRawPointer
   private let errorText: UnsafeMutablePointer<CChar>
   private var headers: UnsafeMutablePointer<curl_slist>?
+  /// What was said of the request: where it goes, through which proxy (empty: none), and its method and headers.
+  private(set) var url: String?
+  private(set) var proxy = ""
+  private var message: (method: HTTPRequest.Method, headers: [(name: String, value: String)])?
 
   init() throws(HTTPFailure) {
     guard let handle = unsafe ccurl_easy_init() else { throw HTTPFailure(.other, "There is no memory for a request.") }
@@ -65,14 +69,52 @@ import CCurl
   func prefer(_ option: CURLoption, _ value: Int) { _ = unsafe ccurl_easy_set_long(handle, option, value) }
   func prefer(_ option: CURLoption, _ text: String) { _ = unsafe text.withCString { unsafe ccurl_easy_set_bytes(handle, option, $0) } }
 
-  mutating func setHeaders(_ lines: [String]) throws(HTTPFailure) {
+  private func setHeaders(_ lines: [String]) throws(HTTPFailure) {
+    var list: UnsafeMutablePointer<curl_slist>?
     for line in lines {
-      guard let longer = unsafe line.withCString({ unsafe ccurl_slist_append(headers, $0) }) else {
+      guard let longer = unsafe line.withCString({ unsafe ccurl_slist_append(list, $0) }) else {
+        unsafe ccurl_slist_free_all(list)
         throw HTTPFailure(.other, "There is no memory for a request.")
       }
-      unsafe headers = unsafe longer
+      unsafe list = unsafe longer
     }
+    let old = unsafe headers
+    unsafe headers = unsafe list
     try check(unsafe ccurl_easy_set_list(handle, CURLOPT_HTTPHEADER, headers))
+    unsafe ccurl_slist_free_all(old)
+  }
+
+  // MARK: The request
+
+  func setPlace(_ url: String, _ network: NetworkSettings) throws(HTTPFailure) {
+    if url == self.url { return }
+    proxy = network.proxy(for: url)
+    try set(CURLOPT_URL, url)
+    // Empty means none; unset, libcurl would look into the environment.
+    try set(CURLOPT_PROXY, proxy)
+    try set(CURLOPT_NOPROXY, network.noProxy)
+    self.url = url
+  }
+
+  /// - Parameter lines: The headers as libcurl wants them.
+  func setMessage(_ request: HTTPRequest, lines: () throws(HTTPFailure) -> [String]) throws(HTTPFailure) {
+    if let message, message.method == request.method, message.headers.elementsEqual(request.headers, by: ==) { return }
+    switch request.method {
+    case .get: try set(CURLOPT_HTTPGET, 1)
+    case .post: try set(CURLOPT_POST, 1)
+    }
+    try setHeaders(try lines())
+    message = (request.method, request.headers)
+  }
+
+  /// What belongs to one transfer, and is told to libcurl's callbacks.
+  static let contexts = [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA]
+
+  /// Lets go of the transfer it was used for, which went well, so that it can be used for another.
+  func forgetTransfer() {
+    unsafe errorText[0] = 0
+    _ = unsafe ccurl_easy_set_bytes(handle, CURLOPT_POSTFIELDS, nil)
+    for option in Self.contexts { _ = unsafe ccurl_easy_set_pointer(handle, option, nil) }
   }
 
   private func check(_ code: CURLcode) throws(HTTPFailure) {

@@ -44,14 +44,14 @@ import CCurl
   }
 
   /// False when libcurl refuses it, which only lack of memory does.
-  func add(_ easy: borrowing CurlEasy) -> Bool { unsafe ccurl_multi_add_handle(multi, easy.handle) == CURLM_OK }
+  func add(_ easy: CurlEasy) -> Bool { unsafe ccurl_multi_add_handle(multi, easy.handle) == CURLM_OK }
 
   /// Ends the transfer. Not to be called from a callback of libcurl.
-  func remove(_ easy: borrowing CurlEasy) { _ = unsafe ccurl_multi_remove_handle(multi, easy.handle) }
+  func remove(_ easy: CurlEasy) { _ = unsafe ccurl_multi_remove_handle(multi, easy.handle) }
 
   /// Ends a transfer that is not over. Over HTTP/2 the server would learn of it with the next bytes of the connection, so one that nothing else uses
   /// is closed. https://curl.se/libcurl/c/CURLOPT_FORBID_REUSE.html
-  func abort(_ easy: borrowing CurlEasy) {
+  func abort(_ easy: CurlEasy) {
     easy.prefer(CURLOPT_FORBID_REUSE, 1)
     remove(easy)
   }

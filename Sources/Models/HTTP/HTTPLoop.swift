@@ -33,7 +33,7 @@ final class HTTPLoop: @unchecked Sendable {
   private var calls: [(due: Int, body: @Sendable () -> Void)] = []
   /// Called when all that came has been told; whether no transfer is left that would have to wait for what this does.
   private let whenTold: @Sendable (_ isFree: Bool) -> Void
-  /// For the next request: making it takes longer than sending with it.
+  /// For the next request, since making it takes longer than sending with it: that of one that went well, or a new one.
   private var spare: CurlEasy?
   /// Transfers that are over and told, but not let go of yet.
   private var told: [RunningTransfer] = []
@@ -143,6 +143,10 @@ final class HTTPLoop: @unchecked Sendable {
         transfer.deliver(.failed(.of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, transfer)))
       }
       multi?.remove(transfer.easy)
+      if code == CURLE_OK, transfer.failure == nil, transfer.wholeBody != nil {
+        transfer.easy.forgetTransfer()
+        spare = transfer.easy
+      }
       told.append(transfer)
     }
   }

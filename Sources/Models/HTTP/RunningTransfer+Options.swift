@@ -66,33 +66,26 @@ extension RunningTransfer {
 
   /// Says what holds for this request.
   func setOptions(_ network: NetworkSettings) throws(HTTPFailure) {
-    try easy.set(CURLOPT_URL, request.url)
+    try easy.setPlace(request.url, network)
     try easy.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, request.deadlines.connectMilliseconds))
-    // Empty means none; unset, libcurl would look into the environment.
-    try easy.set(CURLOPT_PROXY, network.proxy(for: request.url))
-    try easy.set(CURLOPT_NOPROXY, network.noProxy)
-    try setMessage()
-    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-    for option in [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA] {
-      try unsafe easy.set(option, pointer: context)
-    }
-  }
-
-  private func setMessage() throws(HTTPFailure) {
-    // Otherwise a large body would wait for leave to be sent.
-    var lines = ["Expect:"]
-    for header in request.headers { lines.append(try Self.line(header.name, header.value)) }
-    switch request.method {
-    case .get:
-      try easy.set(CURLOPT_HTTPGET, 1)
-    case .post:
-      // libcurl's own would be that of a form.
-      if !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) { lines.append("Content-Type:") }
-      try easy.set(CURLOPT_POST, 1)
+    try easy.setMessage(request) { () throws(HTTPFailure) in try lines() }
+    if case .post = request.method {
       try easy.setSize(CURLOPT_POSTFIELDSIZE_LARGE, request.body.count)
       if request.body.count <= Self.wholeBodyBytes { try giveWholeBody() } else { try streamBody() }
     }
-    try easy.setHeaders(lines)
+    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+    for option in CurlEasy.contexts { try unsafe easy.set(option, pointer: context) }
+  }
+
+  private func lines() throws(HTTPFailure) -> [String] {
+    // Otherwise a large body would wait for leave to be sent.
+    var lines = ["Expect:"]
+    for header in request.headers { lines.append(try Self.line(header.name, header.value)) }
+    // libcurl's own would be that of a form.
+    if case .post = request.method, !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
+      lines.append("Content-Type:")
+    }
+    return lines
   }
 
   private func giveWholeBody() throws(HTTPFailure) {

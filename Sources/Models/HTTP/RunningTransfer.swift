@@ -11,9 +11,8 @@ final class RunningTransfer {
 
   let ticket: HTTPTransfer
   let request: HTTPRequest
-  let isProxied: Bool
   private let handler: @Sendable (HTTPEvent) -> Void
-  var easy: CurlEasy
+  let easy: CurlEasy
   private var reader: BodyReader
   /// What libcurl sends from.
   var wholeBody: Bytes?
@@ -31,18 +30,19 @@ final class RunningTransfer {
 
   /// - Parameter easy: `CurlEasy.prepared(network)`.
   init(
-    _ ticket: HTTPTransfer, _ request: HTTPRequest, _ easy: consuming CurlEasy, network: NetworkSettings, at now: Int,
+    _ ticket: HTTPTransfer, _ request: HTTPRequest, _ easy: CurlEasy, network: NetworkSettings, at now: Int,
     handler: @escaping @Sendable (HTTPEvent) -> Void
   ) throws(HTTPFailure) {
     self.ticket = ticket
     self.request = request
     self.handler = handler
-    isProxied = !network.proxy(for: request.url).isEmpty
     reader = BodyReader(request.body)
     movedAt = now
     self.easy = easy
     try setOptions(network)
   }
+
+  var isProxied: Bool { !easy.proxy.isEmpty }
 
   /// The transfer that a callback of libcurl is about.
   static func from(_ context: UnsafeMutableRawPointer?) -> RunningTransfer {

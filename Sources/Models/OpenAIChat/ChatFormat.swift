@@ -135,13 +135,13 @@ extension ChatFormat {
     if last != nil { writer.raw(",") }
     writer.raw("{\"role\":\"assistant\",\"content\":")
     if text.isEmpty { writer.raw("null") } else { writer.string([text]) }
-    let ids = SpokenMessage.callIDs(message, provider: Self.provider)
+    var ids = CallIDs(message, provider: Self.provider)
     let spoken = SpokenMessage(message, text: text, provider: Self.provider, model: model)
     let parts = spoken.parts { _ in true }
     for case .carried(let notes) in parts {
       notes["members"]?.forEachMember { name, value in
         writer.raw(",")
-        writer.string(name)
+        writer.string(name.text)
         writer.raw(":")
         writer.raw(EscapedText.wellFormed(value.bytes))
       }
@@ -152,7 +152,7 @@ extension ChatFormat {
       writer.raw(isFirst ? ",\"tool_calls\":[" : ",")
       isFirst = false
       writer.raw("{\"id\":")
-      writer.raw(ids[call.callID] ?? Bytes("\"\""))
+      writer.raw(ids.id(of: call.callID))
       writer.raw(",\"type\":\"function\",\"function\":{\"name\":")
       writer.raw(SpokenCall.name(call.name))
       writer.raw(",\"arguments\":")
@@ -173,11 +173,11 @@ extension ChatFormat {
   private func write(
     resultsOf stretch: TranscriptStretch, after last: MessageRole?, to writer: inout PartWriter, _ reader: inout ContentReader
   ) throws(StoreError) {
-    let ids = stretch.caller.map { SpokenMessage.callIDs($0, provider: Self.provider) } ?? [:]
+    var ids = CallIDs(stretch.caller, provider: Self.provider)
     var files: [(id: Bytes, name: String, media: [Media])] = []
     var isFirst = last == nil
     for case .tool(let callID, let name, let result, let maxBytes) in stretch.entries {
-      let id = ids[callID] ?? CarriedJSON(string: callID.text).bytes
+      let id = ids.id(of: callID)
       let content = try reader.content(of: result, maxBytes: maxBytes)
       if !isFirst { writer.raw(",") }
       isFirst = false

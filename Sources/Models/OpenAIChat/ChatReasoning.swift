@@ -43,7 +43,7 @@ struct ChatReasoning: Sendable {
     list.forEachElement { fragment in
       guard fragment.kind == .object else { return }
       if !continues(fragment) { details.append(Detail()) }
-      fragment.forEachMember { details[details.count - 1].take($0, $1) }
+      fragment.forEachMember { details[details.count - 1].take($0.text, $1) }
     }
   }
 

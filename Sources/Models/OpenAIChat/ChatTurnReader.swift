@@ -54,7 +54,7 @@ struct ChatTurnReader: TurnReader {
 
   private static let done = Bytes("[DONE]")
 
-  private mutating func take(choice: CarriedJSON, as name: String, _ signals: inout [ModelSignal]) {
+  private mutating func take(choice: CarriedJSON, as name: StaticString, _ signals: inout [ModelSignal]) {
     var delta: CarriedJSON?
     var reason: String?
     var index = 0
@@ -74,7 +74,7 @@ struct ChatTurnReader: TurnReader {
         let shown = refusal.append(value)
         if !shown.isEmpty { signals.append(.text(shown)) }
       case "reasoning_content", "reasoning":
-        let shown = reasoning.add(member, value)
+        let shown = reasoning.add(member.text, value)
         if !shown.isEmpty { signals.append(.reasoning(shown)) }
       case "reasoning_details": reasoning.add(details: value)
       case "tool_calls":

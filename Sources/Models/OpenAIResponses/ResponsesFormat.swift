@@ -45,7 +45,7 @@ struct ResponsesFormat: HTTPProviderFormat {
     writer.member("effort", ifPresent: OpenAIReasoning.effort(agent))
     reasoning.forEachMember { name, value in
       if name == "effort" || name == "budgetTokens" { return }
-      writer.key(escaping: name)
+      writer.key(escaping: name.text)
       writer.value(value)
     }
     writer.endObject()
@@ -97,11 +97,11 @@ extension ResponsesFormat {
       writer.raw("}")
     case .assistant(let message): try write(message, &items, to: &writer, &reader)
     case .tool, nil:
-      let ids = stretch.caller.map { SpokenMessage.callIDs($0, provider: Self.provider) } ?? [:]
+      var ids = CallIDs(stretch.caller, provider: Self.provider)
       for case .tool(let callID, _, let result, let maxBytes) in stretch.entries {
         items.begin(by: .user, to: &writer)
         writer.raw("{\"type\":\"function_call_output\",\"call_id\":")
-        writer.raw(ids[callID] ?? CarriedJSON(string: callID.text).bytes)
+        writer.raw(ids.id(of: callID))
         writer.raw(",\"output\":")
         Self.write(try reader.content(of: result, maxBytes: maxBytes), isError: result.isError, to: &writer)
         writer.raw("}")
@@ -114,7 +114,7 @@ extension ResponsesFormat {
     _ message: ModelMessage, _ items: inout ItemList, to writer: inout PartWriter, _ reader: inout ContentReader
   ) throws(StoreError) {
     let spoken = SpokenMessage(message, text: try reader.inside(message.text), provider: Self.provider, model: model)
-    let ids = SpokenMessage.callIDs(message, provider: Self.provider)
+    var ids = CallIDs(message, provider: Self.provider)
     for part in spoken.parts(where: { !$0.isEmpty }) {
       items.begin(by: .assistant, to: &writer)
       switch part {
@@ -123,7 +123,7 @@ extension ResponsesFormat {
       case .call(let index, let extras):
         let call = message.calls[index]
         writer.raw("{\"type\":\"function_call\",\"call_id\":")
-        writer.raw(ids[call.callID] ?? Bytes("\"\""))
+        writer.raw(ids.id(of: call.callID))
         // The service pairs reasoning with what followed it by these ids.
         if spoken.isOwn, let item = extras?["item"] {
           writer.raw(",\"id\":")

@@ -171,7 +171,7 @@ struct ResponsesTurnReader: TurnReader {
     writer.beginObject()
     item.forEachMember { name, value in
       guard name != "status", !value.isNull else { return }
-      writer.key(escaping: name)
+      writer.key(escaping: name.text)
       writer.value(value)
     }
     writer.endObject()

@@ -65,7 +65,7 @@ struct SamplingFormat: TranscriptFormat {
     let spoken = SpokenMessage(message, text: try reader.inside(message.text), provider: Self.provider, model: model)
     let parts = spoken.parts { !$0.isEmpty }
     if parts.isEmpty { return last }
-    let ids = SpokenMessage.callIDs(message, provider: Self.provider)
+    var ids = CallIDs(message, provider: Self.provider)
     Self.open(.assistant, after: last, to: &writer)
     if parts.count > 1 { writer.raw("[") }
     for (index, part) in parts.enumerated() {
@@ -76,7 +76,7 @@ struct SamplingFormat: TranscriptFormat {
       case .call(let place, let extras):
         let call = message.calls[place]
         writer.raw("{\"type\":\"tool_use\",\"id\":")
-        writer.raw(ids[call.callID] ?? Bytes("\"\""))
+        writer.raw(ids.id(of: call.callID))
         writer.raw(",\"name\":")
         writer.raw(SpokenCall.name(call.name))
         writer.raw(",\"input\":")
@@ -95,7 +95,7 @@ struct SamplingFormat: TranscriptFormat {
   private static func write(
     resultsOf stretch: TranscriptStretch, after last: MessageRole?, to writer: inout PartWriter, _ reader: inout ContentReader
   ) throws(StoreError) {
-    let ids = stretch.caller.map { SpokenMessage.callIDs($0, provider: provider) } ?? [:]
+    var ids = CallIDs(stretch.caller, provider: provider)
     open(.user, after: last, to: &writer)
     writer.raw("[")
     var isFirst = true
@@ -103,7 +103,7 @@ struct SamplingFormat: TranscriptFormat {
       if !isFirst { writer.raw(",") }
       isFirst = false
       writer.raw("{\"type\":\"tool_result\",\"toolUseId\":")
-      writer.raw(ids[callID] ?? CarriedJSON(string: callID.text).bytes)
+      writer.raw(ids.id(of: callID))
       if result.isError { writer.raw(",\"isError\":true") }
       writer.raw(",\"content\":[")
       for (index, block) in try reader.content(of: result, maxBytes: maxBytes).blocks.enumerated() {

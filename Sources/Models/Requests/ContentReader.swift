@@ -109,7 +109,7 @@ struct ContentReader {
 
   /// Whether files of that type are text, and are shown as text.
   static func isText(_ mimeType: String) -> Bool {
-    let type = mimeType.prefix { $0 != ";" }.lowercased()
+    let type = mimeType.mediaType
     return type.hasPrefix("text/") || ["application/json", "application/xml", "application/yaml"].contains(type)
   }
 }

@@ -25,7 +25,7 @@ struct PartWriter: ~Copyable {
     if case .plain(let bytes) = piece { raw(bytes) } else { lend(piece) }
   }
 
-  mutating func string(_ text: String) { buffer.append(CarriedJSON(string: text).bytes) }
+  mutating func string(_ text: String) { buffer.append(string: text) }
 
   /// A string made of insides.
   mutating func string(_ insides: [Bytes]) { string([RequestPiece](insides)) }

@@ -18,8 +18,9 @@ struct RequestMembers {
   }
 
   /// Members of `options` take the place of the bridge's, but for those it must `own`. An option's `rivals` go too: other names for the same.
-  mutating func merge(_ options: CarriedJSON?, owned: Set<String>, rivals: [Set<String>] = []) {
+  mutating func merge(_ options: CarriedJSON?, owned: [String], rivals: [[String]] = []) {
     options?.forEachMember { name, value in
+      let name = name.text
       if owned.contains(name) { return }
       let replaced = rivals.first { $0.contains(name) } ?? [name]
       members.removeAll { replaced.contains($0.name) }

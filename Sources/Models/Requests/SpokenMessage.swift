@@ -20,9 +20,10 @@ struct SpokenMessage {
   let isOwn: Bool
 
   init(_ message: ModelMessage, text: Bytes, provider: String, model: String) {
-    let data = message.providerData.flatMap { $0["provider"]?.stringValue == provider ? $0 : nil }
-    isOwn = data?["model"]?.stringValue == model
-    parts = data.flatMap { Self.parts($0, text, calls: message.calls.count) } ?? Self.plain(text, calls: message.calls.count)
+    let noted = NotedParts(message, provider: provider)
+    isOwn = noted?.model == model
+    let own = noted?.parts.flatMap { Self.parts($0, text, calls: message.calls.count) }
+    parts = own ?? Self.plain(text, calls: message.calls.count)
   }
 
   /// What goes out: carried parts only to the model that made them, and before something that follows them, as the providers demand.
@@ -43,8 +44,7 @@ struct SpokenMessage {
   }
 
   /// nil when the notes are not about this text and these calls.
-  private static func parts(_ data: CarriedJSON, _ text: Bytes, calls: Int) -> [Part]? {
-    guard let noted = data["parts"] else { return nil }
+  private static func parts(_ noted: CarriedJSON, _ text: Bytes, calls: Int) -> [Part]? {
     var parts: [Part] = []
     var walk = EscapeWalk()
     var call = 0
@@ -62,22 +62,54 @@ struct SpokenMessage {
     }
     return walk.encoded == text.count && call == calls ? parts : nil
   }
+}
 
-  /// The ids of a message's calls for its provider, as JSON: those it gave, else the bridge's own.
-  static func callIDs(_ message: ModelMessage, provider: String) -> [ULID: Bytes] {
-    var given: [CarriedJSON?] = []
-    if let data = message.providerData, data["provider"]?.stringValue == provider {
-      data["parts"]?.forEachElement { part in
-        if part["type"]?.stringValue == "call" { given.append(part["id"]) }
+/// What the notes of a message say to the provider that made them.
+private struct NotedParts {
+  var model: String?
+  var parts: CarriedJSON?
+
+  /// Nil when there are none, or when they are another provider's.
+  init?(_ message: ModelMessage, provider: String) {
+    var maker: String?
+    message.providerData?.forEachMember { name, value in
+      switch name {
+      case "provider": maker = value.stringValue
+      case "model": model = value.stringValue
+      case "parts": parts = value
+      default: break
       }
     }
-    var ids: [ULID: Bytes] = [:]
+    if maker != provider { return nil }
+  }
+}
+
+/// The ids of a message's calls for its provider, as JSON: those it gave, else the bridge's own.
+struct CallIDs {
+  private var all: [(callID: ULID, id: Bytes)] = []
+  /// Calls and results are mostly asked for in their order.
+  private var next = 0
+
+  init(_ message: ModelMessage?, provider: String) {
+    guard let message, !message.calls.isEmpty else { return }
+    var given: [CarriedJSON?] = []
+    NotedParts(message, provider: provider)?.parts?.forEachElement { part in
+      if part["type"]?.stringValue == "call" { given.append(part["id"]) }
+    }
     for (index, call) in message.calls.enumerated() {
       let id = given.count == message.calls.count ? given[index] : nil
-      ids[call.callID] = id?.bytes ?? CarriedJSON(string: call.callID.text).bytes
+      all.append((call.callID, id?.bytes ?? Self.own(call.callID)))
     }
-    return ids
   }
+
+  mutating func id(of callID: ULID) -> Bytes {
+    let isNext = next < all.count && all[next].callID == callID
+    guard let place = isNext ? next : all.firstIndex(where: { $0.callID == callID }) else { return Self.own(callID) }
+    next = place + 1
+    return all[place].id
+  }
+
+  private static func own(_ callID: ULID) -> Bytes { CarriedJSON(string: callID.text).bytes }
 }
 
 /// More members of a part.

@@ -10,7 +10,7 @@ extension Tool {
     writer.beginObject()
     writer.member("type", "object")
     schema.forEachMember { name, value in
-      writer.key(escaping: name)
+      writer.key(escaping: name.text)
       writer.value(value)
     }
     writer.endObject()

@@ -108,6 +108,7 @@ private struct RenderedParts: ModelCacheContent {
   mutating func extend(
     over transcript: [TranscriptEntry], _ format: some TranscriptFormat, _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
   ) throws(StoreError) -> RenderedTranscript {
+    var reader = format.makeReader(load)
     var fresh: [Int: [RequestPiece]] = [:]
     while entryCount < transcript.count {
       let stretch = TranscriptStretch(transcript, from: entryCount)
@@ -116,13 +117,13 @@ private struct RenderedParts: ModelCacheContent {
         if part.before == .user { part.answeredEnd = 0 }
         part.hasCalls = !message.calls.isEmpty
       }
-      let made = try Self.make(stretch, &part, format, load)
+      let made = try Self.make(stretch, &part, format, &reader)
       if part.bytes != nil, keptBytes + made.byteCount <= budget { keptBytes += made.byteCount } else { part.bytes = nil }
       if part.bytes == nil { fresh[parts.count] = made.pieces }
       entryCount = part.entries.upperBound
       parts.append(part)
     }
-    let rendered = try gather(transcript, fresh, format, load)
+    let rendered = try gather(transcript, fresh, format, &reader)
     settle()
     return rendered
   }
@@ -139,22 +140,21 @@ private struct RenderedParts: ModelCacheContent {
   }
 
   private static func make(
-    _ stretch: TranscriptStretch, _ part: inout Part, _ format: some TranscriptFormat,
-    _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+    _ stretch: TranscriptStretch, _ part: inout Part, _ format: some TranscriptFormat, _ reader: inout ContentReader
   ) throws(StoreError) -> (pieces: [RequestPiece], byteCount: Int) {
     var writer = PartWriter()
-    var reader = format.makeReader(load)
+    let before = reader.loadedBytes
     part.after = try format.write(stretch, after: part.before, to: &writer, &reader)
+    let loaded = reader.loadedBytes - before
     let count = writer.count
     let pieces = writer.finish()
     // What had to be loaded is large; a small part of it is worth keeping.
-    if reader.loadedBytes == 0 || count <= reader.loadedBytes / 4 { part.bytes = pieces.joined }
+    if loaded == 0 || count <= loaded / 4 { part.bytes = pieces.joined }
     return (pieces, count)
   }
 
   private func gather(
-    _ transcript: [TranscriptEntry], _ fresh: [Int: [RequestPiece]], _ format: some TranscriptFormat,
-    _ load: @escaping (StoredValue) throws(StoreError) -> CarriedJSON
+    _ transcript: [TranscriptEntry], _ fresh: [Int: [RequestPiece]], _ format: some TranscriptFormat, _ reader: inout ContentReader
   ) throws(StoreError) -> RenderedTranscript {
     var rendered = RenderedTranscript()
     rendered.last = parts.last?.after
@@ -176,20 +176,25 @@ private struct RenderedParts: ModelCacheContent {
         rendered.pieces += pieces
       } else {
         var again = part
-        rendered.pieces += try Self.make(TranscriptStretch(transcript, from: part.entries.lowerBound), &again, format, load).pieces
+        rendered.pieces += try Self.make(TranscriptStretch(transcript, from: part.entries.lowerBound), &again, format, &reader).pieces
       }
     }
     return rendered
   }
 
-  /// Joins neighbours behind the newest parts where the earlier one is not the larger: so they stay few, and each byte is copied a few times in all.
+  /// Joins what is behind the newest parts: what is new there at once, and then neighbours where the earlier one is not the larger. So they stay
+  /// few, and each byte is copied a few times in all.
   private mutating func settle() {
     let end = parts.count - Self.newest
     guard end - settled >= Self.newest else { return }
     var joined = Array(parts[..<settled])
-    for part in parts[settled..<end] {
-      joined.append(part)
-      while joined.count > 1, let both = Self.joined(joined[joined.count - 2], joined[joined.count - 1]) {
+    var first = settled
+    while first < end {
+      let next = endOfJoinable(from: first, before: end)
+      joined.append(next - first == 1 ? parts[first] : Self.joined(parts[first..<next]))
+      first = next
+      while joined.count > 1, Self.areJoinable(joined[joined.count - 2], joined[joined.count - 1]) {
+        let both = Self.joined(joined.suffix(2))
         joined.removeLast(2)
         joined.append(both)
       }
@@ -198,16 +203,36 @@ private struct RenderedParts: ModelCacheContent {
     settled = joined.count
   }
 
-  private static func joined(_ earlier: Part, _ later: Part) -> Part? {
-    guard let head = earlier.bytes, let tail = later.bytes, head.count <= tail.count, head.count + tail.count <= mostJoined else {
-      return nil
+  private func endOfJoinable(from first: Int, before end: Int) -> Int {
+    guard var size = parts[first].bytes?.count else { return first + 1 }
+    var next = first + 1
+    while next < end, let more = parts[next].bytes?.count, size + more <= Self.mostJoined {
+      size += more
+      next += 1
     }
-    var both = earlier
-    both.entries = earlier.entries.lowerBound..<later.entries.upperBound
-    both.after = later.after
-    both.answeredEnd = later.answeredEnd.map { head.count + $0 } ?? earlier.answeredEnd
-    both.hasCalls = earlier.hasCalls || later.hasCalls
-    both.bytes = [head, tail].joined
-    return both
+    return next
+  }
+
+  private static func areJoinable(_ earlier: Part, _ later: Part) -> Bool {
+    guard let head = earlier.bytes?.count, let tail = later.bytes?.count else { return false }
+    return head <= tail && head + tail <= mostJoined
+  }
+
+  /// All of them have bytes.
+  private static func joined(_ parts: ArraySlice<Part>) -> Part {
+    var all = parts[parts.startIndex]
+    var bytes: [Bytes] = []
+    var size = 0
+    for part in parts {
+      guard let more = part.bytes else { continue }
+      all.entries = all.entries.lowerBound..<part.entries.upperBound
+      all.after = part.after
+      if let end = part.answeredEnd { all.answeredEnd = size + end }
+      all.hasCalls = all.hasCalls || part.hasCalls
+      bytes.append(more)
+      size += more.count
+    }
+    all.bytes = bytes.joined
+    return all
   }
 }

@@ -65,7 +65,7 @@ struct ResponseReader: ~Copyable {
 
   private static func phase(after head: HTTPHead) -> Phase {
     guard (200..<300).contains(head.status) else { return .error(head) }
-    let type = head.first("content-type")?.prefix { $0 != ";" }.lowercased() ?? ""
+    let type = head.first("content-type")?.mediaType ?? ""
     // Servers that say nothing, or something odd, may still stream.
     return ["application/json", "text/html", "application/xhtml+xml"].contains(type) ? .whole : .stream
   }

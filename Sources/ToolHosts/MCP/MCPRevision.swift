@@ -80,8 +80,8 @@ struct MCPDialect: Sendable, Equatable {
       writer.key("_meta")
       writer.beginObject()
       meta?.forEachMember { name, value in
-        guard name != "progressToken", !name.hasPrefix("io.modelcontextprotocol/") else { return }
-        writer.key(escaping: name)
+        guard name != "progressToken", !name.text.hasPrefix("io.modelcontextprotocol/") else { return }
+        writer.key(name)
         writer.value(value)
       }
       writer.member("progressToken", ifPresent: progressToken?.json)

@@ -124,7 +124,7 @@ extension MCPSharedServer {
     }
     guard requests != nil || state != nil else { return finish(call, failure(call, "asked for more input without saying which")) }
     var asked: [(key: String, request: CarriedJSON)] = []
-    requests?.forEachMember { asked.append(($0, $1)) }
+    requests?.forEachMember { asked.append(($0.text, $1)) }
     guard asked.count <= context.limits.questions else {
       return finish(call, failure(call, "asked \(asked.count) questions at once"))
     }

@@ -89,7 +89,8 @@ import Testing
         + #""toolkits":[{"name":"k","tools":[{"name":"t","env":{"A":"(hidden)"}}]}],"mcpServers":{"s":{"command":"x","env":{"A":"(hidden)"}}},"x":0.10}"#
     )
     #expect(
-      EnvironmentValues.hidden(inTool: json(#"{"name":"t","\u0065nv":{"A":"1"}}"#)).bytes.string == #"{"name":"t","env":{"A":"(hidden)"}}"#)
+      EnvironmentValues.hidden(inTool: json(#"{"name":"t","\u0065nv":{"A":"1"}}"#)).bytes.string
+        == #"{"name":"t","\u0065nv":{"A":"(hidden)"}}"#)
   }
 
   @Test func `what was hidden is restored, also when it stands elsewhere now`() throws {

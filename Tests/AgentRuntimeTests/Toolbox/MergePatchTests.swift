@@ -81,7 +81,7 @@ import Testing
       case .array: self = .array(json.elements.map { Value($0) })
       case .object:
         var members: [String: Value] = [:]
-        json.forEachMember { members[$0] = Value($1) }
+        json.forEachMember { members[$0.text] = Value($1) }
         self = .object(members)
       default: self = .scalar(json.bytes.string)
       }

@@ -125,6 +125,29 @@ import Testing
     #expect(client.send(request).answer == .whole("the same"))
   }
 
+  @Test func `requests after one another do not see what was said of the one before`() throws {
+    let server = try ScriptedServer { connection in
+      while let request = try connection.readRequest() {
+        let lines = request.head.split(separator: "\r\n")
+        let own = lines.filter { !$0.hasPrefix("Host:") && !$0.hasPrefix("Accept:") && !$0.hasPrefix("Content-Length:") }
+        let isWhole = request.body.allSatisfy { $0 == request.body.first }
+        try connection.answer("\(own) \(isWhole ? "" : "torn ")\(request.body.first ?? 0) \(request.body.count)")
+      }
+    }
+    let whole = RunningTransfer.wholeBodyBytes
+    for (number, size) in [10, whole + 1, 3, 0, 200_000, whole, 2 << 20, 1, -1, 20, -1, whole + 1, 5, 5].enumerated() {
+      let byte = UInt8(65 + number)
+      let isGET = size < 0
+      let path = number % 3 == 0 ? "/a" : "/b"
+      let headers = number % 4 < 2 ? [("Content-Type", "text/x"), ("Number", "\(number / 4)")] : [("Content-Type", "text/y")]
+      let body = HTTPBody([Bytes([UInt8](repeating: byte, count: max(0, size)))])
+      let request = HTTPRequest(url: "http://\(server.host)\(path)", method: isGET ? .get : .post, headers: headers, body: body)
+      let said = ["\(isGET ? "GET" : "POST") \(path) HTTP/1.1"] + headers.map { "\($0.0): \($0.1)" }
+      #expect(client.send(request).answer == .whole("\(said) \(size > 0 ? byte : 0) \(max(0, size))"))
+    }
+    #expect(server.connectionCount == 1)
+  }
+
   @Test func `200 requests are under way at the same time`() throws {
     let count = 200
     let arrived = Monitor(0)
