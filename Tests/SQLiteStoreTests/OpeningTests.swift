@@ -104,7 +104,7 @@ import Testing
     for number in 1...8 as ClosedRange<UInt64> {
       try Thread.start(name: "opener") {
         let result = Result { () throws(StoreError) in
-          let store = try folder.open("deep/runs.db")
+          let store = try folder.openPatiently("deep/runs.db")
           defer { store.close() }
           var appended = 0
           for run in 0..<20 {

@@ -105,7 +105,7 @@ import Testing
     for number in 1...4 as ClosedRange<UInt64> {
       try Thread.start(name: "writer") {
         do {
-          let store = try folder.open()
+          let store = try folder.openPatiently()
           let trial = StoreTrial(store: store)
           var own = try trial.create(number)
           for _ in 0..<100 {
