@@ -68,8 +68,14 @@ extension FileDescriptor {
 
 extension ChildProcess {
   /// `wait` with patience.
-  package func wait(for what: @autoclosure () -> String) throws(Missing) -> Exit {
+  package func wait(for what: @autoclosure () -> String) throws -> Exit {
     try Patience.until(exitDescriptor, is: .readable, what)
-    return wait()
+    // Not `wait`, which goes on for ever when somebody else has reaped it.
+    var exit: Exit?
+    try Patience.until(what()) {
+      exit = reap()
+      return exit != nil
+    }
+    return exit!
   }
 }
