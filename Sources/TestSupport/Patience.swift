@@ -9,7 +9,9 @@ package import POSIXSupport
 /// How long a test waits for what must come. It fails then and names it: one that waited for ever would hide which test it is, and hold up all.
 package enum Patience {
   package static let milliseconds = 60_000
-  package static var deadline: Int { Clock.monotonicMilliseconds() + milliseconds }
+  package static var deadline: Int { deadline(minutes: 1) }
+
+  fileprivate static func deadline(minutes: Int) -> Int { Clock.monotonicMilliseconds() + minutes * milliseconds }
 
   /// Looks again and again until it is so.
   package static func until(_ what: @autoclosure () -> String, _ condition: () throws -> Bool) throws {
@@ -28,13 +30,15 @@ package enum Patience {
 }
 
 extension Missing {
-  fileprivate init(_ what: String) { self.init(description: "\(what) did not come within \(Patience.milliseconds / 1000) s") }
+  fileprivate init(_ what: String, minutes: Int = 1) { self.init(description: "\(what) did not come within \(minutes) min") }
 }
 
 extension Monitor where Value: ~Copyable {
-  /// `wait` with patience.
-  package func wait<R>(for what: @autoclosure () -> String, _ body: (inout sending Value) -> sending R?) throws(Missing) -> sending R {
-    guard let answer = wait(untilMilliseconds: Patience.deadline, body) else { throw Missing(what()) }
+  /// `wait` with patience; more of it for what is much work.
+  package func wait<R>(
+    for what: @autoclosure () -> String, minutes: Int = 1, _ body: (inout sending Value) -> sending R?
+  ) throws(Missing) -> sending R {
+    guard let answer = wait(untilMilliseconds: Patience.deadline(minutes: minutes), body) else { throw Missing(what(), minutes: minutes) }
     return answer
   }
 }

@@ -169,7 +169,7 @@ final class EngineThreadTests {
         left.update { $0 -= 1 }
       }
     }
-    try left.wait(for: "the end of the last") { $0 == 0 ? () : nil }
+    try left.wait(for: "the end of the last", minutes: 5) { $0 == 0 ? () : nil }
     #expect(done.withLock { $0 } == threads * rounds)
   }
 

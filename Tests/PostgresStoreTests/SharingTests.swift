@@ -81,7 +81,7 @@ private typealias T = StoreTrial
         done.update { $0 += 1 }
       }
     }
-    try done.wait(for: "the end of the writers") { $0 == 4 ? () : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 4 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let store = try open()
     #expect(try store.positions(of: (1...4).map { T.id($0) }) == Dictionary(uniqueKeysWithValues: (1...4).map { (T.id($0), 51) }))
@@ -118,7 +118,7 @@ private typealias T = StoreTrial
         done.update { $0 += 1 }
       }
     }
-    try done.wait(for: "the end of the writers") { $0 == 2 ? () : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 2 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let deadlocks = try Cluster.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database).int(0, 0)
     #expect(deadlocks == 0)

@@ -116,7 +116,7 @@ import Testing
         opened.update { $0.append(result) }
       }
     }
-    let results = try opened.wait(for: "the end of the openers") { $0.count == 8 ? $0 : nil }
+    let results = try opened.wait(for: "the end of the openers", minutes: 5) { $0.count == 8 ? $0 : nil }
     #expect(results == Array(repeating: .success(20), count: 8))
     let store = try folder.open("deep/runs.db")
     var query = RunQuery()

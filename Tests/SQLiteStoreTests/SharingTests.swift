@@ -118,7 +118,7 @@ import Testing
         done.update { $0 += 1 }
       }
     }
-    try done.wait(for: "the end of the writers") { $0 == 4 ? () : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 4 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let store = try folder.open()
     #expect(try store.positions(of: (1...4).map { T.id($0) }) == Dictionary(uniqueKeysWithValues: (1...4).map { (T.id($0), 101) }))

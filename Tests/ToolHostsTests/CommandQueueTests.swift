@@ -87,7 +87,7 @@ struct CommandQueueTests {
         done.update { $0 += 1 }
       }
     }
-    try done.wait(for: "the end of the callers") { $0 == 4 ? () : nil }
+    try done.wait(for: "the end of the callers", minutes: 5) { $0 == 4 ? () : nil }
     let all = calls.withLock { $0 }
     #expect(all.count == 100)
     let results = all.map(\.result)
