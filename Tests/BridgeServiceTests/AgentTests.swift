@@ -6,7 +6,7 @@ import Testing
 @testable import BridgeService
 
 /// Stored agents and their memory, as the wire has them.
-@Suite(.timeLimit(.minutes(1))) struct AgentTests {
+@Suite struct AgentTests {
   private func call(_ bench: Bench, _ method: String, _ params: String) throws -> CarriedJSON {
     try bench.send(#"{"id":7,"method":"\#(method)","params":\#(params)}"#)
     return try #require(try bench.receive { $0["method"] == nil && $0["id"]?.intValue == 7 }.last)

@@ -21,12 +21,15 @@ final class Bench {
   let model: ScriptedModel
   private let toBridge: FileDescriptor
   private let fromBridge: FileDescriptor
+  /// Where the bridge writes, to see whether it can.
+  private let room: FileDescriptor
   private var unread: [UInt8] = []
 
   init(congestedBytes: Int = 1 << 20, _ answer: @escaping @Sendable (ModelRequest) -> ScriptedModel.Answer) throws {
     Signals.ignorePipe()
     let input = try FileDescriptor.pipe()
     let output = try FileDescriptor.pipe()
+    room = try output.writeEnd.duplicate()
     let host = VirtualHost(seed: 1)
     let limits = PeerLimits(congestedBytes: congestedBytes)
     let settings = ServiceSettings(version: "0", isStrict: false, limits: limits, maxConcurrentRuns: 10_000, openRPC: { Bytes("{}") })
@@ -58,7 +61,7 @@ final class Bench {
 
   // MARK: The client
 
-  func send(_ line: String) throws { try toBridge.writeAll(line + "\n") }
+  func send(_ line: String) throws { try toBridge.writeAll(Array((line + "\n").utf8), for: "room for the message") }
 
   /// Introduces the client, and takes the answer.
   func initialize(_ capabilities: String) throws {
@@ -77,7 +80,7 @@ final class Bench {
         unread.removeFirst(end + 1)
         return try CarriedJSON(validating: Bytes(line))
       }
-      let more = try fromBridge.read(upTo: 256 << 10)
+      let more = try fromBridge.read(upTo: 256 << 10, for: "a line from the bridge")
       if more.isEmpty { throw Missing(description: "the bridge has ended the connection") }
       unread += more
     }
@@ -94,18 +97,26 @@ final class Bench {
   }
 
   /// Waits until the engine has done all that was asked of it before.
-  func settle() {
+  func settle() throws {
     for _ in 0..<3 {
       let done = Monitor(false)
       host.post { _ in done.update { $0 = true } }
-      done.wait { $0 ? () : nil }
+      try done.wait(for: "the engine") { $0 ? () : nil }
+    }
+  }
+
+  /// Waits until no more fits the pipe to the client, and more waits: that stays so until the client reads.
+  func waitUntilFull() throws {
+    try Patience.until("a full pipe") {
+      try settle()
+      return peer.isCongested && PollSet.look(room.rawValue, for: .writable) == []
     }
   }
 
   /// Carries something out on the engine's thread.
-  func onEngine(_ body: @escaping @Sendable (RunEngine) -> Void) {
+  func onEngine(_ body: @escaping @Sendable (RunEngine) -> Void) throws {
     host.post(body)
-    settle()
+    try settle()
   }
 }
 

@@ -1,6 +1,8 @@
 """What every test is given: a `lab`. Long campaigns are left out unless asked for with `--long` or `-m long`."""
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("harness")
 import harness  # noqa: E402
 import postgres  # noqa: E402
+
+LONGEST_TEST = 600
 
 
 def pytest_addoption(parser):
@@ -52,6 +56,24 @@ def pytest_pyfunc_call(pyfuncitem):
             outcome.force_exception(e)
         else:
             outcome._result, outcome._excinfo = None, sys.exc_info()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A test that hangs is ended, and shows where: it would hold up all others, and hide which one it is."""
+    if item.get_closest_marker("long") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(*_):
+        pytest.fail(f"the test has not ended within {LONGEST_TEST} s")
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(LONGEST_TEST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -17,9 +17,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -357,6 +359,18 @@ def until(condition, what="the condition", timeout=None, step=0.01):
         if time.monotonic() > end:
             raise AssertionError(f"timed out waiting for {what}")
         time.sleep(step)
+
+
+def free_port():
+    """A port on which nobody listens, below those that systems give to whoever asks for any."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def alive(pid):
@@ -1141,14 +1155,18 @@ class Bridge:
             self.proc.wait(5)
         except Exception:
             pass
-        self._reader.join(2)
-        self._stderr_thread.join(2)
-        for f in (self.proc.stdin, self.proc.stdout, self.proc.stderr):
+        self._reader.join(TIMEOUT)
+        self._stderr_thread.join(TIMEOUT)
+        # What a thread still reads stays open: the number would be that of another bridge's pipe, from which it took messages away.
+        for f, reader in ((self.proc.stdin, None), (self.proc.stdout, self._reader), (self.proc.stderr, self._stderr_thread)):
+            if reader and reader.is_alive():
+                continue
             try:
                 f.close()
             except Exception:
                 pass
-        os.close(self.wake_r), os.close(self.wake_w)
+        if not self._reader.is_alive():
+            os.close(self.wake_r), os.close(self.wake_w)
 
 
 def check_log(log):

@@ -1,7 +1,6 @@
 """A private PostgreSQL server for the tests of one process, by Tests/postgres.sh; it ends with the process."""
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -23,7 +22,7 @@ class Server:
 
     def run(self, *args):
         env = dict(os.environ, **({"POSTGRES_PORT": str(self.port)} if self.port else {}))
-        done = subprocess.run([SCRIPT, *map(str, args)], capture_output=True, env=env, stdin=subprocess.DEVNULL)
+        done = subprocess.run([SCRIPT, *map(str, args)], capture_output=True, env=env, stdin=subprocess.DEVNULL, timeout=120)
         assert done.returncode == 0, (done.stdout, done.stderr)
 
     def restart(self):
@@ -43,7 +42,7 @@ class Server:
     def sql(self, text, database="postgres"):
         """The rows, as lines with | between the columns."""
         argv = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port or 5432), "-U", "postgres", "-d", database, "-c", text]
-        done = subprocess.run(argv, capture_output=True, text=True)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
@@ -71,9 +70,3 @@ def server():
         if _server is None:
             _server = Server()
         return _server
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

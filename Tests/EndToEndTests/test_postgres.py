@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import postgres
-from harness import BINARY, TIMEOUT, base_env, calls, loads, say, sh, text_of, tool, until
+from harness import BINARY, TIMEOUT, base_env, calls, free_port, loads, say, sh, text_of, tool, until
 
 STORES = ("postgres",)
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
@@ -87,7 +87,7 @@ def test_a_store_of_a_newer_bridge_is_refused(lab):
 
 
 def test_a_server_that_cannot_be_reached_ends_the_start_with_74_and_says_why(lab):
-    folder, port = tempfile.mkdtemp(dir="/tmp"), postgres.free_port()
+    folder, port = tempfile.mkdtemp(dir="/tmp"), free_port()
     unusable(lab, f"postgresql:///none?host={folder}", folder, "none")
     unusable(lab, f"postgresql://127.0.0.1:{port}/none", "127.0.0.1", "refused")
     unusable(lab, f"host=127.0.0.1 port={port} dbname=none", "127.0.0.1", "refused")
@@ -159,7 +159,7 @@ def test_settings_of_the_database_do_not_weaken_a_commit(lab):
 
 @pytest.fixture(scope="module")
 def tls():
-    server = postgres.Server(port=postgres.free_port())
+    server = postgres.Server(port=free_port())
     yield server
     server.stop()
 

@@ -6,25 +6,18 @@ behind it as the model that LiteLLM asks. Skipped, visibly, where there is no `l
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import urllib.request
 
 import pytest
 
-from harness import tool, until
+from harness import free_port, tool, until
 from mock_models import HTTP, KEY_ENV, URL_ENV, Server, Status, Thought, Turn
 from mock_models.fixtures import completed, retries, streamed
 
 LITELLM = os.environ.get("FOOTBRIDGE_LITELLM") or shutil.which("litellm")
 LOOK = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 pytestmark = pytest.mark.skipif(not LITELLM, reason="LiteLLM's proxy is not installed (PyPI: litellm[proxy]); see FOOTBRIDGE_LITELLM")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ final class EngineThreadTests {
   init() throws {
     try Self.start(thread, nil)
     // The engine is there.
-    thread.settle()
+    try onThread { [thread] in thread.settle() }
   }
 
   deinit { thread.stop() }
@@ -46,7 +46,7 @@ final class EngineThreadTests {
       body()
       isDone.update { $0 = true }
     }
-    isDone.wait { $0 ? () : nil }
+    try isDone.wait(for: "the visitor's end") { $0 ? () : nil }
   }
 
   /// Has `body` carried out in a turn that the caller takes itself. The engine's thread may come first, and its last turn may not be over.
@@ -133,21 +133,21 @@ final class EngineThreadTests {
     #expect(notes.all.withLock { $0.map(\.what) } == [1, 2])
   }
 
-  @Test(.timeLimit(.minutes(1))) func `what comes after the end is let go`() throws {
+  @Test func `what comes after the end is let go`() throws {
     let released = Monitor(0)
     let thread = EngineThread { _ in }
     try Self.start(thread, Held(released))
     thread.stop()
     // The engine is gone, and its thread with it.
-    released.wait { $0 == 1 ? () : nil }
+    try released.wait(for: "the engine's end") { $0 == 1 ? () : nil }
     let held = Held(released)
     // As what a run's work reports does, it holds the thread.
     thread.post { [thread] _ in withExtendedLifetime((held, thread)) {} }
     _ = consume held
-    released.wait { $0 == 2 ? () : nil }
+    try released.wait(for: "the end of what came late") { $0 == 2 ? () : nil }
   }
 
-  @Test(.timeLimit(.minutes(2))) func `nothing stays undone when many bring work, take turns and stand in at once`() throws {
+  @Test func `nothing stays undone when many bring work, take turns and stand in at once`() throws {
     let (threads, rounds) = (6, 3000)
     let (done, left) = (Monitor(0), Monitor(threads))
     for number in 0..<threads {
@@ -169,7 +169,7 @@ final class EngineThreadTests {
         left.update { $0 -= 1 }
       }
     }
-    left.wait { $0 == 0 ? () : nil }
+    try left.wait(for: "the end of the last", minutes: 5) { $0 == 0 ? () : nil }
     #expect(done.withLock { $0 } == threads * rounds)
   }
 

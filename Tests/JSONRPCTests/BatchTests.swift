@@ -79,7 +79,7 @@ struct BatchTests {
   @Test func `a batch that is still open when the input ends is answered`() throws {
     let conversation = try Conversation()
     try conversation.send(#"[{"id":1,"method":"hold"},{"id":2,"method":"hold"}]"# + "\n")
-    let held = try #require(conversation.handler.state.wait { $0.held.count == 2 ? $0.held : nil })
+    let held = try conversation.handler.held(2)
     try conversation.endInput()
     conversation.waitForEnd()
     held[1].succeed(.null)

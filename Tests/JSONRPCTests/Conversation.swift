@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import JSONRPC
 import POSIXSupport
+import TestSupport
 import Testing
 
 /// A peer between two pipes, and the other ends of them.
@@ -28,8 +29,8 @@ struct Conversation: ~Copyable {
 
   deinit { peer.close() }
 
-  func send(_ text: String) throws { try toPeer.writeAll(text) }
-  func send(_ bytes: [UInt8]) throws { try unsafe bytes.withUnsafeBytes { try unsafe toPeer.writeAll($0) } }
+  func send(_ text: String) throws { try send(Array(text.utf8)) }
+  func send(_ bytes: [UInt8]) throws { try toPeer.writeAll(bytes, for: "room for the input") }
 
   /// Ends the input: another open file takes the number of the pipe's end.
   func endInput() throws {
@@ -41,7 +42,7 @@ struct Conversation: ~Copyable {
   func sendByteByByte(_ bytes: [UInt8]) throws {
     for byte in bytes {
       try unsafe withUnsafeBytes(of: byte) { try unsafe toPeer.writeAll($0) }
-      while FileDescriptor.unreadOutput(toPeer.rawValue) > 0 { sched_yield() }
+      try Patience.until("a reader of the byte") { FileDescriptor.unreadOutput(toPeer.rawValue) <= 0 }
     }
   }
 
@@ -57,7 +58,7 @@ struct Conversation: ~Copyable {
     var text: [UInt8] = []
     var seen = 0
     while seen < count {
-      let more = try fromPeer.read(upTo: 64 << 10)
+      let more = try fromPeer.read(upTo: 64 << 10, for: "line \(seen + 1) of the output")
       if more.isEmpty { break }
       seen += more.count { $0 == 0x0A }
       text += more

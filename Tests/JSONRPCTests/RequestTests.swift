@@ -153,7 +153,7 @@ struct RequestTests {
   @Test func `a request is answered once`() throws {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
-    let request = try #require(conversation.handler.state.wait { $0.held.first })
+    let request = try conversation.handler.held(1)[0]
     #expect(
       [request.isAnswered, request.succeed(.null), request.succeed(.null), request.fail(RPCError(code: 1, message: "x"))] == [
         false, true, false, false,
@@ -184,7 +184,7 @@ struct RequestTests {
   @Test func `who learns of a cancel late is told at once`() throws {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
-    let request = try #require(conversation.handler.state.wait { $0.held.first })
+    let request = try conversation.handler.held(1)[0]
     request.onCancel {}
     request.cancel()
     #expect(request.isCancelled && !request.isAnswered)
@@ -195,7 +195,7 @@ struct RequestTests {
   @Test func `a request that was kept for its cancel, and then let go, is answered`() throws {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
-    conversation.handler.state.wait { $0.held.count == 1 ? () : nil }
+    _ = try conversation.handler.held(1)
     conversation.handler.state.withLock { $0.held = [] }
     #expect(
       try conversation.lines(1) == [
@@ -206,7 +206,7 @@ struct RequestTests {
   @Test func `open requests are known until they are answered`() throws {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n" + #"{"id":"x","method":"hold"}"# + "\n")
-    let held = try #require(conversation.handler.state.wait { $0.held.count == 2 ? $0.held : nil })
+    let held = try conversation.handler.held(2)
     #expect(Set(conversation.peer.openRequests.map(\.id)) == [.number(1), .string("x")])
     held[0].succeed(.null)
     #expect(conversation.peer.openRequests.map(\.id) == [.string("x")])
@@ -217,7 +217,7 @@ struct RequestTests {
   @Test func `an answer is one line whatever it carries`() throws {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
-    let request = try #require(conversation.handler.state.wait { $0.held.first })
+    let request = try conversation.handler.held(1)[0]
     request.succeed(CarriedJSON(trusted: Bytes("{\r\n  \"a\": [1,\n2]\r\n}")))
     #expect(try conversation.received() == #"{"jsonrpc":"2.0","id":1,"result":{    "a": [1, 2]  }}"# + "\n")
   }

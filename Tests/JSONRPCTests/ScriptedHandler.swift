@@ -1,6 +1,7 @@
 import JSON
 import JSONRPC
 import POSIXSupport
+import TestSupport
 import Testing
 
 /// A handler with a few methods of its own that writes down what it is told.
@@ -26,10 +27,14 @@ final class ScriptedHandler: PeerHandler {
 
   func note(_ line: String) { state.update { $0.log.append(line) } }
 
+  /// The requests that are held, when there are so many.
+  func held(_ count: Int) throws -> [IncomingRequest] {
+    try state.wait(for: "the handler's request \(count)") { $0.held.count == count ? $0.held : nil }
+  }
+
   /// Waits until that is so of the state; an issue when it does not come to be in a minute, as a test that waits for ever would hide which one it is.
   func wait(_ what: String, until condition: @Sendable (State) -> Bool) {
-    let deadline = Clock.monotonicMilliseconds() + 60_000
-    let log: [String]? = state.wait(untilMilliseconds: deadline) { condition($0) ? $0.log : nil }
+    let log: [String]? = state.wait(untilMilliseconds: Patience.deadline) { condition($0) ? $0.log : nil }
     if log == nil { Issue.record("\(what) does not come; the log is \(self.log)") }
   }
 
@@ -43,12 +48,13 @@ final class ScriptedHandler: PeerHandler {
       state.withLock { $0.echoCount += 1 }
       request.succeed(request.params ?? .emptyObject)
     case "hold":
-      state.update { $0.held.append(request) }
       request.onCancel { [weak self, weak request] in
         guard let self, let request else { return }
         request.fail(RPCError(code: -32800, message: "cancelled"))
         self.state.withLock { $0.held.removeAll { $0.id == request.id } }
       }
+      // Last: a test that sees it may say itself what a cancel does.
+      state.update { $0.held.append(request) }
     case "ask":
       peer.request(
         "question", { CarriedJSON(trusted: Bytes("{\"token\":\($0)}")) }, carrying: ["/free"],

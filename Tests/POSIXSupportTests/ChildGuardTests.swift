@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import POSIXSupport
@@ -20,7 +21,7 @@ struct ChildGuardTests {
       child = try children.spawn(
         ["/bin/sh", "-c", "exec 9>'\(fifo)'; sleep 600 & echo ready; wait"], environment: [], stdin: .null,
         stdout: .descriptor(ready.writeEnd.rawValue), stderr: .null)
-      let word = try ready.readEnd.read(upTo: 5)
+      let word = try ready.readEnd.read(upTo: 5, for: "the family's word")
       #expect(word.count == 5)
     }
 
@@ -49,7 +50,7 @@ struct ChildGuardTests {
     let family = try Family(children)
     children.release(family.child)
     #expect(family.hasEnded())
-    #expect(family.child.wait() == .signal(SIGKILL))
+    #expect(try family.child.wait(for: "the end of the child") == .signal(SIGKILL))
     #expect(children.guarded == [])
   }
 
@@ -59,11 +60,17 @@ struct ChildGuardTests {
     let killed = try #require(children?.processID)
     #expect(kill(killed, SIGKILL) == 0)
     // It is noticed by the next child at the latest.
-    while children?.processID == killed { _ = try Family(children!) }
+    var others: [Family] = []
+    try Patience.until("another guard") {
+      if children?.processID == killed { others.append(try Family(children!)) }
+      return children?.processID != killed
+    }
     let new = try Family(children!)
     #expect(old.isAlive && new.isAlive)
     children = nil
     #expect(old.hasEnded() && new.hasEnded())
+    // Not before: the guard kills those numbers, which would be somebody else's.
+    withExtendedLifetime(others) {}
   }
 
   @Test func `a program that cannot be started is not guarded`() throws {
@@ -81,7 +88,7 @@ struct ChildGuardTests {
     func output(_ start: (ChildProcess.Stream) throws -> ChildProcess) throws -> String {
       let pipe = try FileDescriptor.pipe()
       let child = try start(.descriptor(pipe.writeEnd.rawValue))
-      #expect(child.wait() == .code(0))
+      #expect(try child.wait(for: "the end of the shell") == .code(0))
       return String(decoding: try pipe.readEnd.read(upTo: 4096), as: UTF8.self)
     }
     let words = [
@@ -108,8 +115,8 @@ struct ChildGuardTests {
     let first = try Family(children!)
     let guardian = try #require(children?.processID)
     children?.release(first.child)
-    while children?.processID != nil { usleep(10_000) }
-    while kill(guardian, 0) == 0 { usleep(1000) }
+    try Patience.until("the guard's leave") { children?.processID == nil }
+    try Patience.until("the guard's end") { kill(guardian, 0) != 0 }
     let second = try Family(children!)
     children = nil
     #expect(second.hasEnded())

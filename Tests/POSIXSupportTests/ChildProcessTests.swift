@@ -1,5 +1,6 @@
 import Glibc
 import POSIXSupport
+import TestSupport
 import Testing
 
 struct ChildProcessTests {
@@ -11,8 +12,8 @@ struct ChildProcessTests {
       arguments, environment: environment, workingFolder: workingFolder, stdout: .descriptor(pipe.writeEnd.rawValue))
     let reader = pipe.readEnd
     _ = consume pipe.writeEnd
-    let output = String(decoding: try reader.readAll(), as: UTF8.self)
-    return (output, child.wait())
+    let output = String(decoding: try reader.readAll(for: "the end of the output"), as: UTF8.self)
+    return (output, try child.wait(for: "the program's end"))
   }
 
   @Test func `a program is found in the PATH it is given, and sees only that environment`() throws {
@@ -53,12 +54,12 @@ struct ChildProcessTests {
       ["sh", "-c", "sleep 1000 & echo ready; wait"], environment: environment, stdout: .descriptor(pipe.writeEnd.rawValue))
     let reader = pipe.readEnd
     _ = consume pipe.writeEnd
-    #expect(try reader.read(upTo: 6) == Array("ready\n".utf8))
+    #expect(try reader.read(upTo: 6, for: "the shell's word") == Array("ready\n".utf8))
     #expect(child.reap() == nil)
     #expect(child.kill(SIGTERM))
-    #expect(child.wait() == .signal(SIGTERM))
+    #expect(try child.wait(for: "the shell's end") == .signal(SIGTERM))
     // The end of the output is there only when `sleep` has gone too.
-    _ = try reader.readAll()
+    _ = try reader.readAll(for: "the end of `sleep`")
     #expect(!child.kill(SIGTERM))
     #expect(child.reap() == .signal(SIGTERM))
   }
@@ -69,7 +70,7 @@ struct ChildProcessTests {
     #expect(PollSet.look(child.exitDescriptor, for: .readable) == [])
     let reader = pipe.readEnd
     _ = consume pipe.writeEnd
-    #expect(PollSet.look(child.exitDescriptor, for: .readable, timeoutMilliseconds: -1) != [])
+    #expect(PollSet.look(child.exitDescriptor, for: .readable, timeoutMilliseconds: 60_000) != [])
     #expect(child.reap() == .code(0))
     _ = consume reader
   }
@@ -106,7 +107,7 @@ struct ChildProcessTests {
       stderr: .descriptor(pipe.writeEnd.rawValue))
     let reader = pipe.readEnd
     _ = consume pipe.writeEnd
-    #expect(String(decoding: try reader.readAll(), as: UTF8.self) == "out\nerr\n")
-    #expect(child.wait() == .code(0))
+    #expect(String(decoding: try reader.readAll(for: "the end of the output"), as: UTF8.self) == "out\nerr\n")
+    #expect(try child.wait(for: "the shell's end") == .code(0))
   }
 }

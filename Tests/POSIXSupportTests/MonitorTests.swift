@@ -1,4 +1,5 @@
 import POSIXSupport
+import TestSupport
 import Testing
 
 struct MonitorTests {
@@ -7,7 +8,7 @@ struct MonitorTests {
     try Thread.start(name: "writer") {
       for number in 1...100 { monitor.update { $0.append(number) } }
     }
-    let all = monitor.wait { $0.count == 100 ? $0 : nil }
+    let all = try monitor.wait(for: "the hundredth") { $0.count == 100 ? $0 : nil }
     #expect(all == Array(1...100))
   }
 
@@ -25,6 +26,6 @@ struct MonitorTests {
         monitor.update { $0.done += 1 }
       }
     }
-    #expect(monitor.wait { $0.done == 2 ? $0.count : nil } == 40_000)
+    #expect(try monitor.wait(for: "the end of both") { $0.done == 2 ? $0.count : nil } == 40_000)
   }
 }

@@ -18,7 +18,7 @@ private typealias T = StoreTrial
 
   /// Asks until it is so; a change of another process is seen within 250 ms, and on this machine there is other work.
   private func eventually(_ body: () throws -> Bool) throws -> Bool {
-    let deadline = Clock.monotonicMilliseconds() + 20_000
+    let deadline = Patience.deadline
     while Clock.monotonicMilliseconds() < deadline {
       if try body() { return true }
       _ = PollSet.look(-1, for: [], timeoutMilliseconds: 10)
@@ -81,7 +81,7 @@ private typealias T = StoreTrial
         done.update { $0 += 1 }
       }
     }
-    _ = done.wait { $0 == 4 ? true : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 4 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let store = try open()
     #expect(try store.positions(of: (1...4).map { T.id($0) }) == Dictionary(uniqueKeysWithValues: (1...4).map { (T.id($0), 51) }))
@@ -118,7 +118,7 @@ private typealias T = StoreTrial
         done.update { $0 += 1 }
       }
     }
-    _ = done.wait { $0 == 2 ? true : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 2 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let deadlocks = try Cluster.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", database).int(0, 0)
     #expect(deadlocks == 0)

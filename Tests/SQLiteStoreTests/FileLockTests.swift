@@ -1,4 +1,5 @@
 import POSIXSupport
+import TestSupport
 import Testing
 
 @Suite struct FileLockTests {
@@ -35,9 +36,9 @@ import Testing
       let taken = (try? mine?.lock(byte: 0, timeoutMilliseconds: 60_000)) ?? false
       result.update { $0 = taken }
     }
-    _ = waiting.wait { $0 ? true : nil }
+    try waiting.wait(for: "the other thread") { $0 ? () : nil }
     a.unlock(byte: 0)
-    #expect(result.wait { $0 } == true)
+    #expect(try result.wait(for: "the lock") { $0 } == true)
   }
 
   @Test func `the last descriptor takes the locks along`() throws {

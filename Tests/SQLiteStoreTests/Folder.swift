@@ -46,4 +46,9 @@ final class Folder: Sendable {
   func open(_ name: String = "runs.db", at time: Int = 1_700_000_000_000) throws(StoreError) -> SQLiteStore {
     try SQLiteStore.open(path: path + "/" + name, wallClock: { time })
   }
+
+  /// For one of several threads: who waits for the lock may be passed over for long, on a disk that is slow.
+  func openPatiently(_ name: String = "runs.db") throws(StoreError) -> SQLiteStore {
+    try SQLiteStore.open(path: path + "/" + name, busyMilliseconds: 60_000, wallClock: { 1_700_000_000_000 })
+  }
 }

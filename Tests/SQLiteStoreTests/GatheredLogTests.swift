@@ -133,9 +133,20 @@ import Testing
 /// Has one of SQLite's writes to a file find no room on the disk, by SQLite's own way for tests (sqlite3_vfs.xSetSystemCall).
 private enum FullDisk {
   private struct State {
-    /// Whose writes are counted: device and inode.
-    var files: [UInt64: (seen: Int, failing: Int)] = [:]
+    /// Whose writes are counted.
+    var files: [File: (seen: Int, failing: Int)] = [:]
     var isInPlace = false
+  }
+
+  /// The number alone is that of other files on other file systems, too.
+  private struct File: Hashable, Sendable {
+    let device: UInt64
+    let number: UInt64
+
+    init(_ status: stat) {
+      device = UInt64(status.st_dev)
+      number = UInt64(status.st_ino)
+    }
   }
 
   private static let state = Monitor(State())
@@ -143,7 +154,7 @@ private enum FullDisk {
   static func on(_ path: String, write number: Int, _ body: () throws -> Void) throws {
     var status = stat()
     try #require(unsafe stat(path, &status) == 0)
-    let file = UInt64(status.st_ino)
+    let file = File(status)
     state.withLock { state in
       state.files[file] = (0, number)
       if !state.isInPlace { replaceCalls() }
@@ -156,11 +167,12 @@ private enum FullDisk {
   private static func isToFail(_ descriptor: Int32) -> Bool {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return false }
+    let file = File(status)
     return state.withLock { state in
-      guard var file = state.files[UInt64(status.st_ino)] else { return false }
-      file.seen += 1
-      state.files[UInt64(status.st_ino)] = file
-      return file.seen == file.failing
+      guard var writes = state.files[file] else { return false }
+      writes.seen += 1
+      state.files[file] = writes
+      return writes.seen == writes.failing
     }
   }
 

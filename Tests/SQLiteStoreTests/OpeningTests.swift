@@ -104,7 +104,7 @@ import Testing
     for number in 1...8 as ClosedRange<UInt64> {
       try Thread.start(name: "opener") {
         let result = Result { () throws(StoreError) in
-          let store = try folder.open("deep/runs.db")
+          let store = try folder.openPatiently("deep/runs.db")
           defer { store.close() }
           var appended = 0
           for run in 0..<20 {
@@ -116,7 +116,7 @@ import Testing
         opened.update { $0.append(result) }
       }
     }
-    let results = opened.wait { $0.count == 8 ? $0 : nil }!
+    let results = try opened.wait(for: "the end of the openers", minutes: 5) { $0.count == 8 ? $0 : nil }
     #expect(results == Array(repeating: .success(20), count: 8))
     let store = try folder.open("deep/runs.db")
     var query = RunQuery()

@@ -1,4 +1,5 @@
 import POSIXSupport
+import TestSupport
 
 #if canImport(Glibc)
   import Glibc
@@ -15,7 +16,7 @@ func onOwnThread<R: Sendable>(_ body: @escaping @Sendable () throws -> R) throws
     let result = run(work)
     answer.update { $0 = result }
   }
-  return try answer.wait { $0 }!.get()
+  return try answer.wait(for: "the end of the thread") { $0 }.get()
 }
 
 /// Lets go of the work before it returns: a folder of the test must not be removed by a thread that sees other files, or may not.

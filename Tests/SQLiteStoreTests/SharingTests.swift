@@ -105,7 +105,7 @@ import Testing
     for number in 1...4 as ClosedRange<UInt64> {
       try Thread.start(name: "writer") {
         do {
-          let store = try folder.open()
+          let store = try folder.openPatiently()
           let trial = StoreTrial(store: store)
           var own = try trial.create(number)
           for _ in 0..<100 {
@@ -118,7 +118,7 @@ import Testing
         done.update { $0 += 1 }
       }
     }
-    _ = done.wait { $0 == 4 ? true : nil }
+    try done.wait(for: "the end of the writers", minutes: 5) { $0 == 4 ? () : nil }
     #expect(failures.withLock { $0 } == [])
     let store = try folder.open()
     #expect(try store.positions(of: (1...4).map { T.id($0) }) == Dictionary(uniqueKeysWithValues: (1...4).map { (T.id($0), 101) }))
@@ -179,7 +179,7 @@ import Testing
         stdout: .descriptor(output.writeEnd.rawValue))
       self.input = try input.writeEnd.duplicate()
       _ = consume input.writeEnd
-      #expect(try output.readEnd.read(upTo: 100) == Array("ready\n".utf8))
+      #expect(try output.readEnd.read(upTo: 100, for: "the program's word") == Array("ready\n".utf8))
     }
 
     func endInput() { input = nil }
@@ -199,7 +199,7 @@ import Testing
       """, folder.database)
     #expect(store.isAlive(owner))
     #expect(other.process.kill(SIGKILL))
-    #expect(other.process.wait() == .signal(SIGKILL))
+    #expect(try other.process.wait(for: "the program's end") == .signal(SIGKILL))
     #expect(!store.isAlive(owner))
     store.close()
   }
@@ -220,7 +220,7 @@ import Testing
     #expect(throws: StoreError.locked(folder.database)) { try trial.append(next) }
     #expect(try store.positions(of: [T.id(1)]) == [T.id(1): 1])
     other.endInput()
-    #expect(other.process.wait() == .code(0))
+    #expect(try other.process.wait(for: "the program's end") == .code(0))
     #expect(try trial.append(next) == .appended)
     store.close()
   }

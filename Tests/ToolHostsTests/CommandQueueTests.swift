@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import AgentRuntime
@@ -86,7 +87,7 @@ struct CommandQueueTests {
         done.update { $0 += 1 }
       }
     }
-    _ = done.wait { $0 == 4 ? true : nil }
+    try done.wait(for: "the end of the callers", minutes: 5) { $0 == 4 ? () : nil }
     let all = calls.withLock { $0 }
     #expect(all.count == 100)
     let results = all.map(\.result)

@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import AgentRuntime
@@ -51,6 +52,15 @@ final class Workshop: Sendable {
   func run(_ words: String, arguments: String = "{}") -> ToolResult { start(.shell(words), arguments: arguments).result }
 
   func run(_ tool: Tool) -> ToolResult { start(tool).result }
+
+  /// Runs a shell's words until their time is over; with more time when they have not printed that much, since the machine is busy with other things.
+  func runIntoTimeout(_ words: String, stdout: String, stderr: String? = nil) -> (result: ToolResult, timeoutMs: Int) {
+    for timeoutMs in [300, 3000] {
+      let result = run(.shell(words, timeoutMs: timeoutMs))
+      if result.stdout == .list(stdout), result.stderr == stderr.map({ .list($0) }) { return (result, timeoutMs) }
+    }
+    return (run(.shell(words, timeoutMs: 30_000)), 30_000)
+  }
 }
 
 extension ChildProcess {
@@ -73,11 +83,9 @@ final class Call: @unchecked Sendable {
     var results: [ToolResult] = []
   }
 
-  private var patience: Int { Clock.monotonicMilliseconds() + 60_000 }
-
   /// Waits for the result.
   var result: ToolResult {
-    events.wait(untilMilliseconds: patience) { $0.results.first } ?? .failure("no result came")
+    events.wait(untilMilliseconds: Patience.deadline) { $0.results.first } ?? .failure("no result came")
   }
 
   var hasResult: Bool { events.withLock { !$0.results.isEmpty } }
@@ -88,7 +96,7 @@ final class Call: @unchecked Sendable {
 
   /// Waits until the command has shown this.
   func waitForOutput(_ text: String) {
-    let seen: Bool? = events.wait(untilMilliseconds: patience) { events in
+    let seen: Bool? = events.wait(untilMilliseconds: Patience.deadline) { events in
       events.pieces.map(\.text).joined().contains(text) ? true : nil
     }
     #expect(seen == true, "the command did not show \(text)")
@@ -161,5 +169,14 @@ func workingFolder() -> String {
 
 /// Lets a command go on that waits with `read x <PATH`.
 func open(gate path: String) throws {
-  try FileDescriptor.open(path, O_WRONLY).writeAll("go\n")
+  try Patience.until("who waits at the gate") {
+    do throws(SystemError) {
+      try FileDescriptor.open(path, O_WRONLY | O_NONBLOCK).writeAll("go\n")
+      return true
+    } catch {
+      // Nobody reads it yet.
+      guard error.errno == ENXIO else { throw error }
+      return false
+    }
+  }
 }

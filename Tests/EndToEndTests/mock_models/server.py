@@ -90,6 +90,8 @@ class Server:
 
     def close(self):
         self.closing.set()
+        # Ends the `accept` of the other thread, which would else go on with the number, whatever that is next.
+        self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         with self.cond:
             sockets = list(self.open)

@@ -1,5 +1,6 @@
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import Models
@@ -155,7 +156,7 @@ import Testing
       guard let request = try connection.readRequest() else { return }
       arrived.update { $0 += 1 }
       // None is answered before all are there.
-      let all: Bool? = arrived.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0 == count ? true : nil }
+      let all: Bool? = arrived.wait(untilMilliseconds: Patience.deadline) { $0 == count ? true : nil }
       try connection.answer(all == true ? String(decoding: request.body, as: UTF8.self) : "alone")
     }
     let recorders = (0..<count).map { client.send(.post("http://\(server.host)/", "\($0)")) }
@@ -169,7 +170,7 @@ import Testing
     let server = try ScriptedServer { connection in
       guard let request = try connection.readRequest(), let number = Int(String(decoding: request.body, as: UTF8.self)) else { return }
       arrived.update { $0 += 1 }
-      let all: Bool? = arrived.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0 == count ? true : nil }
+      let all: Bool? = arrived.wait(untilMilliseconds: Patience.deadline) { $0 == count ? true : nil }
       guard all == true else { return }
       try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
       switch number % 4 {
@@ -182,11 +183,12 @@ import Testing
       }
     }
     let client = client
-    let deadlines = HTTPDeadlines(firstByteMilliseconds: 60_000, stallMilliseconds: 200)
     var recorders: [HTTPRecorder] = []
     var silent: [HTTPTransfer] = []
     for number in 0..<count {
       let recorder = HTTPRecorder()
+      // A hundred connections at once may be slow, too.
+      let deadlines = HTTPDeadlines(firstByteMilliseconds: 60_000, stallMilliseconds: number % 4 == 3 ? 200 : 60_000)
       let transfer = client.start(.post("http://\(server.host)/", "\(number)", deadlines: deadlines), recorder.handler)
       if number % 4 == 2 { silent.append(transfer) }
       recorders.append(recorder)
@@ -197,6 +199,7 @@ import Testing
       .failed(.timedOut(.stall), "\(server.host) stopped in the middle of its answer for 200 ms.", status: 200, body: "off"),
     ]
     for number in 0..<count where number % 4 != 2 { #expect(recorders[number].answer == ends[number % 4]) }
+    for number in 0..<count where number % 4 == 2 { recorders[number].waitForHead() }
     for transfer in silent { transfer.cancel() }
     client.settle()
     for number in 0..<count where number % 4 == 2 { #expect(recorders[number].answerSoFar == ends[2]) }
@@ -209,7 +212,7 @@ import Testing
       client.schedule(afterMilliseconds: 400) { seen.update { $0.append("last") } }
       for name in ["first", "second", "third"] { client.schedule(afterMilliseconds: 1) { seen.update { $0.append(name) } } }
     }
-    let all = seen.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0.count == 4 ? $0 : nil }
+    let all = seen.wait(untilMilliseconds: Patience.deadline) { $0.count == 4 ? $0 : nil }
     #expect(all == ["first", "second", "third", "last"])
   }
 }

@@ -1,5 +1,6 @@
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import Models
@@ -26,8 +27,6 @@ final class HTTPRecorder: Sendable {
     { [events] event in events.update { $0.append(event) } }
   }
 
-  private var patience: Int { Clock.monotonicMilliseconds() + 60_000 }
-
   private static func answer(_ events: [HTTPEvent]) -> HTTPAnswer {
     var answer = HTTPAnswer()
     for event in events {
@@ -43,7 +42,7 @@ final class HTTPRecorder: Sendable {
 
   /// Waits for the last event.
   var answer: HTTPAnswer {
-    let ended = events.wait(untilMilliseconds: patience) { events -> [HTTPEvent]? in
+    let ended = events.wait(untilMilliseconds: Patience.deadline) { events -> [HTTPEvent]? in
       switch events.last {
       case .finished, .failed: events
       default: nil
@@ -60,12 +59,18 @@ final class HTTPRecorder: Sendable {
     }
   }
 
+  /// Waits until the head has come.
+  func waitForHead() {
+    let seen: Bool? = events.wait(untilMilliseconds: Patience.deadline) { $0.isEmpty ? nil : true }
+    #expect(seen == true, "no head came")
+  }
+
   /// What has come so far.
   var answerSoFar: HTTPAnswer { Self.answer(events.withLock { $0 }) }
 
   /// Waits until that much of the body has come.
   func waitForBody(_ text: String) {
-    let seen: Bool? = events.wait(untilMilliseconds: patience) { Self.answer($0).body == text ? true : nil }
+    let seen: Bool? = events.wait(untilMilliseconds: Patience.deadline) { Self.answer($0).body == text ? true : nil }
     #expect(seen == true, "the body '\(text)' did not come")
   }
 }
@@ -77,7 +82,7 @@ final class Gate: Sendable {
   func open() { isOpen.update { $0 = true } }
 
   func wait() {
-    let opened: Bool? = isOpen.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0 ? true : nil }
+    let opened: Bool? = isOpen.wait(untilMilliseconds: Patience.deadline) { $0 ? true : nil }
     #expect(opened == true, "a gate stayed shut")
   }
 }

@@ -38,15 +38,17 @@ final class ScriptedServer: Sendable {
   var host: String { "127.0.0.1:\(port)" }
   var connectionCount: Int { connections.withLock { $0 } }
 
-  /// A port of the loopback on which nobody listens.
-  static func deadPort() throws -> Int { try Listener().port }
+  /// A port of the loopback on which nobody listens. It stays taken, or another test's server could get it.
+  static func deadPort() throws -> Int { try dead.get().port }
+  private static let dead = Result { () throws(SystemError) in try Listener(isDead: true) }
 }
 
 private final class Listener: Sendable {
   let port: Int
   private let descriptor: FileDescriptor
 
-  init() throws(SystemError) {
+  /// - Parameter isDead: It has its port, and does not listen.
+  init(isDead: Bool = false) throws(SystemError) {
     #if canImport(Glibc)
       let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     #else
@@ -60,7 +62,7 @@ private final class Listener: Sendable {
     var size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let result = unsafe withUnsafeMutablePointer(to: &address) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        let isOpen = unsafe bind(number, address, size) == 0 && listen(number, 1024) == 0
+        let isOpen = unsafe bind(number, address, size) == 0 && (isDead || listen(number, 1024) == 0)
         return unsafe isOpen ? getsockname(number, address, &size) : -1
       }
     }

@@ -1,5 +1,6 @@
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import Models
@@ -39,14 +40,16 @@ private final class TLSFolder: Sendable {
   private func serve(_ arguments: [String], mark: String) throws -> TLSServer {
     let pipe = try FileDescriptor.pipe()
     let child = try ChildProcess.spawn(arguments, environment: [Self.path], stdout: .descriptor(pipe.writeEnd.rawValue))
+    let output = pipe.readEnd
+    _ = consume pipe.writeEnd
     var said = ""
     while !said.contains(mark) || !said.hasSuffix("\n") {
-      let more = try pipe.readEnd.read(upTo: 4096)
+      let more = try output.read(upTo: 4096, for: "the server's port")
       try #require(!more.isEmpty, "the server ended: \(said)")
       said += String(decoding: more, as: UTF8.self)
     }
     let line = try #require(said.split(separator: "\n").first { $0.contains(mark) })
-    return TLSServer(child, port: try #require(line.split(separator: ":").last.flatMap { Int($0) }), output: pipe.readEnd.release())
+    return TLSServer(child, port: try #require(line.split(separator: ":").last.flatMap { Int($0) }), output: output.release())
   }
 
   func openssl() throws -> TLSServer {

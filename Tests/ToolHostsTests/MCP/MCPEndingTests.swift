@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import AgentRuntime
@@ -68,11 +69,16 @@ struct MCPEndingTests {
   }
 
   @Test(arguments: ["initialize", "tools/list"]) func `a server that does not answer in time is an error that names it`(_ method: String) {
-    let workshop = MCPWorkshop { $0.startMilliseconds = 600 }
-    let held = workshop.open(workshop.script(#"{"silent":"\#(method)"}"#))
-    let words = "The MCP server 's' did not answer \(method) within 600 ms."
-    #expect(held.call("echo") == .failure(words))
-    #expect(held.prepare().failures.map(\.message) == [words])
+    // With more time when the machine is so busy that the server has not come so far.
+    for milliseconds in [600, 6000, 30_000] {
+      let workshop = MCPWorkshop { $0.startMilliseconds = milliseconds }
+      let held = workshop.open(workshop.script(#"{"silent":"\#(method)"}"#))
+      let words = "The MCP server 's' did not answer \(method) within \(milliseconds) ms."
+      let (result, failures) = (held.call("echo"), held.prepare().failures.map(\.message))
+      let isAsExpected = result == .failure(words) && failures == [words]
+      if isAsExpected { return }
+      #expect(milliseconds < 30_000, "\(result), \(failures)")
+    }
   }
 
   @Test func `restarts are further and further apart, until one succeeds`() {
@@ -85,7 +91,7 @@ struct MCPEndingTests {
   }
 
   @Test func `a server that fails again and again does not hold up the next run`() {
-    let workshop = MCPWorkshop { $0.firstBackoffMilliseconds = 1000 }
+    let workshop = MCPWorkshop { $0.firstBackoffMilliseconds = 2000 }
     let server = MCPServer(command: "/bin/sh", args: ["-c", "echo start >> '\(workshop.folder)/starts'; exit 1"])
     let first = workshop.open(server)
     #expect(first.call("x").isError)
@@ -119,10 +125,10 @@ struct MCPEndingTests {
   }
 
   @Test func `progress keeps a call open, but not for ever`() {
-    let workshop = MCPWorkshop { $0.longestCall = 4 }
+    let workshop = MCPWorkshop { $0.longestCall = 3 }
     let held = workshop.open(workshop.script())
-    #expect(held.call("steps", #"{"count":4,"pause":0.15}"#, timeoutMs: 400) == .words("done"))
-    #expect(held.call("steps", #"{"count":100,"pause":0.1}"#, timeoutMs: 400).isError)
+    #expect(held.call("steps", #"{"count":8,"pause":0.15}"#, timeoutMs: 1000) == .words("done"))
+    #expect(held.call("steps", #"{"count":100,"pause":0.1}"#, timeoutMs: 1000).isError)
   }
 
   @Test func `a call that is stopped is cancelled at the server`() {
@@ -171,6 +177,7 @@ struct MCPEndingTests {
     let reader = try FileDescriptor.open(fifo, O_RDONLY | O_NONBLOCK)
     let pid = Int32(try #require(held.call("pid").text))!
     #expect(held.call("child", #"{"fifo":"\#(fifo)"}"#) == .words("forked"))
+    #expect(try reader.read(upTo: 1, for: "the child's word") == Array("x".utf8))
     let open = held.start("stall")
     workshop.host.shutdown()
     #expect(isGone(pid))

@@ -1,5 +1,6 @@
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import AgentRuntime
@@ -58,15 +59,15 @@ struct MCPQuestionTests {
     let respondent = ScriptedRespondent { _ in nil }
     workshop.host.connect(respondent)
     let held = workshop.open(workshop.script())
-    let call = held.start("ask", ask("elicitation/create"), timeoutMs: 200)
-    let isAsked: Bool? = respondent.asked.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0.isEmpty ? nil : true }
+    let call = held.start("ask", ask("elicitation/create"), timeoutMs: 1000)
+    let isAsked: Bool? = respondent.asked.wait(untilMilliseconds: Patience.deadline) { $0.isEmpty ? nil : true }
     #expect(isAsked == true)
     // Longer than the timeout, on the same thread.
-    #expect(held.call("stall", #"{"seconds":0.4}"#).isError)
+    #expect(held.call("stall", #"{"seconds":1.3}"#).isError)
     #expect(call.resultCount == 0)
     call.running?.stop()
     #expect(call.result.isError)
-    let isStopped: Bool? = respondent.stopped.wait(untilMilliseconds: Clock.monotonicMilliseconds() + 60_000) { $0 == 1 ? true : nil }
+    let isStopped: Bool? = respondent.stopped.wait(untilMilliseconds: Patience.deadline) { $0 == 1 ? true : nil }
     #expect(isStopped == true)
   }
 

@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import AgentRuntime
@@ -43,7 +44,7 @@ final class MCPWorkshop: Sendable {
 
   /// Waits for a line of the log.
   func waitForLog(_ text: String) {
-    let seen: Bool? = messages.wait(untilMilliseconds: patience) { lines in lines.contains { $0.contains(text) } ? true : nil }
+    let seen: Bool? = messages.wait(untilMilliseconds: Patience.deadline) { lines in lines.contains { $0.contains(text) } ? true : nil }
     #expect(seen == true, "the log did not say \(text): \(logged)")
   }
 
@@ -73,8 +74,6 @@ final class MCPWorkshop: Sendable {
   }
 }
 
-private var patience: Int { Clock.monotonicMilliseconds() + 60_000 }
-
 /// A session and the calls made in it.
 final class Held: Sendable {
   let session: any MCPSession
@@ -91,13 +90,14 @@ final class Held: Sendable {
   func prepare() -> MCPOffer {
     let offer = Monitor<MCPOffer?>(nil)
     session.prepare { ready in offer.update { $0 = ready } }
-    return offer.wait(untilMilliseconds: patience) { $0 } ?? MCPOffer(failures: [MCPOffer.Failure(server: "", message: "nothing came")])
+    return offer.wait(untilMilliseconds: Patience.deadline) { $0 }
+      ?? MCPOffer(failures: [MCPOffer.Failure(server: "", message: "nothing came")])
   }
 
   /// Waits until the offer is such.
   func waitForOffer(_ condition: @Sendable (MCPOffer) -> Bool) -> MCPOffer {
     let session = session
-    _ = changes.wait(untilMilliseconds: patience) { _ in condition(session.offer) ? true : nil }
+    _ = changes.wait(untilMilliseconds: Patience.deadline) { _ in condition(session.offer) ? true : nil }
     return session.offer
   }
 
@@ -133,12 +133,12 @@ final class MCPTestCall: @unchecked Sendable {
     var results: [ToolResult] = []
   }
 
-  var result: ToolResult { events.wait(untilMilliseconds: patience) { $0.results.first } ?? .failure("no result came") }
+  var result: ToolResult { events.wait(untilMilliseconds: Patience.deadline) { $0.results.first } ?? .failure("no result came") }
   var resultCount: Int { events.withLock { $0.results.count } }
   var progress: [String] { events.withLock { $0.progress } }
 
   func waitForProgress() {
-    let seen: Bool? = events.wait(untilMilliseconds: patience) { $0.progress.isEmpty ? nil : true }
+    let seen: Bool? = events.wait(untilMilliseconds: Patience.deadline) { $0.progress.isEmpty ? nil : true }
     #expect(seen == true)
   }
 }

@@ -36,7 +36,9 @@ enum ServerScript {
         if name == "child":
             if os.fork() == 0:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                with open(args["fifo"], "w") as f: time.sleep(600)
+                with open(args["fifo"], "w") as f:
+                    f.write("x"); f.flush()
+                    time.sleep(600)
             return text("forked")
         if name == "steps":
             for n in range(1, args["count"] + 1):
