@@ -302,6 +302,7 @@ int cposix_reap(int process, int *code, int *signal) {
   pid_t got;
   do got = waitpid(process, &status, WNOHANG);
   while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == ECHILD) return 2;
   if (got <= 0) return (int)got;
   *code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -32,6 +32,8 @@ enum Main {
     CoreDumps.forbid()
     FreedMemory.keep()
     Signals.ignorePipe()
+    // Who started this process may have it ignored, and then nobody learns how a command has ended.
+    Signals.restore([SIGCHLD])
     Signals.endOnFaults(status: ExitStatus.internalError.rawValue)
     #if FOOTBRIDGE_BROKEN
       if let name = Environment.value("FOOTBRIDGE_BROKEN"), !Broken.choose(name) {

@@ -115,27 +115,48 @@ final class OutputQueue: Sendable {
         break
       }
     }
-    _ = finishWrite(count, failure)
+    finishWrite(count, failure)
+  }
+
+  /// What the writer thread does next.
+  private enum Work {
+    case write(Bytes)
+    /// Whoever wrote last.
+    case tellRoom
+    case end
   }
 
   /// The body of the writer thread.
   func runWriter(hasRoom: () -> Void) {
-    while let piece = nextPiece() {
-      var count = 0
-      var failure: SystemError?
-      do throws(SystemError) { count = try write(piece) } catch { failure = error }
-      if finishWrite(count, failure) { hasRoom() }
+    while true {
+      switch nextWork() {
+      case .write(let piece):
+        var count = 0
+        var failure: SystemError?
+        do throws(SystemError) { count = try write(piece) } catch { failure = error }
+        finishWrite(count, failure)
+      case .tellRoom: hasRoom()
+      case .end: return
+      }
     }
   }
 
-  /// What to write next; nil when the queue was closed.
-  private func nextPiece() -> Bytes? {
-    state.wait { state -> Bytes?? in
-      if state.isClosed { return .some(nil) }
+  private func nextWork() -> Work {
+    let limits = self.limits
+    return state.wait { state -> Work? in
+      if state.isClosed { return .end }
+      if Self.mustTellRoom(state, limits) {
+        state.owesRoom = false
+        return .tellRoom
+      }
       if state.isWriting || state.chunks.isEmpty || state.holders > 0 { return nil }
       state.isWriting = true
-      return .some(state.chunks.peek(atMost: state.flushers > 0 ? Self.flushPieceBytes : Self.pieceBytes))
-    } ?? nil
+      return .write(state.chunks.peek(atMost: state.flushers > 0 ? Self.flushPieceBytes : Self.pieceBytes))
+    } ?? .end
+  }
+
+  private static func mustTellRoom(_ state: borrowing State, _ limits: PeerLimits) -> Bool {
+    !state.isLost && state.owesRoom && state.chunks.byteCount <= limits.congestedBytes / 4
   }
 
   private func write(_ bytes: Bytes) throws(SystemError) -> Int {
@@ -143,22 +164,20 @@ final class OutputQueue: Sendable {
   }
 
   /// Takes what was written off the queue; true when the owner is to be told that there is room.
-  private func finishWrite(_ count: Int, _ failure: SystemError?) -> Bool {
+  private func finishWrite(_ count: Int, _ failure: SystemError?) {
     let limits = self.limits
-    let (hasRoom, wakesReader, wakesWaiters) = state.withLock { state in
+    let (wakesReader, wakesWaiters) = state.withLock { state in
       state.isWriting = false
       state.writtenBytes += count
       state.chunks.removeFirst(count)
       if failure != nil { Self.lose(&state) }
-      let hasRoom = !state.isLost && state.owesRoom && state.chunks.byteCount <= limits.congestedBytes / 4
-      if hasRoom { state.owesRoom = false }
       let wakesReader = failure != nil || (state.readerWaits && state.chunks.responseBytes <= limits.maxUnreadBytes)
       if wakesReader { state.readerWaits = false }
-      return (hasRoom, wakesReader, (!state.chunks.isEmpty && state.holders == 0) || state.flushers > 0 || state.isClosed)
+      let wakesWriter = (!state.chunks.isEmpty && state.holders == 0) || Self.mustTellRoom(state, limits)
+      return (wakesReader, wakesWriter || state.flushers > 0 || state.isClosed)
     }
     if wakesWaiters { state.wakeAll() }
     if wakesReader { wakeReader() }
-    return hasRoom
   }
 
   private static func lose(_ state: inout State) {

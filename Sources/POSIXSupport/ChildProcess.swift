@@ -20,6 +20,8 @@ package final class ChildProcess: Sendable {
   package enum Exit: Sendable, Equatable {
     case code(Int32)
     case signal(Int32)
+    /// Somebody else has reaped it: other code of this process, or the system, as it does where SIGCHLD is ignored.
+    case unknown
   }
 
   /// What becomes a standard stream of the child.
@@ -130,8 +132,11 @@ package final class ChildProcess: Sendable {
       if let end { return end }
       var code: Int32 = 0
       var signal: Int32 = 0
-      guard unsafe cposix_reap(processID, &code, &signal) == 1 else { return nil }
-      end = signal == 0 ? .code(code) : .signal(signal)
+      switch unsafe cposix_reap(processID, &code, &signal) {
+      case 1: end = signal == 0 ? .code(code) : .signal(signal)
+      case 2: end = .unknown
+      default: break
+      }
       return end
     }
   }

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def test_an_exit_code_that_is_not_0_is_a_tool_error(bridge, code):
     o = bridge.succeeds([calls("c"), say("ok", expect=expect(isError=True))], [sh("c", f"echo partly; echo why >&2; exit {code}")])
     d, = done(bridge, o)
     assert d["isError"] is True and d["exitCode"] == code
+
+
+def test_a_bridge_whose_parent_ignores_ended_children_still_learns_how_they_end(lab):
+    b = lab.bridge(preexec=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    o = b.succeeds([calls(("c", {}), ("d", {})), say("ok")], [sh("c", "echo fine"), sh("d", "exit 3")])
+    ends = {d["name"]: d for d in done(b, o)}
+    assert ends["c"]["isError"] is False and "fine" in text_of(ends["c"]["content"])
+    assert ends["d"]["isError"] is True and ends["d"]["exitCode"] == 3
 
 
 def test_stdout_stderr_and_exit_code_are_kept(bridge):

@@ -89,6 +89,14 @@ struct ChildProcessTests {
     }
   }
 
+  @Test func `one that somebody else has reaped has ended, nobody knows how`() throws {
+    let child = try ChildProcess.spawn(["sh", "-c", "exit 3"], environment: environment)
+    #expect(waitpid(child.processID, nil, 0) == child.processID)
+    #expect(try child.wait(for: "the shell's end") == .unknown)
+    #expect(child.reap() == .unknown)
+    #expect(!child.kill(SIGKILL))
+  }
+
   @Test func `a NUL cannot be passed on, and is not cut off at`() {
     let refused = [(["true", "a\0b"], ["A=b"]), (["true"], ["A=b\0c"])].map { arguments, environment in
       do throws(SystemError) {

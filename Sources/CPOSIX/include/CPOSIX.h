@@ -82,7 +82,8 @@ int cposix_open_process(int process);
 /* Waits until the process has ended and leaves it to be reaped: 0, or -1. */
 int cposix_await_exit(int process);
 
-/* Reaps without waiting: 1 when it has ended, with its exit code and 0, or 0 and the signal; 0 when it is running; -1. */
+/* Reaps without waiting: 1 when it has ended, with its exit code and 0, or 0 and the signal; 2 when somebody else has reaped it; 0 when it
+   is running; -1. */
 int cposix_reap(int process, int *code, int *signal);
 
 struct cposix_spawn {

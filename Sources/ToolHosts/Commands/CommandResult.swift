@@ -31,7 +31,7 @@ enum CommandResult {
       switch exit {
       case .code(let code)?: return "The command failed with exit code \(code)."
       case .signal(let number)?: return "The command was ended by \(SignalName.of(number))."
-      case nil: return "The command was lost."
+      case .unknown?, nil: return "The command has ended; how is unknown."
       }
     }
     let why =

@@ -163,6 +163,7 @@ final class MCPConnection {
     switch exit {
     case .code(let code)?: "ended with exit code \(code)"
     case .signal(let number)?: "was ended by \(SignalName.of(number))"
+    case .unknown?: "ended"
     case nil: "closed its output"
     }
   }
