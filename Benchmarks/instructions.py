@@ -69,7 +69,7 @@ def script(folder, *turns):
     return str(path)
 
 
-def run(scenario, binary, tool):
+def run(scenario, binary, tool, environment=None):
     """What valgrind says at the end."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -77,7 +77,7 @@ def run(scenario, binary, tool):
         store = ["--store", f"sqlite:{folder}/runs.db", "--log-level", "error"]
         with Bridge([binary, *store]):
             pass  # Makes the store, which no scenario is about.
-        with Bridge(["valgrind", f"--log-file={log}", *tool, binary, *store]) as bridge:
+        with Bridge(["valgrind", f"--log-file={log}", *tool, binary, *store], environment) as bridge:
             scenario(bridge, folder)
         return log.read_text()
 
