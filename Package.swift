@@ -24,7 +24,8 @@ let staticRuntime = [
   "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/Footbridge/Linking", "-Xclang-linker", "-static-libgcc",
   "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker", "--no-export-dynamic",
   // Functions that are used together lie together: a start and a call touch a few hundred pages fewer. `Benchmarks/layout.py` writes the list.
-  "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/Footbridge/Linking/order.txt", "-Xlinker", "--no-warn-symbol-ordering",
+  "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/Footbridge/Linking/order.txt",
+  "-Xlinker", "--no-warn-symbol-ordering",
 ]
 
 /// Functions that the linker can lay in an order.
