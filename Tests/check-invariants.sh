@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what README.md states about who may import, name and read what (invariants 1 to 6, and the arrows between the rooms).
+# Checks what Sources/README.md states about who may import, name and read what (invariants 1 to 6, and the arrows between the rooms).
 #
 #   Tests/check-invariants.sh [ROOT]     prints FILE:LINE and the reason for each violation, and then exits with 1
 exec python3 - "${1:-$(dirname "$0")/..}" << 'END'

@@ -14,6 +14,7 @@ from harness import BINARY, REPO, TIMEOUT, make_validator
 
 EXAMPLES = REPO / "Examples"
 README = (REPO / "README.md").read_text()
+ARCHITECTURE = (REPO / "Sources/README.md").read_text()
 PARENTS = {"parent.py": [sys.executable], "parent.mjs": ["node"], "pipe.sh": ["bash"]}
 EXAMPLE = {**PARENTS, "two_windows.py": [sys.executable]}
 CALL = "[0-9A-HJKMNP-TV-Z]{26}"
@@ -318,7 +319,7 @@ def test_the_conversation_in_the_readme_is_what_happens(tmp_path):
         assert any(pattern.fullmatch(candidate) for candidate in real), f"not there, or not here: {line}"
 
 
-def test_the_readme_names_every_method_event_option_and_kind_of_file_there_is():
+def test_the_readmes_name_every_method_event_option_and_room_there_is():
     document = json.loads((REPO / "Schemas/openrpc.json").read_text())
     names = [entry.get("name") or entry["type"] for key in ("methods", "x-reverse-methods", "x-notifications", "x-events") for entry in document[key]]
     options = re.findall(r'Known\(\s*"([a-z-]+)"', (REPO / "Sources/Footbridge/Options.swift").read_text())
@@ -326,7 +327,7 @@ def test_the_readme_names_every_method_event_option_and_kind_of_file_there_is():
     assert len(names) > 40 and len(options) > 10 and len(rooms) > 15
     assert [name for name in names if f"`{name}`" not in README] == []
     assert [name for name in options if f"`--{name}" not in README] == []
-    assert [name for name in rooms if f"`{name}`" not in README] == []
+    assert [name for name in rooms if f"`{name}`" not in ARCHITECTURE] == []
 
 
 def test_the_kinds_of_error_in_the_readme_exist():
@@ -336,15 +337,16 @@ def test_the_kinds_of_error_in_the_readme_exist():
     assert len(named) > 15 and named <= kinds
 
 
-def test_the_files_functions_and_links_in_the_readme_exist():
-    steps = re.findall(r"\| `([\w/+]+\.swift)` \| `(\w+)` \|", README)
+def test_the_files_functions_and_links_in_the_readmes_exist():
+    steps = re.findall(r"\| `([\w/+]+\.swift)` \| `(\w+)` \|", ARCHITECTURE)
     assert len(steps) > 10
     assert [(file, name) for file, name in steps if f"func {name}(" not in (REPO / "Sources" / file).read_text()] == []
-    files = re.findall(r"`(\w+/[\w/+]+\.swift)`", README)
-    links = re.findall(r"\]\((?!https://)([^)#]+)\)", README)
-    assert len(links) > 8
-    assert [file for file in files if not (REPO / "Sources" / file).exists()] == []
-    assert [link for link in links if not (REPO / link).exists()] == []
+    files = re.findall(r"`(\w+/[\w/+]+\.swift)`", README + ARCHITECTURE)
+    assert len(files) > 10 and [file for file in files if not (REPO / "Sources" / file).exists()] == []
+    for page in ["README.md", "Sources/README.md", "Benchmarks/README.md", "Schemas/README.md"]:
+        links = re.findall(r"\]\((?!https://|#)([^)#]+)\)", (REPO / page).read_text())
+        assert [link for link in links if not (REPO / page).parent.joinpath(link).exists()] == [], page
+    assert len(re.findall(r"\]\((?!https://)", README)) > 8
 
 
 def test_the_tests_that_the_readme_gives_for_the_promises_exist():
