@@ -81,9 +81,11 @@ final class HTTPLoop: @unchecked Sendable {
   }
 
   /// For a thread that visits while `run` waits.
-  func carryOutOrders() {
+  /// - Returns: whether that must begin its wait anew.
+  func carryOutOrders() -> Bool {
     for order in mailbox.takeUnlessClosed() { carryOut(order) }
     moveBytes()
+    return watch.isOutdated(by: due) || !told.isEmpty
   }
 
   // MARK: Orders
@@ -165,10 +167,9 @@ final class HTTPLoop: @unchecked Sendable {
 
   /// Waits for bytes, orders and times; true when it was woken.
   private func wait() -> Bool {
-    var next = min(nextCheck, watch.timer, calls.last?.due ?? .max)
-    if running.count > Self.few { next = min(next, sweptAt + Self.sweepMilliseconds) }
+    let next = due
     let time = next == .max ? 3_600_000 : min(max(0, next - Clock.monotonicMilliseconds()), 3_600_000)
-    var waiting = watch.beginWait()
+    var waiting = watch.beginWait(until: next)
     guard mailbox.beginWait() else { return false }
     waiting.wait(atMostMilliseconds: time)
     mailbox.endWait()
@@ -176,6 +177,12 @@ final class HTTPLoop: @unchecked Sendable {
   }
 
   // MARK: Times
+
+  /// When there is something to do although nothing comes.
+  private var due: Int {
+    let next = min(nextCheck, watch.timer, calls.last?.due ?? .max)
+    return running.count > Self.few ? min(next, sweptAt + Self.sweepMilliseconds) : next
+  }
 
   /// Before then a transfer cannot be late, whichever of its two deadlines holds.
   private func earliestChange(of transfer: RunningTransfer, from now: Int) -> Int {

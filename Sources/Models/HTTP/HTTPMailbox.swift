@@ -58,12 +58,12 @@ final class HTTPMailbox: Sendable {
       state.mover = .visitor
       return (true, loop, state.wake)
     }
+    var mustSignal = true
     if let loop = next.toVisit {
-      loop.carryOutOrders()
+      mustSignal = loop.carryOutOrders()
       endVisit()
     }
-    // After a visit the loop has more to wait for.
-    next.toSignal?.signal()
+    if mustSignal { next.toSignal?.signal() }
     return next.isOpen
   }
 

@@ -22,6 +22,15 @@ final class SocketWatch {
   private var entries: [pollfd]
   /// Where in `entries` each socket stands.
   private var places: [Int32: Int] = [:]
+  /// Sockets of connections that no transfer uses, and their inodes: libcurl may have closed one, and its number may be another's. They stay in
+  /// `entries`: then the next transfer on one, begun by a visitor while the loop waits, need not wake the loop.
+  private var resting: [Int32: UInt64] = [:]
+  private static let mostResting = 16
+  /// What the last wait looks at.
+  private var awaited: [pollfd] = []
+  private var awaitsUntil = Int.max
+  /// libcurl wants more of a socket than the last wait looks for.
+  private var wantsMore = false
   /// When libcurl wants to be called, in `Clock.monotonicMilliseconds()`.
   private(set) var timer = Int.max
   /// What the last wait saw, until it is done.
@@ -41,17 +50,34 @@ final class SocketWatch {
 
   /// https://curl.se/libcurl/c/CURLMOPT_SOCKETFUNCTION.html
   func want(_ socket: Int32, _ what: Int32) {
-    if what == CURL_POLL_REMOVE { return forget(socket) }
+    if what == CURL_POLL_REMOVE { return rest(socket) }
+    let inode = resting.removeValue(forKey: socket)
+    let isSame = inode == nil || inode == Self.inode(of: socket)
     let events = Int16((what & CURL_POLL_IN != 0 ? POLLIN : 0) | (what & CURL_POLL_OUT != 0 ? POLLOUT : 0))
     if let place = places[socket] {
       entries[place].events = events
+      if isSame, place < awaited.count, awaited[place].fd == socket, awaited[place].events & events == events { return }
     } else {
       places[socket] = entries.count
       entries.append(pollfd(fd: socket, events: events, revents: 0))
     }
+    wantsMore = true
+  }
+
+  private func rest(_ socket: Int32) {
+    guard let place = places[socket] else { return }
+    guard let inode = Self.inode(of: socket) else { return forget(socket) }
+    entries[place].events = Int16(POLLIN)
+    resting[socket] = inode
+  }
+
+  private static func inode(of socket: Int32) -> UInt64? {
+    var status = stat()
+    return unsafe fstat(socket, &status) == 0 ? UInt64(status.st_ino) : nil
   }
 
   private func forget(_ socket: Int32) {
+    resting[socket] = nil
     guard let place = places.removeValue(forKey: socket) else { return }
     let last = entries.removeLast()
     if last.fd == socket { return }
@@ -74,19 +100,27 @@ final class SocketWatch {
   }
 
   /// Whether libcurl still waits for the socket: what was done on another one may have closed it.
-  func isWanted(_ socket: Ready) -> Bool { places[socket.descriptor] != nil }
+  func isWanted(_ socket: Ready) -> Bool { places[socket.descriptor] != nil && resting[socket.descriptor] == nil }
 
   func clearReady() { ready.removeAll(keepingCapacity: true) }
 
-  /// What to wait for, as it is now: others may want more sockets while the wait is on.
-  func beginWait() -> Waiting {
+  /// What to wait for, as it is now: others may want more sockets, or an earlier time, while the wait is on.
+  func beginWait(until time: Int) -> Waiting {
     clearReady()
+    while resting.count > Self.mostResting, let socket = resting.keys.first { forget(socket) }
+    wantsMore = false
+    awaited = entries
+    awaitsUntil = time
     return Waiting(entries: entries)
   }
+
+  /// Whether a wait that is on has to begin anew, when the loop is due at `time`.
+  func isOutdated(by time: Int) -> Bool { wantsMore || time < awaitsUntil }
 
   /// Takes what the wait saw; true when the loop was woken.
   func endWait(_ waiting: consuming Waiting) -> Bool {
     guard var seen = waiting.seen else {
+      for socket in Array(resting.keys) { forget(socket) }
       ready = entries.dropFirst().map { Ready(descriptor: $0.fd, events: 0) }
       return waiting.isWoken
     }
@@ -95,6 +129,11 @@ final class SocketWatch {
       if seen <= 0 { break }
       if entry.revents == 0 { continue }
       seen -= 1
+      // The other side has closed it, or it was closed here, and the number may be another file's.
+      if resting[entry.fd] != nil {
+        forget(entry.fd)
+        continue
+      }
       ready.append(Ready(descriptor: entry.fd, events: Self.events(entry.revents)))
     }
     return waiting.isWoken
@@ -103,7 +142,7 @@ final class SocketWatch {
   struct Waiting {
     fileprivate var entries: [pollfd]
     /// On how many of them something can be done; nil when that is not known.
-    fileprivate var seen: Int? = 0
+    fileprivate(set) var seen: Int? = 0
     fileprivate var isWoken = false
 
     mutating func wait(atMostMilliseconds time: Int) {
