@@ -25,6 +25,14 @@ package struct ULID: Sendable, Hashable {
     self.init(high: value.high, low: value.low)
   }
 
+  /// Reads the canonical text as a JSON string without escapes; nil for anything else.
+  init?(json: CarriedJSON) {
+    guard json.kind == .string else { return nil }
+    let value = unsafe json.bytes[1..<json.bytes.count - 1].withUnsafeBytes { unsafe Self.value(of: $0.bindMemory(to: UInt8.self)) }
+    guard let value else { return nil }
+    self.init(high: value.high, low: value.low)
+  }
+
   private static func value(of digits: UnsafeBufferPointer<UInt8>) -> (high: UInt64, low: UInt64)? {
     guard digits.count == 26 else { return nil }
     var high: UInt64 = 0

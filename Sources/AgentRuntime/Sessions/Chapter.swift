@@ -71,25 +71,20 @@ struct Chapter: Sendable {
 
   /// Nil for what this version does not understand: the logs say the same.
   init?(_ document: Document) {
-    guard let (branchID, first) = TurnDocument.place(document.id), let list = document.json["turns"] else { return nil }
+    guard let (branchID, first) = TurnDocument.place(document.id), var lines = ArrayWalk(document.json, member: "turns") else { return nil }
     self.branchID = branchID
     self.first = first
     turns = []
-    var isUnderstood = true
-    list.forEachElement { line in
-      let parts = line.elements
-      guard let runID = parts.first?.stringValue.flatMap(ULID.init) else {
-        isUnderstood = false
-        return
+    while lines.enter() {
+      guard let runID = lines.next().flatMap(ULID.init(json:)) else { return nil }
+      guard lines.enter() else {
+        turns.append((runID, nil))
+        if lines.next() == nil { continue } else { return nil }
       }
-      if parts.count == 1 { return turns.append((runID, nil)) }
-      guard let past = PastTurn(runID, parts) else {
-        isUnderstood = false
-        return
-      }
+      guard let past = PastTurn(runID, &lines) else { return nil }
       turns.append((runID, past))
     }
-    guard isUnderstood, !turns.isEmpty else { return nil }
+    guard lines.next() == nil, !turns.isEmpty else { return nil }
   }
 
   var end: Int { first + turns.count }
@@ -115,26 +110,21 @@ extension PastTurn {
     writer.endArray()
   }
 
-  fileprivate init?(_ runID: ULID, _ parts: [CarriedJSON]) {
+  /// Of a line what stands behind the run's id, when its entries have been entered.
+  fileprivate init?(_ runID: ULID, _ line: inout ArrayWalk) {
     self.runID = runID
-    var isUnderstood = true
-    parts[1].forEachElement { element in
-      guard let entry = TranscriptEntry(brief: element) else {
-        isUnderstood = false
-        return
-      }
+    while line.enter() {
+      guard let entry = TranscriptEntry(brief: &line) else { return nil }
       entries.append(entry)
     }
-    if parts.count > 2 {
-      parts[2].forEachElement { element in
-        guard let compaction = Compaction(reading: element) else {
-          isUnderstood = false
-          return
-        }
+    guard line.next() == nil else { return nil }
+    if line.enter() {
+      while let element = line.next() {
+        guard let compaction = Compaction(reading: element) else { return nil }
         compactions.append(compaction)
       }
     }
-    guard isUnderstood else { return nil }
+    guard line.next() == nil else { return nil }
   }
 }
 
@@ -176,22 +166,24 @@ extension TranscriptEntry {
     }
   }
 
-  fileprivate init?(brief value: CarriedJSON) {
-    let parts = value.elements
-    guard parts.count >= 2, parts[0].bytes.count == 3 else { return nil }
-    switch parts[0].bytes[1] {
-    case UInt8(ascii: "u"): self = .user(Self.blocks(parts[1]))
-    case UInt8(ascii: "s"): self = .said(Self.blocks(parts[1]))
+  /// An entry that has been entered, to its end.
+  fileprivate init?(brief parts: inout ArrayWalk) {
+    guard let kind = parts.next(), kind.bytes.count == 3, let first = parts.next() else { return nil }
+    switch kind.bytes[1] {
+    case UInt8(ascii: "u"): self = .user(Self.blocks(first))
+    case UInt8(ascii: "s"): self = .said(Self.blocks(first))
     case UInt8(ascii: "a"):
-      guard let message = ModelMessage(brief: parts) else { return nil }
+      guard let message = ModelMessage(ULID(json: first), brief: &parts) else { return nil }
       self = .assistant(message)
+      return
     case UInt8(ascii: "t"):
-      guard parts.count == 5, let callID = parts[1].stringValue.flatMap(ULID.init), let name = parts[2].stringValue,
-        let maxBytes = parts[3].intValue
+      guard let callID = ULID(json: first), let name = parts.next()?.stringValue, let maxBytes = parts.next()?.intValue,
+        let result = parts.next()
       else { return nil }
-      self = .tool(callID: callID, name: name, result: ToolResult(logged: parts[4]), maxBytes: maxBytes)
+      self = .tool(callID: callID, name: name, result: ToolResult(logged: result), maxBytes: maxBytes)
     default: return nil
     }
+    guard parts.next() == nil else { return nil }
   }
 
   private static func blocks(_ value: CarriedJSON) -> [ContentBlock] {
@@ -218,15 +210,22 @@ extension ModelMessage {
     if let providerData { writer.value(providerData) }
   }
 
-  fileprivate init?(brief parts: [CarriedJSON]) {
-    guard parts.count >= 3, let messageID = parts[1].stringValue.flatMap(ULID.init) else { return nil }
-    self.init(messageID: messageID, text: StoredValue(wire: parts[2]), calls: [], usage: Usage(), stopReason: "", providerData: nil)
-    guard parts.count > 3 else { return }
-    for call in parts[3].elements.map(\.elements) {
-      guard call.count >= 3, let callID = call[0].stringValue.flatMap(ULID.init), let name = call[1].stringValue else { return nil }
-      calls.append(
-        Call(callID: callID, name: name, arguments: StoredValue(wire: call[2]), refusal: call.count > 3 ? call[3].stringValue : nil))
+  fileprivate init?(_ messageID: ULID?, brief parts: inout ArrayWalk) {
+    guard let messageID, let text = parts.next() else { return nil }
+    self.init(messageID: messageID, text: StoredValue(wire: text), calls: [], usage: Usage(), stopReason: "", providerData: nil)
+    guard parts.enter() else {
+      if parts.next() == nil { return } else { return nil }
     }
-    providerData = parts.count > 4 ? parts[4] : nil
+    while parts.enter() {
+      guard let callID = parts.next().flatMap(ULID.init(json:)), let name = parts.next()?.stringValue, let arguments = parts.next() else {
+        return nil
+      }
+      let refusal = parts.next()
+      if refusal != nil, parts.next() != nil { return nil }
+      calls.append(Call(callID: callID, name: name, arguments: StoredValue(wire: arguments), refusal: refusal?.stringValue))
+    }
+    guard parts.next() == nil else { return nil }
+    providerData = parts.next()
+    if providerData != nil, parts.next() != nil { return nil }
   }
 }

@@ -135,6 +135,10 @@ extension ChatFormat {
     if last != nil { writer.raw(",") }
     writer.raw("{\"role\":\"assistant\",\"content\":")
     if text.isEmpty { writer.raw("null") } else { writer.string([text]) }
+    if message.calls.isEmpty, message.providerData == nil {
+      writer.raw("}")
+      return .assistant
+    }
     var ids = CallIDs(message, provider: Self.provider)
     let spoken = SpokenMessage(message, text: text, provider: Self.provider, model: model)
     let parts = spoken.parts { _ in true }

@@ -56,9 +56,21 @@ import Testing
     #expect(chapter.turns.map { $0.past?.entries.count } == [nil, 2])
   }
 
-  @Test("what is not understood is no chapter", arguments: [#"{}"#, #"{"turns":[]}"#, #"{"turns":[["x"]]}"#, #"{"turns":[[]]}"#])
+  @Test(
+    "what is not understood is no chapter",
+    arguments: [
+      #"{}"#, #"{"turns":[]}"#, #"{"turns":[["x"]]}"#, #"{"turns":[[]]}"#, #"{"turns":["x"]}"#, #"{"turns":[["RUN",1]]}"#,
+      #"{"turns":[["RUN",[1]]]}"#, #"{"turns":[["RUN",[["z","x"]]]]}"#, #"{"turns":[["RUN",[["u","x",1]]]]}"#,
+      #"{"turns":[["RUN",[["a","x","y"]]]]}"#,
+      #"{"turns":[["RUN",[["a","RUN"]]]]}"#, #"{"turns":[["RUN",[["a","RUN","y",[["RUN","n"]]]]]]}"#,
+      #"{"turns":[["RUN",[["t","RUN","n",1]]]]}"#,
+      #"{"turns":[["RUN",[["a","RUN","y",[],{},1]]]]}"#, #"{"turns":[["RUN",[],[1]]]}"#, #"{"turns":[["RUN",[],[],1]]}"#,
+      #"{"turns":[["RUN"],1]}"#,
+      #"{"turns":{"a":[]}}"#,
+    ])
   func foreign(text: String) {
     let id = TurnDocument.documentID(branch, 0)
+    let text = text.replacing("RUN", with: branch.text)
     #expect(Chapter(Document(kind: Chapter.kind, id: id, version: 1, updatedAt: Timestamp(milliseconds: 0), json: json(text))) == nil)
   }
 
