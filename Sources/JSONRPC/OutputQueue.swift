@@ -163,7 +163,7 @@ final class OutputQueue: Sendable {
     try unsafe bytes.withUnsafeBytes { (raw) throws(SystemError) in try unsafe descriptor.writeOnce(raw) }
   }
 
-  /// Takes what was written off the queue; true when the owner is to be told that there is room.
+  /// Takes what was written off the queue.
   private func finishWrite(_ count: Int, _ failure: SystemError?) {
     let limits = self.limits
     let (wakesReader, wakesWaiters) = state.withLock { state in

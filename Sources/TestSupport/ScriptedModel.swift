@@ -1,5 +1,6 @@
 package import AgentRuntime
 import JSON
+import Synchronization
 
 /// A model whose turns the test gives: from a list by the number of turns in the run's log, or by hand.
 package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Sendable {
@@ -60,10 +61,27 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
     return self
   }
 
+  /// Keeps what a provider would, which must be of the messages that it is shown the next time.
+  private func keep(_ request: ModelRequest) {
+    let made = request.cache.content.withLock { content in
+      defer { content = MadeOf(entries: request.transcript) }
+      return content as? MadeOf
+    }
+    if let made, !request.transcript.starts(with: made.entries) {
+      fatalError("what was kept of the messages is of others: run \(request.runID)")
+    }
+  }
+
+  private struct MadeOf: ModelCacheContent {
+    var entries: [TranscriptEntry]
+    func prefix(_ count: Int) -> MadeOf { MadeOf(entries: Array(entries.prefix(count))) }
+  }
+
   package func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {
     let call = Call(request, signal, isCancelled: Box(false))
     calls.append(call)
     shown.append(request.lines)
+    keep(request)
     switch answer(request) {
     case .turn(let turn):
       let text = turn.text.stringValue ?? ""

@@ -55,6 +55,8 @@ extension RunEngine {
   // MARK: Model
 
   private func callModel(_ messageID: ULID, _ run: LiveRun) {
+    // Of a tree, a cancel of the same commit may have ended the turn before it began.
+    guard run.state.modelAtWork == messageID else { return }
     let runID = run.runID
     let state = run.state
     let provider: any ModelProvider

@@ -32,6 +32,8 @@ struct BranchHistory {
   mutating func add(_ turn: PastTurn) {
     entries += turn.entries
     for compaction in turn.compactions { compaction.apply(to: &entries) }
+    // What the provider has made is of other messages now.
+    if !turn.compactions.isEmpty { cache = ModelCache() }
     noteEnd(of: turn)
   }
 
@@ -171,7 +173,6 @@ extension RunEngine {
       history.noteEnd(of: past)
     } else {
       history.add(past)
-      if !past.compactions.isEmpty { history.cache = ModelCache() }
     }
     run.shown = nil
     history.loose = keepChapters(of: turn.branchID, history.loose + [past], to: history.turns)

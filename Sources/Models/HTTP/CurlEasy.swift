@@ -79,15 +79,15 @@ import CCurl
       unsafe list = unsafe longer
     }
     let old = unsafe headers
+    defer { unsafe ccurl_slist_free_all(old) }
     unsafe headers = unsafe list
     try check(unsafe ccurl_easy_set_list(handle, CURLOPT_HTTPHEADER, headers))
-    unsafe ccurl_slist_free_all(old)
   }
 
   // MARK: The request
 
   func setPlace(_ url: String, _ network: NetworkSettings) throws(HTTPFailure) {
-    if url == self.url { return }
+    if let known = self.url, Self.isSame(known, url) { return }
     proxy = network.proxy(for: url)
     try set(CURLOPT_URL, url)
     // Empty means none; unset, libcurl would look into the environment.
@@ -98,7 +98,11 @@ import CCurl
 
   /// - Parameter lines: The headers as libcurl wants them.
   func setMessage(_ request: HTTPRequest, lines: () throws(HTTPFailure) -> [String]) throws(HTTPFailure) {
-    if let message, message.method == request.method, message.headers.elementsEqual(request.headers, by: ==) { return }
+    if let message, message.method == request.method,
+      message.headers.elementsEqual(request.headers, by: { Self.isSame($0.name, $1.name) && Self.isSame($0.value, $1.value) })
+    {
+      return
+    }
     switch request.method {
     case .get: try set(CURLOPT_HTTPGET, 1)
     case .post: try set(CURLOPT_POST, 1)
@@ -106,6 +110,9 @@ import CCurl
     try setHeaders(try lines())
     message = (request.method, request.headers)
   }
+
+  /// To the byte: Swift holds some strings equal that are written differently.
+  private static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 
   /// What belongs to one transfer, and is told to libcurl's callbacks.
   static let contexts = [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA]

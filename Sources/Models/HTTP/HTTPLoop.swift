@@ -85,7 +85,8 @@ final class HTTPLoop: @unchecked Sendable {
   func carryOutOrders() -> Bool {
     for order in mailbox.takeUnlessClosed() { carryOut(order) }
     moveBytes()
-    return watch.isOutdated(by: due) || !told.isEmpty
+    // With several, releases of libcurl have counted on being called again.
+    return watch.isOutdated(by: due) || !told.isEmpty || running.count > 1
   }
 
   // MARK: Orders

@@ -71,9 +71,21 @@ final class SocketWatch {
     resting[socket] = inode
   }
 
+  /// Those that are too many, and those that were closed: a wait would keep another's file open that has the number now.
+  private func forgetRested() {
+    if resting.isEmpty { return }
+    for (socket, inode) in resting where inode != Self.inode(of: socket) { forget(socket) }
+    while resting.count > Self.mostResting, let socket = resting.keys.first { forget(socket) }
+  }
+
+  /// Nil where sockets have none of their own: there no connection rests.
   private static func inode(of socket: Int32) -> UInt64? {
-    var status = stat()
-    return unsafe fstat(socket, &status) == 0 ? UInt64(status.st_ino) : nil
+    #if canImport(Glibc)
+      var status = stat()
+      return unsafe fstat(socket, &status) == 0 ? UInt64(status.st_ino) : nil
+    #else
+      return nil
+    #endif
   }
 
   private func forget(_ socket: Int32) {
@@ -107,7 +119,7 @@ final class SocketWatch {
   /// What to wait for, as it is now: others may want more sockets, or an earlier time, while the wait is on.
   func beginWait(until time: Int) -> Waiting {
     clearReady()
-    while resting.count > Self.mostResting, let socket = resting.keys.first { forget(socket) }
+    forgetRested()
     wantsMore = false
     awaited = entries
     awaitsUntil = time

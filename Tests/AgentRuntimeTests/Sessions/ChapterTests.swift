@@ -161,6 +161,41 @@ import Testing
     #expect(first.engine.histories.count == (inTheSameProcess ? 6 : 1))
   }
 
+  /// The scripted model keeps what it is shown, and stops the tests when it is then shown anything else.
+  @Test("what a provider keeps is not of messages that a turn elsewhere left out", arguments: [true, false])
+  func compactedElsewhere(inABranch: Bool) throws {
+    // A turn that says so is asked once more, with fewer messages.
+    let overflow = Box(false)
+    func launch() -> VirtualProcess {
+      world.launch(
+        model: ScriptedModel { request in
+          guard case .user(let blocks)? = request.transcript.last, let text = try? ModelText.text(of: blocks, load: request.load) else {
+            return .say("after a tool")
+          }
+          if text == "too much", !overflow.value {
+            overflow.value = true
+            return .fault(RunFault(.modelContextOverflow, "too long"))
+          }
+          return .say("re: \(text)")
+        })
+    }
+    let agent = startParams(agent: #""compaction":"truncate""#)
+    let (first, second) = (launch(), launch())
+    let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
+    var runs: [ULID] = []
+    for number in 0..<4 { runs.append(try #require(first.start("\(number)", agent, session: id).runID)) }
+    let branch = inABranch ? try first.engine.forkSession(id, at: runs[3]).branchID : nil
+    if inABranch { _ = first.start("on", agent, session: id) }
+    for text in ["4", "5", "too much", "6"] { _ = second.start(text, agent, session: id, branch: branch) }
+    #expect(overflow.value)
+    _ = first.start("last", agent, session: id, branch: branch)
+    let fresh = launch()
+    _ = fresh.start("fresh", agent, session: id, branch: branch)
+    let shown = try #require(fresh.model.shown.last).dropLast()
+    #expect(first.model.shown.last.map { Array($0) } == Array(shown.dropLast()))
+    #expect(shown.first != "user: 0")
+  }
+
   @Test func `a cleared session has no part in its next turns, and its chapters go with it`() throws {
     let first = launch()
     let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
