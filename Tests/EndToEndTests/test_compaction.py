@@ -99,6 +99,21 @@ def test_what_was_left_out_once_stays_out_also_in_another_process(http):
     assert told(first) == last + ["re: q7", "q8"], (told(first), last)
 
 
+def test_what_another_process_left_out_is_not_sent_by_one_that_had_it(http):
+    model = small(http, 1500)
+    b, c = http.bridge(), http.bridge()
+    s = session(b)
+    for n in range(2):
+        speak(b, s, model, f"q{n}", compaction="truncate")
+    for n in range(2, 9):
+        speak(c, s, model, f"q{n}", compaction="truncate")
+    last = told(http.views(model)[-1])
+    assert last[0] != "q0"
+    before = len(http.views(model))
+    assert speak(b, s, model, "q9", compaction="truncate")["status"] == "success"
+    assert told(http.views(model)[before]) == last + ["re: q8", "q9"]
+
+
 def test_what_was_left_out_stays_out_of_a_long_session(http):
     """So many turns that a new process does not read the log of each."""
     turns = 40
