@@ -1,5 +1,7 @@
+#define _GNU_SOURCE
 #include "CSQLiteLog.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -25,6 +27,10 @@ struct log_file {
   int count;
   sqlite3_int64 offset;
   unsigned char *bytes;
+  /* -1: none. */
+  int descriptor;
+  void (*work)(void *);
+  void *context;
 };
 
 static sqlite3_vfs *system_vfs, vfs;
@@ -83,7 +89,29 @@ static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_i
   } while (0)
 
 static int log_truncate(sqlite3_file *file, sqlite3_int64 size) { AFTER_GATHERED(xTruncate, file, size); }
-static int log_sync(sqlite3_file *file, int flags) { AFTER_GATHERED(xSync, file, flags); }
+
+/* That the disk has begun is no promise, and what fails on the way shows in the sync: https://man7.org/linux/man-pages/man2/sync_file_range.2.html */
+static void use_wait(struct log_file *log, sqlite3_int64 offset, int count) {
+  void (*work)(void *) = log->work;
+  if (!work) return;
+  log->work = NULL;
+#ifdef __linux__
+  if (log->descriptor >= 0 && count > 0) (void)sync_file_range(log->descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)offset, (void)count;
+#endif
+  work(log->context);
+}
+
+static int log_sync(sqlite3_file *file, int flags) {
+  struct log_file *log = log_of(file);
+  int count = log->count;
+  int written = write_gathered(file);
+  if (written != SQLITE_OK) return written;
+  use_wait(log, log->offset, count);
+  return SYSTEM(xSync, file, flags);
+}
+
 static int log_size(sqlite3_file *file, sqlite3_int64 *size) { AFTER_GATHERED(xFileSize, file, size); }
 static int log_lock(sqlite3_file *file, int level) { return SYSTEM(xLock, file, level); }
 static int log_unlock(sqlite3_file *file, int level) { return SYSTEM(xUnlock, file, level); }
@@ -114,6 +142,7 @@ static int open_file(sqlite3_vfs *self, const char *name, sqlite3_file *file, in
   (void)self;
   if (!(flags & SQLITE_OPEN_WAL)) return system_vfs->xOpen(system_vfs, name, file, flags, taken);
   memset(file, 0, sizeof(struct log_file) + sizeof(sqlite3_file));
+  log_of(file)->descriptor = -1;
   int result = system_vfs->xOpen(system_vfs, name, system_file(file), flags, taken);
   if (system_file(file)->pMethods) file->pMethods = &methods;
   return result;
@@ -135,9 +164,28 @@ const char *csqlitelog_vfs(void) {
   return vfs.zName;
 }
 
+/* NULL when the connection's log is not one of these. */
+static sqlite3_file *log_file_of(void *database) {
+  sqlite3_file *file = NULL;
+  int found = sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  return found == SQLITE_OK && file && file->pMethods == &methods ? file : NULL;
+}
+
+void csqlitelog_begin_early(void *database, int descriptor) {
+  sqlite3_file *file = log_file_of(database);
+  if (file) log_of(file)->descriptor = descriptor;
+}
+
+void csqlitelog_meanwhile(void *database, void (*work)(void *), void *context) {
+  sqlite3_file *file = log_file_of(database);
+  if (!file || !log_of(file)->gathers) return;
+  log_of(file)->work = work;
+  log_of(file)->context = context;
+}
+
 int csqlitelog_gather(void *database) {
-  sqlite3_file *file = NULL, *main_file = NULL;
-  if (sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK || !file || file->pMethods != &methods) return 0;
+  sqlite3_file *file = log_file_of(database), *main_file = NULL;
+  if (!file) return 0;
   /* Without this trait of the file a commit is filled up to a whole sector, and the last piece of that is written after its sync (wal.c:
      padToSectorBoundary). It is there unless SQLite was built otherwise. */
   if (sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &main_file) != SQLITE_OK || !main_file || !main_file->pMethods) return 0;

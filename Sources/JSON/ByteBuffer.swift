@@ -8,15 +8,25 @@
 @safe package struct ByteBuffer: ~Copyable {
   /// Nil while there is no capacity.
   private var base: UnsafeMutablePointer<UInt8>?
+  /// In what `base` lies; nil when it is memory of its own.
+  private var inside: ByteStorage?
   package private(set) var capacity: Int
   package private(set) var count = 0
 
   package init(capacity: Int = 256) {
     self.capacity = capacity
-    unsafe base = capacity > 0 ? ByteStorage.allocate(capacity) : nil
+    if capacity > ByteStorage.mostInside {
+      unsafe base = ByteStorage.allocate(capacity)
+    } else if capacity > 0 {
+      let storage = ByteStorage.inside(capacity)
+      unsafe base = storage.base
+      inside = storage
+    }
   }
 
-  deinit { unsafe free(base) }
+  deinit {
+    if inside == nil { unsafe free(base) }
+  }
 
   package var isEmpty: Bool { count == 0 }
 
@@ -29,6 +39,12 @@
   @inline(never)
   private mutating func grow(by more: Int) {
     let wanted = max(count + more, capacity * 2, 64)
+    if unsafe inside != nil || base == nil {
+      var larger = ByteBuffer(capacity: wanted)
+      unsafe withUnsafeBytes { unsafe larger.append($0) }
+      self = larger
+      return
+    }
     guard let memory = unsafe realloc(base, wanted + ByteStorage.padding) else { fatalError("out of memory: \(wanted) bytes") }
     unsafe base = memory.bindMemory(to: UInt8.self, capacity: wanted + ByteStorage.padding)
     capacity = wanted
@@ -122,12 +138,13 @@
   /// What was written, as immutable bytes; the buffer is empty afterwards.
   package mutating func finish() -> Bytes {
     guard var memory = unsafe base, count > 0 else { return Bytes() }
-    if capacity > 2 * count + 4096, let smaller = unsafe realloc(memory, count + ByteStorage.padding) {
+    if inside == nil, capacity > 2 * count + 4096, let smaller = unsafe realloc(memory, count + ByteStorage.padding) {
       unsafe memory = smaller.bindMemory(to: UInt8.self, capacity: count + ByteStorage.padding)
       capacity = count
     }
     unsafe memset(memory + count, 0, min(ByteStorage.padding, capacity + ByteStorage.padding - count))
-    let bytes = unsafe Bytes(storage: ByteStorage(base: memory, capacity: capacity), start: 0, count: count)
+    let bytes = unsafe Bytes(storage: inside ?? .owning(memory, capacity), start: 0, count: count)
+    inside = nil
     unsafe base = nil
     capacity = 0
     count = 0

@@ -1,5 +1,3 @@
-import Synchronization
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -9,17 +7,18 @@ import Synchronization
 /// An immutable run of bytes; slices share its storage.
 ///
 /// The unit in which payloads travel from a frame to the store and to a model: passing one on costs a reference, not a copy.
-@safe package struct Bytes: Sendable {
+@safe package struct Bytes: @unchecked Sendable {
+  // Unchecked, because: the storage was written by the buffer that made it, before any `Bytes` on it existed, and never after; its `places` have a lock.
   let storage: ByteStorage
   let start: Int
   package let count: Int
 
-  package init() {
-    self.init(storage: ByteStorage.empty, start: 0, count: 0)
-  }
+  private static let none = Bytes(storage: .inside(0), start: 0, count: 0)
+
+  package init() { self = Self.none }
 
   init(storage: ByteStorage, start: Int, count: Int) {
-    precondition(start >= 0 && count >= 0 && start + count <= storage.capacity)
+    precondition(start >= 0 && count >= 0 && start + count <= storage.room)
     self.storage = storage
     self.start = start
     self.count = count
@@ -63,7 +62,7 @@ import Synchronization
   /// These bytes with the one before and the one after them, where both are `byte` and in the same storage.
   func between(_ byte: UInt8) -> Bytes? {
     // What lies beyond the capacity is nobody's.
-    guard start > 0, start + count < storage.capacity, unsafe storage.base[start - 1] == byte, unsafe storage.base[start + count] == byte
+    guard start > 0, start + count < storage.room, unsafe storage.base[start - 1] == byte, unsafe storage.base[start + count] == byte
     else { return nil }
     return Bytes(storage: storage, start: start - 1, count: count + 2)
   }
@@ -76,7 +75,7 @@ import Synchronization
 
   /// The same bytes in storage of their own when they are a small part of what they hold alive.
   package func compacted() -> Bytes {
-    if storage.capacity <= 2 * count + 256 { return self }
+    if storage.room <= 2 * count + 256 { return self }
     return unsafe withUnsafeBytes { unsafe Bytes(copying: $0) }
   }
 
@@ -93,31 +92,5 @@ extension Bytes: Hashable {
 
   package func hash(into hasher: inout Hasher) {
     unsafe withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
-  }
-}
-
-/// The memory behind `Bytes`: written by one `ByteBuffer`, then never changed again.
-@safe final class ByteStorage: @unchecked Sendable {
-  // Unchecked, because: `base` is written only by the buffer that made it, before any `Bytes` on it exists; `values` has its lock.
-
-  /// Readable bytes after the capacity, so that loops may look at whole vectors past the end.
-  static let padding = 64
-  static let empty = unsafe ByteStorage(base: ByteStorage.allocate(0), capacity: 0)
-
-  let base: UnsafeMutablePointer<UInt8>
-  let capacity: Int
-  /// Where large JSON values are known to begin and end: `LargeValues`.
-  let values = Mutex<[Range<Int>]>([])
-
-  init(base: UnsafeMutablePointer<UInt8>, capacity: Int) {
-    unsafe self.base = base
-    self.capacity = capacity
-  }
-
-  deinit { unsafe free(base) }
-
-  static func allocate(_ capacity: Int) -> UnsafeMutablePointer<UInt8> {
-    guard let memory = unsafe malloc(capacity + padding) else { fatalError("out of memory: \(capacity) bytes") }
-    return unsafe memory.bindMemory(to: UInt8.self, capacity: capacity + padding)
   }
 }

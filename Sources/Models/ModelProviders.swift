@@ -45,10 +45,12 @@ package struct ModelProviders: ModelCatalog {
   private static let names = "anthropic, openai, openai-responses, parent, script"
 
   package func provider(for agent: Agent, hasTools: Bool, parent: ParentAbilities?) throws(RuntimeError) -> any ModelProvider {
-    guard let colon = agent.model.firstIndex(of: ":"), colon != agent.model.startIndex,
-      agent.model.index(after: colon) != agent.model.endIndex
-    else { throw .invalidParams("must be provider:name, such as anthropic:NAME or script:FILE", at: "/agent/model") }
-    let name = String(agent.model[agent.model.index(after: colon)...])
+    // By bytes, since this is asked for each turn.
+    let words = agent.model.utf8
+    guard let colon = words.firstIndex(of: 0x3A), colon != words.startIndex, words.index(after: colon) != words.endIndex else {
+      throw .invalidParams("must be provider:name, such as anthropic:NAME or script:FILE", at: "/agent/model")
+    }
+    let name = String(agent.model[words.index(after: colon)...])
     switch agent.model[..<colon] {
     case "anthropic": return try overHTTP(AnthropicFormat.self, agent, name, "ANTHROPIC", "https://api.anthropic.com")
     case "openai": return try overHTTP(ChatFormat.self, agent, name, "OPENAI", ChatFormat.defaultBase)
@@ -70,9 +72,8 @@ package struct ModelProviders: ModelCatalog {
     let access = ProviderAccess(
       environment: environment, baseVariable: prefix + "_BASE_URL", defaultBase: base,
       keyVariable: agent.apiKeyEnv.flatMap { $0.isEmpty ? nil : $0 } ?? prefix + "_API_KEY")
-    _ = try access.base()
-    _ = try access.key()
-    return HTTPProvider<Format>(model: model, access: access, http: http, userAgent: userAgent, policy: policy)
+    return HTTPProvider<Format>(
+      model: model, base: try access.base(), key: try access.key(), http: http, userAgent: userAgent, policy: policy)
   }
 
   private func asked(

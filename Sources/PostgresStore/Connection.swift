@@ -81,8 +81,10 @@ import POSIXSupport
 
   /// Carries out one statement, which is a transaction of its own.
   ///
-  /// - Parameter isNamed: prepares it at the first use; only where every statement comes to the same server connection.
-  func run(_ query: Query, _ arguments: [Argument], isNamed: Bool = true) throws(PostgresError) -> Answer {
+  /// - Parameters:
+  ///   - isNamed: prepares it at the first use; only where every statement comes to the same server connection.
+  ///   - meanwhile: called when the statement is sent.
+  func run(_ query: Query, _ arguments: [Argument], isNamed: Bool = true, meanwhile: (() -> Void)? = nil) throws(PostgresError) -> Answer {
     let deadline = Clock.monotonicMilliseconds() + Self.statementMilliseconds + 1000
     let types = arguments.map(\.type)
     if isNamed, preparesStatements, !prepared.contains(query.name) {
@@ -101,7 +103,7 @@ import POSIXSupport
       }
       return unsafe cpq_sendQueryParams(handle, query.text, Int32(types.count), types, values, lengths, formats, 1)
     }
-    return try finish(sent, by: deadline)
+    return try finish(sent, by: deadline, meanwhile: meanwhile)
   }
 
   /// Carries out statements without parameters, as one transaction unless they say otherwise.
@@ -113,11 +115,12 @@ import POSIXSupport
   func stopPreparing() { preparesStatements = false }
 
   /// Sends what is left to send and reads the answer to its end.
-  private func finish(_ sent: Int32, by deadline: Int) throws(PostgresError) -> Answer {
+  private func finish(_ sent: Int32, by deadline: Int, meanwhile: (() -> Void)? = nil) throws(PostgresError) -> Answer {
     guard sent == 1 else { throw loss() }
     var refusal: PostgresError?
     var answer: Answer?
     try flush(by: deadline)
+    meanwhile?()
     while true {
       while unsafe cpq_isBusy(handle) != 0 {
         try wait(for: .readable, by: deadline)

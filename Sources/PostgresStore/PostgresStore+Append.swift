@@ -5,15 +5,17 @@ extension PostgresStore {
   private static let append = Query(
     "SELECT footbridge.append_1(" + (1...44).map { "$\($0)" }.joined(separator: ", ") + ")")
 
-  package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
+  package func submit(
+    _ batch: [Append], meanwhile: (() -> Void)?, completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void
+  ) {
     if batch.isEmpty { return completion(.success([])) }
-    do throws(StoreError) { completion(.success(try append(batch))) } catch { completion(.failure(error)) }
+    do throws(StoreError) { completion(.success(try append(batch, meanwhile: meanwhile))) } catch { completion(.failure(error)) }
   }
 
-  private func append(_ batch: [Append]) throws(StoreError) -> [AppendResult] {
+  private func append(_ batch: [Append], meanwhile: (() -> Void)?) throws(StoreError) -> [AppendResult] {
     var columns = AppendColumns()
     for append in batch { columns.add(append) }
-    let answer = try write(Self.append, columns.arguments)
+    let answer = try write(Self.append, columns.arguments, meanwhile: meanwhile)
     let outcomes = answer.ints(0, 0)
     guard outcomes.count == batch.count else { throw StoreError(.unavailable, "\(target.name) gave an answer that makes no sense") }
     var results: [AppendResult] = []

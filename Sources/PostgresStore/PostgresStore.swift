@@ -66,12 +66,18 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
   func perform(_ statement: Statement) throws(StoreError) -> Answer { try perform(statement.query, statement.arguments) }
 
   /// A write under a token of its own: `query` begins with the five arguments that say whose and which it is.
-  func write(_ query: Query, _ arguments: [Argument]) throws(StoreError) -> Answer {
+  ///
+  /// - Parameter meanwhile: called at most once, when the server has it.
+  func write(_ query: Query, _ arguments: [Argument], meanwhile: (() -> Void)? = nil) throws(StoreError) -> Answer {
     lastBatch += 1
     let process = ProcessIdentity.current
     let identity: [Argument] = [.int(owner.number), .text(process.machine), .int(process.number), .int(process.start), .int(lastBatch)]
     isRegistered = true
-    let answer = try perform(query, identity + arguments)
+    var work = meanwhile
+    let answer = try perform { (connection) throws(PostgresError) in
+      // Not again when it is asked again.
+      try connection.run(query, identity + arguments, meanwhile: work.take())
+    }
     watch.wrote()
     return answer
   }

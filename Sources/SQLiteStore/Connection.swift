@@ -4,6 +4,12 @@ import CSQLiteLog
 import JSON
 import POSIXSupport
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// One connection to one database file, with its prepared statements.
 ///
 /// Used by one thread at a time: opened without SQLite's mutex.
@@ -21,6 +27,7 @@ import POSIXSupport
   var whenSyncFails: () -> Void = {}
   /// nil where there is none to watch.
   private var log: FileIdentity?
+  private var logDescriptor: FileDescriptor?
   /// What is in the log can still be read here, and nowhere else.
   private(set) var hasLostLog = false
 
@@ -136,8 +143,12 @@ import POSIXSupport
 
   /// One transaction: all of `body` or nothing. The caller holds the write lock.
   ///
-  /// - Parameter isBig: leaves out the checkpoint that would be part of the commit.
-  func transaction<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
+  /// - Parameters:
+  ///   - isBig: leaves out the checkpoint that would be part of the commit.
+  ///   - meanwhile: called at most once, when the commit waits for the disk; it must not use the connection.
+  func transaction<T>(isBig: Bool = false, meanwhile: (() -> Void)? = nil, _ body: (Connection) throws(StoreError) -> T) throws(StoreError)
+    -> T
+  {
     #if FOOTBRIDGE_BROKEN
       try commitLate()
     #endif
@@ -155,13 +166,28 @@ import POSIXSupport
       #endif
       if isBig { unsafe sqlite3_wal_autocheckpoint(database, 0) }
       defer { if isBig { setAutocheckpoint() } }
-      try run(commit)
+      if let meanwhile { try commit(meanwhile) } else { try run(commit) }
       return result
     } catch {
       // After some errors SQLite has rolled back already: https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
       rollBack()
       throw error
     }
+  }
+
+  private func commit(_ meanwhile: @escaping () -> Void) throws(StoreError) {
+    let context = unsafe Unmanaged.passRetained(Meanwhile(work: meanwhile))
+    defer { unsafe context.release() }
+    let database = unsafe UnsafeMutableRawPointer(database)
+    unsafe csqlitelog_meanwhile(database, { unsafe Unmanaged<Meanwhile>.fromOpaque($0!).takeUnretainedValue().work() }, context.toOpaque())
+    // A commit that does not sync has not called it.
+    defer { unsafe csqlitelog_meanwhile(database, nil, nil) }
+    try run(commit)
+  }
+
+  private final class Meanwhile {
+    let work: () -> Void
+    init(work: @escaping () -> Void) { self.work = work }
   }
 
   #if FOOTBRIDGE_BROKEN
@@ -200,6 +226,8 @@ import POSIXSupport
   }
 
   var isReadOnly: Bool { unsafe sqlite3_db_readonly(database, "main") == 1 }
+  /// How many rows the last statement changed.
+  var changedRows: Int { Int(unsafe sqlite3_changes(database)) }
   var lastInsertedRow: Int { Int(unsafe sqlite3_last_insert_rowid(database)) }
 
   /// Whether the path names another file, or none, since this connection opened it.
@@ -213,7 +241,12 @@ import POSIXSupport
   private var logHasMoved: Bool { log.map { $0 != FileIdentity(of: $0.path) } ?? false }
 
   /// Remembers which file the log is; SQLite has opened it by now, and keeps it.
-  func watchLog(_ path: String) { log = FileIdentity(of: path) }
+  func watchLog(_ path: String) {
+    log = FileIdentity(of: path)
+    // No lock of SQLite's is on this file, which closing it would drop.
+    logDescriptor = try? FileDescriptor.open(path, O_RDWR)
+    unsafe csqlitelog_begin_early(UnsafeMutableRawPointer(database), logDescriptor?.rawValue ?? -1)
+  }
 
   /// Keeps the `-wal` file when the last connection closes.
   func keepLogFile() {

@@ -10,6 +10,12 @@ struct AppendStatements {
     INSERT INTO runs (run_id, status, ended, last_position, last_sequence, owner, epoch, updated_at, created_at,
       parent_run_id, session_id, agent_id, idempotency_key, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     """)
+  /// What most appends are: the row is known, the run goes on. One comparison with what is there, and no search by id.
+  let advance = Statement(
+    """
+    UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ?
+      WHERE number = ? AND +run_id = ? AND +ended = 0 AND last_position = ? AND epoch = ?
+    """)
   /// Without `ended`, so that SQLite leaves the index of active runs alone.
   let update = Statement(
     "UPDATE runs SET status = ?, last_position = ?, last_sequence = ?, owner = ?, epoch = ?, updated_at = ? WHERE number = ?")
@@ -32,11 +38,14 @@ struct AppendStatements {
 extension SQLiteStore {
   /// From so many bytes on, a batch's commit does not also checkpoint.
   private static let bigBatch = 1 << 20
+  private static let mostKnownRows = 4096
 
-  package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
+  package func submit(
+    _ batch: [Append], meanwhile: (() -> Void)?, completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void
+  ) {
     let isBig = batch.reduce(0) { $0 + $1.payloadBytes } >= Self.bigBatch
     do throws(StoreError) {
-      let results = try write(isBig: isBig) { (connection) throws(StoreError) in
+      let results = try write(isBig: isBig, meanwhile: isBig ? nil : meanwhile) { (connection) throws(StoreError) in
         var results: [AppendResult] = []
         for group in batch.groups { results += try self.append(group, connection) }
         return results
@@ -67,26 +76,50 @@ extension SQLiteStore {
       throw StoreError(.full, "\(path): run \(summary.runID) has \(LogKey.lastPosition) records, the most a run can have")
     }
     guard try fit(append.documents, connection) else { return .conflict }
-    let number: Int
-    switch try head(of: summary.runID, connection) {
-    case nil where append.expectedPosition == 0:
-      if let key = summary.idempotencyKey, let other = try run(withIdempotencyKey: key) { return .keyTaken(other) }
-      number = try create(summary, connection)
-    case nil:
-      return .missing
-    case let head? where head.position > 0 && mayFollow(append, head.position, head.epoch):
-      if append.records.isEmpty { return .appended }
-      number = head.number
-      try update(number, summary, wasEnded: head.ended, connection)
-    default:
-      return .conflict
+    if let row = try advance(append, connection) {
+      try insert(append, row, connection)
+    } else {
+      switch try head(of: summary.runID, connection) {
+      case nil where append.expectedPosition == 0:
+        if let key = summary.idempotencyKey, let other = try run(withIdempotencyKey: key) { return .keyTaken(other) }
+        try insert(append, try create(summary, connection), connection)
+      case nil:
+        return .missing
+      case let head? where head.position > 0 && mayFollow(append, head.position, head.epoch):
+        if append.records.isEmpty { return .appended }
+        try update(head.number, summary, wasEnded: head.ended, connection)
+        remember(head.number, of: summary.runID)
+        try insert(append, head.number, connection)
+      default:
+        return .conflict
+      }
     }
-    try insert(append, number, connection)
     try apply(append.documents, connection)
     return .appended
   }
 
-  /// The one comparison that decides every race.
+  /// What most appends are, a run that goes on: the row, changed where the log still ends as the writer thinks. Nil when that is to be found out.
+  private func advance(_ append: Append, _ connection: Connection) throws(StoreError) -> Int? {
+    #if FOOTBRIDGE_BROKEN
+      if Broken.position.isChosen { return nil }
+    #endif
+    let run = append.summary
+    guard !append.records.isEmpty, !run.status.hasEnded, let epoch = append.expectedEpoch, let row = knownRows[run.runID] else {
+      return nil
+    }
+    try connection.run(
+      appends.advance, .text(run.status.rawValue), .int(run.lastPosition), .int(run.lastSequence), .optional(run.owner?.number),
+      .int(run.epoch),
+      .int(run.updatedAt.milliseconds), .int(row), .id(run.runID), .int(append.expectedPosition), .int(epoch))
+    return connection.changedRows == 1 ? row : nil
+  }
+
+  private func remember(_ row: Int, of run: ULID) {
+    if knownRows.count == Self.mostKnownRows { knownRows = [:] }
+    knownRows[run] = row
+  }
+
+  /// The one comparison that decides every race; `AppendStatements.advance` makes it in SQL.
   private func mayFollow(_ append: Append, _ position: Int, _ epoch: Int) -> Bool {
     #if FOOTBRIDGE_BROKEN
       if Broken.position.isChosen { return true }
@@ -110,6 +143,7 @@ extension SQLiteStore {
     for key in Self.metadataKeys(of: run.metadata) {
       try connection.run(appends.metadata, .bytes(key.name), .bytes(key.value), .id(run.runID))
     }
+    remember(number, of: run.runID)
     return number
   }
 

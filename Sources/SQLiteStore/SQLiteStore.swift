@@ -38,6 +38,8 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
   private var keepsLease = false
 
   let appends = AppendStatements()
+  /// The rows of runs that were appended to. One may have become another run's: `AppendStatements.advance` looks.
+  var knownRows: [ULID: Int] = [:]
   let runs = RunStatements()
   let blobs = BlobStatements()
   let documents = DocumentStatements()
@@ -127,12 +129,14 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
 
   /// One transaction: all of `body` or nothing, synced when this returns.
   ///
-  /// - Parameter isBig: leaves out the checkpoint that would be part of the commit, and of those after it; `tidy` makes up for it.
-  func write<T>(isBig: Bool = false, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
+  /// - Parameters:
+  ///   - isBig: leaves out the checkpoint that would be part of the commit, and of those after it; `tidy` makes up for it.
+  ///   - meanwhile: called at most once, when the commit waits for the disk.
+  func write<T>(isBig: Bool = false, meanwhile: (() -> Void)? = nil, _ body: (Connection) throws(StoreError) -> T) throws(StoreError) -> T {
     let connection = try ready()
     if let files { try files.lock.acquire(timeoutMilliseconds: busyMilliseconds) }
     defer { files?.lock.release() }
-    let result = try connection.transaction(isBig: isBig || isUntidy, body)
+    let result = try connection.transaction(isBig: isBig || isUntidy, meanwhile: meanwhile, body)
     isUntidy = isUntidy || isBig
     return result
   }

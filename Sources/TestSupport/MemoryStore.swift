@@ -55,10 +55,13 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   // MARK: Appends
 
-  package func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void) {
+  package func submit(
+    _ batch: [Append], meanwhile: (() -> Void)?, completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void
+  ) {
     if batch.isEmpty { return completion(.success([])) }
     beforeSubmit?(batch)
     if isClosed || isKilled { return completion(.failure(StoreError(.unavailable, "the process is dead"))) }
+    meanwhile?()
     let fault = faults.isEmpty ? nil : faults.removeFirst()
     if case .refused(let error) = fault { return completion(.failure(error)) }
     let results = disk.apply(batch)

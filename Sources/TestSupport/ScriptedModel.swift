@@ -38,6 +38,8 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
   /// Why this bridge cannot go on with a run; nil when it can.
   package var refusal: RuntimeError?
   package private(set) var calls: [Call] = []
+  /// How many turns were made ready before it was time.
+  package private(set) var prepared = 0
   /// The messages that each turn was shown, one a line.
   package private(set) var shown: [[String]] = []
 
@@ -74,7 +76,20 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
 
   private struct MadeOf: ModelCacheContent {
     var entries: [TranscriptEntry]
+    var entryCount: Int { entries.count }
     func prefix(_ count: Int) -> MadeOf { MadeOf(entries: Array(entries.prefix(count))) }
+  }
+
+  package func prepare(_ request: ModelRequest) throws(StoreError) -> (any PreparedTurn)? {
+    prepared += 1
+    keep(request)
+    return Prepared(model: self, request: request)
+  }
+
+  private struct Prepared: PreparedTurn {
+    let model: ScriptedModel
+    let request: ModelRequest
+    func start(signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall { model.start(request, signal: signal) }
   }
 
   package func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {

@@ -1,5 +1,6 @@
 import AgentRuntime
 import JSON
+import POSIXSupport
 
 private typealias T = StoreTrial
 
@@ -40,6 +41,49 @@ extension StoreContract {
         try trial.expect(try trial.submit([stale, good, ahead]), [.conflict, .appended, .conflict])
         try trial.expect(try trial.store.summary(of: first.runID), first, "the row of the conflict")
         try trial.expect(try trial.store.positions(of: [first.runID, second.runID]), [first.runID: 2, second.runID: 2])
+      },
+      StoreCheck("a run that goes on is appended to where its log ends, in its epoch, and while it is there") { trial in
+        var summary = try trial.create(1) { $0.epoch = 1 }
+        var other = try trial.create(2) { $0.epoch = 1 }
+        func event(_ summary: inout RunSummary, at position: Int, epoch: Int) throws -> AppendResult {
+          var append = T.append([T.event(position, position, "{}")], to: &summary)
+          append.expectedEpoch = epoch
+          return try trial.append(append)
+        }
+        for position in 2...4 {
+          try trial.expect(try event(&summary, at: position, epoch: 1), .appended)
+          try trial.expect(try event(&other, at: position, epoch: 1), .appended)
+        }
+        for (position, epoch) in [(3, 1), (4, 1), (6, 1), (5, 0), (5, 2)] {
+          var wrong = summary
+          wrong.lastPosition = position - 1
+          wrong.lastSequence = position - 1
+          try trial.expect(try event(&wrong, at: position, epoch: epoch), .conflict, "position \(position), epoch \(epoch)")
+        }
+        try trial.expect(try trial.store.summary(of: summary.runID), summary, "the row")
+        (summary.status, summary.epoch) = (.success, 2)
+        try trial.expect(try event(&summary, at: 5, epoch: 1), .appended, "its end")
+        (summary.status, summary.epoch) = (.running, 3)
+        try trial.expect(try event(&summary, at: 6, epoch: 2), .appended, "going on after its end")
+        try trial.expect(try trial.store.summary(of: summary.runID), summary, "the row")
+        try trial.store.delete(run: summary.runID)
+        try trial.expect(try event(&summary, at: 7, epoch: 3), .missing)
+        try trial.create(3)
+        try trial.expect(try event(&summary, at: 8, epoch: 3), .missing, "after another run came")
+        try trial.expect(try trial.store.summary(of: other.runID), other, "the other run's row")
+      },
+      StoreCheck("what can be done meanwhile is done at most once, and before the batch is done") { trial in
+        let course = Monitor<[String]>([])
+        var summary = try trial.create(1)
+        for position in 2...3 {
+          let append = T.append([T.event(position, position, "{}")], to: &summary)
+          trial.store.submit([append], meanwhile: { course.update { $0.append("meanwhile") } }) { result in
+            course.update { $0.append((try? result.get()) == [.appended] ? "done" : "failed") }
+          }
+        }
+        let told = course.withLock { $0 }
+        try trial.expect(told.filter { $0 != "meanwhile" }, ["done", "done"])
+        try trial.expect(told.count { $0 == "meanwhile" } <= 2 && told.last == "done", true, "\(told)")
       },
       StoreCheck("an append of an older epoch is a conflict, though the log ends where its writer thinks") { trial in
         var summary = try trial.create(1) { $0.epoch = 1 }

@@ -45,7 +45,7 @@ package struct StoreTrial {
   /// Submits and waits for the completion, on whatever thread it comes.
   package func submit(_ batch: [Append]) throws -> [AppendResult] {
     let answer = Monitor<Result<[AppendResult], StoreError>?>(nil)
-    store.submit(batch) { result in answer.update { $0 = result } }
+    store.submit(batch, meanwhile: nil) { result in answer.update { $0 = result } }
     let deadline = Clock.monotonicMilliseconds() + 30_000
     guard let result = answer.wait(untilMilliseconds: deadline, { $0 }) else {
       throw StoreContractFailure(description: "the batch was not completed within 30 s")

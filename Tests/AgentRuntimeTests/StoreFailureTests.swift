@@ -119,6 +119,25 @@ import Testing
     #expect(resumed.outcome?.status == .success)
   }
 
+  @Test func `a turn that was prepared for an append that failed has left nothing behind`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .call(("a", "{}")), .say("ok")]))
+    let run = try #require(process.start("hi", startParams(tools: [clientTool("a")])).runID)
+    process.store.faults = [.refused(unavailable)]
+    // With the result the next turn is decided, and prepared while the store writes.
+    try process.parent.request(0).answer(.text("lost"))
+    world.settle()
+    #expect(process.model.calls.count == 1)
+    #expect(process.model.prepared == 2)
+    let resumed = process.resume(run)
+    try process.parent.request(1).answer(.text("kept"))
+    world.settle()
+    try process.parent.request(2).answer(.text("last"))
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+    #expect(process.model.shown[1] == ["user: hi", "assistant:  a{}", "a: kept"])
+    #expect(process.model.shown[2] == process.model.shown[1] + ["assistant:  a{}", "a: last"])
+  }
+
   @Test func `an append whose answer was lost is found by the resume`() throws {
     let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
     let run = try #require(process.start("hi", startParams(tools: [clientTool("a")]), delivery: .pause).runID)

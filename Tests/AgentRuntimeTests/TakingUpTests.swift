@@ -42,7 +42,7 @@ import Testing
     let claim = RunEvent.resumed(cause: .recovery, claim: Claim(owner: OwnerID(number: 99), epoch: 3))
     let record = claim.record(state: state, at: world.clock.wall, outcome: nil)
     let other = MemoryStore(disk: world.disk)
-    other.submit([Append(expectedPosition: before.count, summary: state.summary, records: [record])]) { _ in }
+    other.submit([Append(expectedPosition: before.count, summary: state.summary, records: [record])], meanwhile: nil) { _ in }
     try second.model.call(0).finish(.say("too late"))
     world.advance(milliseconds: 100)
     #expect(world.disk.records(of: run).count == before.count + 1)
@@ -99,7 +99,7 @@ import Testing
     var row = summary
     row.lastPosition = 3
     row.lastSequence = 3
-    MemoryStore(disk: world.disk).submit([Append(expectedPosition: 2, summary: row, records: [strange])]) { _ in }
+    MemoryStore(disk: world.disk).submit([Append(expectedPosition: 2, summary: row, records: [strange])], meanwhile: nil) { _ in }
     let process = world.launch(model: ScriptedModel([.say("ok")]))
     #expect(process.resume(run).error?.kind == .storeNewer)
     #expect(process.cancel(run).error?.kind == .storeNewer)

@@ -1,4 +1,5 @@
 import JSON
+import Synchronization
 import TestSupport
 import Testing
 
@@ -176,7 +177,7 @@ import Testing
     }
   }
 
-  @Test func `a store that fails and a key that is gone end the turn before it is asked`() throws {
+  @Test func `a store that fails ends the turn before it is asked, and a key that is gone before that`() throws {
     let http = ScriptedHTTP()
     let keys = Box<[String: String]>(["OPENAI_API_KEY": "k"])
     let models = ModelProviders(allowsScripts: false, environment: { keys.value[$0] }, version: "9", http: http)
@@ -187,13 +188,44 @@ import Testing
     _ = provider.start(
       Sample.request(agent, [.user([.text(blob)])], load: { _ throws(StoreError) in throw StoreError(.unavailable, "the disk is gone") }),
       signal: seen.signal)
+    #expect(seen.lines == ["failed store.unavailable retryable: the disk is gone"])
     keys.value = [:]
-    _ = provider.start(Sample.request(agent, [Sample.user("x")]), signal: seen.signal)
-    #expect(
-      seen.lines == [
-        "failed store.unavailable retryable: the disk is gone",
-        "failed model.unavailable retryable: OPENAI_API_KEY is not set in the bridge's environment",
-      ])
+    let error = #expect(throws: RuntimeError.self) { try models.provider(for: agent, hasTools: false, parent: nil) }
+    #expect(error?.kind == .modelMissingKey)
+    #expect(error?.message == "OPENAI_API_KEY is not set in the bridge's environment")
     #expect(http.sent.isEmpty)
+  }
+
+  @Test func `a turn that is prepared asks nobody until it is begun, and then the same`() throws {
+    let http = ScriptedHTTP()
+    let models = ModelProviders(allowsScripts: false, environment: { $0 == "OPENAI_API_KEY" ? "k" : nil }, version: "9", http: http)
+    let agent = try Sample.agent("openai:m")
+    let provider = try models.provider(for: agent, hasTools: false, parent: nil)
+    let seen = SignalRecorder()
+    let prepared = try #require(try provider.prepare(Sample.request(agent, [Sample.user("x")])))
+    #expect(http.sent.isEmpty)
+    _ = prepared.start(signal: seen.signal)
+    _ = provider.start(Sample.request(agent, [Sample.user("x")]), signal: seen.signal)
+    #expect(http.sent.count == 2)
+    #expect(http.sent[0].request.body.parts.joined == http.sent[1].request.body.parts.joined)
+    #expect(http.sent[0].request.url == http.sent[1].request.url)
+  }
+
+  @Test func `what was made of a transcript before a value could not be read is kept`() throws {
+    let agent = try Sample.agent("openai:m")
+    let provider = try ModelProviders(
+      allowsScripts: false, environment: { $0 == "OPENAI_API_KEY" ? "k" : nil }, version: "9", http: ScriptedHTTP()
+    ).provider(for: agent, hasTools: false, parent: nil)
+    let cache = ModelCache()
+    let blob = StoredValue.blob(BlobReference(id: Sample.callA, type: .string, bytes: 9, preview: ""))
+    var request = Sample.request(
+      agent, [Sample.user("x"), .user([.text(blob)]), Sample.user("y")],
+      load: { (value) throws(StoreError) in
+        if case .blob = value { throw StoreError(.unavailable, "no") }
+        return value.wire
+      })
+    request.cache = cache
+    #expect(throws: StoreError.self) { try provider.prepare(request) }
+    #expect(cache.content.withLock { $0?.entryCount } == 1)
   }
 }

@@ -153,7 +153,7 @@ import Testing
       var run = RunSummary(runID: T.id(UInt64(number + 1)), status: .success, createdAt: Timestamp(milliseconds: 1))
       (run.lastPosition, run.metadata) = (1, CarriedJSON(trusted: Bytes(text)))
       let record = LogRecord(position: 1, sequence: nil, type: "x", event: nil, hidden: Bytes("{}"))
-      store.submit([Append(expectedPosition: 0, summary: run, records: [record])]) { _ in }
+      store.submit([Append(expectedPosition: 0, summary: run, records: [record])], meanwhile: nil) { _ in }
     }
     store.close()
     let raw = try Connection(file: folder.database, path: "raw", busyMilliseconds: 0)

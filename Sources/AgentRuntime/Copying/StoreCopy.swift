@@ -96,7 +96,7 @@ package struct StoreCopy {
 
   private func submit(_ append: Append) throws(StoreError) -> AppendResult {
     let answer = StoreAnswer()
-    destination.submit([append]) { result in answer.value.withLock { $0 = result } }
+    destination.submit([append], meanwhile: nil) { result in answer.value.withLock { $0 = result } }
     guard let result = answer.value.withLock({ $0 }) else { preconditionFailure("the store did not complete on the caller's thread") }
     return try result.get()[0]
   }

@@ -41,6 +41,8 @@ final class LiveRun {
   var modelCache = ModelCache()
   /// The messages of the turns before this one in its session, then its own as far as a model has been shown them.
   var shown: (entries: [TranscriptEntry], own: Int, compactions: Int)?
+  /// A turn that begins when what was decided with it is in the log, if it could be prepared, and of how many entries the cache knew before.
+  var preparedTurn: (messageID: ULID, turn: (any PreparedTurn)?, known: Int)?
   /// How many of the connection's registrations it has; nil for a run that this connection did not begin.
   var connectionChanges: Int?
   /// What follows from its end in its session is done.

@@ -29,9 +29,10 @@ extension RunEngine {
         if let tree = run.tree { take(tree, unit, &decided, &appends) } else { take(run, unit, &decided, &appends) }
       }
       if !appends.isEmpty { keepLease() }
-      switch submit(appends) {
+      switch submit(appends, meanwhile: preparation(of: decided, appends)) {
       case .success(let results): conclude(decided, results)
       case .failure(let error):
+        for one in decided { forgetPreparedTurn(one.run) }
         for one in decided where one.place != nil { storeFailed(one.run, error) }
         conclude(decided.filter { $0.place == nil && live[$0.run.runID] === $0.run }, [])
       }
@@ -80,10 +81,21 @@ extension RunEngine {
     for index in firstAppend..<appends.count { appends[index].group = firstAppend }
   }
 
-  private func submit(_ appends: [Append]) -> Result<[AppendResult], StoreError> {
+  /// What can be done for the model turns that were decided while the store waits for its disk; nil when there is nothing.
+  private func preparation(of decided: [Decided], _ appends: [Append]) -> (() -> Void)? {
+    var turns: [(run: LiveRun, messageID: ULID)] = []
+    for one in decided {
+      // Large values take long, and the store is locked.
+      guard let place = one.place, appends[place].blobs.isEmpty else { continue }
+      for case .callModel(let messageID) in one.effects { turns.append((one.run, messageID)) }
+    }
+    return turns.isEmpty ? nil : { [self] in for turn in turns { prepareTurn(turn.messageID, turn.run) } }
+  }
+
+  private func submit(_ appends: [Append], meanwhile: (() -> Void)?) -> Result<[AppendResult], StoreError> {
     if appends.isEmpty { return .success([]) }
     let answer = StoreAnswer()
-    store.submit(appends) { result in answer.value.withLock { $0 = result } }
+    store.submit(appends, meanwhile: meanwhile) { result in answer.value.withLock { $0 = result } }
     guard let result = answer.value.withLock({ $0 }) else { preconditionFailure("the store did not complete on the engine's thread") }
     return result
   }
@@ -97,6 +109,7 @@ extension RunEngine {
         durable += unit
         continue
       }
+      for one in unit { forgetPreparedTurn(one.run) }
       if unit.count > 1 { decideAgain(unit.map(\.run)) } else { refuse(unit[unit.startIndex].run, refused) }
     }
     // What comes of one run may be the next one's input: that is not of this commit.

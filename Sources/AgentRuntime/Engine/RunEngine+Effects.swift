@@ -52,74 +52,7 @@ extension RunEngine {
     if let timer = run.callTimers.removeValue(forKey: callID) { timers.cancel(timer) }
   }
 
-  // MARK: Model
-
-  private func callModel(_ messageID: ULID, _ run: LiveRun) {
-    // Of a tree, a cancel of the same commit may have ended the turn before it began.
-    guard run.state.modelAtWork == messageID else { return }
-    let runID = run.runID
-    let state = run.state
-    let provider: any ModelProvider
-    let transcript: [TranscriptEntry]
-    let system: [String]
-    do throws(RuntimeError) {
-      transcript = try shownTranscript(run)
-      system = try read { () throws(StoreError) in try systemPrompt(of: state) }
-      provider = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
-    } catch {
-      let fault = RunFault(error.kind == .internalError ? error.kind : .modelUnavailable, error.message, retryable: true)
-      return input(run) { (machine) throws(RuntimeError) in machine.modelFailed(messageID, fault) }
-    }
-    let partial = PartialText()
-    let show = streamer(of: runID)
-    let request = ModelRequest(
-      runID: runID, messageID: messageID, sequence: state.sequence, turn: state.modelTurns, agent: state.agent,
-      system: system, transcript: transcript, tools: state.tools,
-      cache: run.modelCache, parent: parent, load: loader,
-      schedule: scheduler)
-    let call = provider.start(request) { [host, liveText] signal in
-      switch signal {
-      case .text(let text): if partial.append(text) { show(.text(messageID: messageID, text)) }
-      case .reasoning(let text): if !partial.isFrozen { show(.reasoning(messageID: messageID, text)) }
-      case .retried(let attempt, let reason, let delay):
-        partial.clear()
-        liveText.begin(runID)
-        host.post { engine in
-          engine.flushLiveText()
-          engine.signal(runID) { machine in
-            machine.modelRetried(messageID, attempt: attempt, reason: reason, retryAfterMilliseconds: delay)
-          }
-          engine.liveText.pass(runID)
-        }
-      case .finished(let turn): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFinished(messageID, turn) } }
-      case .failed(let fault): host.post { $0.modelEnded(runID, messageID) { machine in machine.modelFailed(messageID, fault) } }
-      }
-    }
-    run.modelCall = (messageID, call, partial)
-  }
-
-  /// Calls back after a while, in a turn of its own: what was decided before is in the log and told by then.
-  var scheduler: @Sendable (_ milliseconds: Int, _ body: @escaping @Sendable () -> Void) -> Void {
-    { [host] milliseconds, body in
-      host.post { engine in _ = engine.after(milliseconds: milliseconds) { host.post { _ in body() } } }
-    }
-  }
-
-  /// Shows what is streamed to the client here and to observers elsewhere; from any thread.
-  private func streamer(of runID: ULID) -> @Sendable (StreamedDelta) -> Void {
-    { [weak parent, liveText] delta in
-      parent?.stream(runID, delta)
-      liveText.append(runID, delta)
-    }
-  }
-
-  func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
-    guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
-    run.modelCall = nil
-    flushLiveText()
-    liveText.end(runID)
-    signal(runID, decide)
-  }
+  // MARK: What is reported
 
   /// Something a run's work reports, when the run is still here.
   func signal(_ runID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {

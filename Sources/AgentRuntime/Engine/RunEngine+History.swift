@@ -84,6 +84,14 @@ extension RunEngine {
     return shown.entries
   }
 
+  /// Whether `shownTranscript` needs nothing but what is in memory, and only a few entries of it are new.
+  func isShownInMemory(_ run: LiveRun, newSince known: Int, atMost most: Int) -> Bool {
+    let state = run.state
+    if state.turn == nil, state.compactions.isEmpty { return state.transcript.count - known <= most }
+    guard let shown = run.shown, shown.compactions == state.compactions.count else { return false }
+    return shown.entries.count + state.transcript.count - shown.own - known <= most
+  }
+
   private func history(before turn: TurnPlace) throws(RuntimeError) -> BranchHistory {
     let branch = try branch(turn.branchID, of: turn.sessionID)
     var history =

@@ -24,7 +24,7 @@ extension RunEngine {
   /// in the order of the agent; `read_only="true"` after the limit where it applies, no description where there is none. The value stands as it
   /// is: a model has to repeat it to the letter.
   private func memoryPrompt(of state: RunState) throws(StoreError) -> String? {
-    guard let agentID = state.storedAgent?.agentID, let declared = state.agent.memory, !declared.isEmpty else { return nil }
+    guard readsMemory(state), let agentID = state.storedAgent?.agentID, let declared = state.agent.memory else { return nil }
     let blocks = try blocks(of: agentID, labels: declared.map(\.label))
     if blocks.isEmpty { return nil }
     let words =
@@ -32,6 +32,11 @@ extension RunEngine {
       + "memory_rethink. The blocks are shown as they are now; the line breaks next to <value> and </value> do not belong to them."
     return ([words] + blocks.map(\.prompt)).joined(separator: "\n\n")
   }
+}
+
+extension RunEngine {
+  /// Whether its system prompt has blocks that are in the store.
+  func readsMemory(_ state: RunState) -> Bool { state.storedAgent != nil && state.agent.memory?.isEmpty == false }
 }
 
 extension StoredBlock {

@@ -54,10 +54,16 @@ package final class ModelCache: Sendable {
 
   /// One of its own for a transcript that begins with the same `count` entries.
   func prefix(_ count: Int) -> ModelCache { ModelCache(content.withLock { $0 }?.prefix(count)) }
+
+  /// Of how many entries something has been made.
+  var entryCount: Int { content.withLock { $0?.entryCount ?? 0 } }
+  /// Forgets what was made of entries behind the first `count`.
+  func cut(to count: Int) { content.withLock { $0 = $0?.prefix(count) } }
 }
 
 /// What a provider has made of a transcript.
 package protocol ModelCacheContent: Sendable {
+  var entryCount: Int { get }
   /// What holds for the first `count` entries alone.
   func prefix(_ count: Int) -> Self
 }
@@ -113,9 +119,22 @@ package protocol ModelCall: AnyObject, Sendable {
   func cancel()
 }
 
+/// A turn of which all is done but to begin it.
+package protocol PreparedTurn: Sendable {
+  /// As `ModelProvider.start`; once.
+  func start(signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall
+}
+
 package protocol ModelProvider: Sendable {
+  /// Does what `start` would do first, for a turn that will probably begin: nothing that anybody sees. Nil where that is little.
+  /// - Throws: what `load` threw; then nothing is lost but the work.
+  func prepare(_ request: ModelRequest) throws(StoreError) -> (any PreparedTurn)?
   /// Begins a turn. Signals may come from any thread, also before this returns; `finished` or `failed` is the last.
   func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall
+}
+
+extension ModelProvider {
+  package func prepare(_ request: ModelRequest) throws(StoreError) -> (any PreparedTurn)? { nil }
 }
 
 /// Finds who answers for `provider:name`.

@@ -198,7 +198,10 @@ package protocol RunStore: AnyObject, Sendable {
 
   /// Applies every append in one transaction and calls `completion` with one result each, in order, when all of it is synced.
   /// An append that conflicts changes nothing and hinders only those of its group. On failure nothing of the batch is there.
-  func submit(_ batch: [Append], completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void)
+  ///
+  /// - Parameter meanwhile: Called at most once, before this returns, at a time when the store only waits. It must not use the store, and cannot know
+  ///   what becomes of the batch.
+  func submit(_ batch: [Append], meanwhile: (() -> Void)?, completion: @escaping @Sendable (Result<[AppendResult], StoreError>) -> Void)
 
   /// A commit left work for later that nobody waits for; `tidy` does it, and may take long.
   var isUntidy: Bool { get }

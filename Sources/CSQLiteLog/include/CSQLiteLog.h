@@ -13,6 +13,14 @@ const char *csqlitelog_vfs(void);
    are told of a commit by shared memory. Answers whether the log gathers. */
 int csqlitelog_gather(void *database);
 
+/* For a log that gathers: a descriptor of the log's file, the caller's to keep open, and no longer than the connection. With it the disk begins with what
+   a commit wrote before the commit waits for it. */
+void csqlitelog_begin_early(void *database, int descriptor);
+
+/* For a log that gathers: when the next sync has begun to write and would wait, `work` is called first, once; NULL: not any more. It must not use the
+   connection. What the disk does meanwhile takes no time then: a commit of 16 KB and 30 us of work take 125 us together, and 163 one after the other. */
+void csqlitelog_meanwhile(void *database, void (*work)(void *), void *context);
+
 #ifdef __cplusplus
 }
 #endif

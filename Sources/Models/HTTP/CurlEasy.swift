@@ -1,5 +1,11 @@
 import CCurl
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// The one owner of libcurl's handle for a transfer, and of what it points to. A transfer after another may have the same, and saves what it says again.
 @safe final class CurlEasy {
   let handle: UnsafeMutableRawPointer
@@ -112,7 +118,11 @@ import CCurl
   }
 
   /// To the byte: Swift holds some strings equal that are written differently.
-  private static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
+  private static func isSame(_ a: String, _ b: String) -> Bool {
+    guard a.utf8.count == b.utf8.count else { return false }
+    var (a, b) = (a, b)
+    return a.withUTF8 { a in b.withUTF8 { b in unsafe a.isEmpty || memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 } }
+  }
 
   /// What belongs to one transfer, and is told to libcurl's callbacks.
   static let contexts = [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_SEEKDATA]

@@ -19,40 +19,48 @@ protocol HTTPProviderFormat: TranscriptFormat {
 /// A provider that is asked over HTTP.
 struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
   let model: String
-  let access: ProviderAccess
+  /// The URL that the format's path is appended to.
+  let base: String
+  /// Looked up for this turn, and kept no longer.
+  let key: String
   let http: any HTTPService
   let userAgent: String
   var policy = RetryPolicy()
 
   func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {
-    do throws(RuntimeError) {
-      let (plan, asking) = try prepare(request)
-      let exchange = ModelExchange(plan, asking, http: http, signal: signal)
-      exchange.begin()
-      return exchange
-    } catch {
-      // What was there when the run began, its key or the store, may come back.
-      let kind = error.kind == .modelMissingKey ? .modelUnavailable : error.kind
-      signal(.failed(RunFault(kind, error.message, retryable: true)))
+    do throws(StoreError) { return try turn(request).start(signal: signal) } catch {
+      // The store may come back.
+      signal(.failed(RunFault(RuntimeError(error).kind, error.message, retryable: true)))
       return EndedCall()
     }
   }
 
-  private func prepare(_ request: ModelRequest) throws(RuntimeError) -> (ModelExchange.Plan, HTTPRequest) {
-    let base = try access.base()
-    let key = try access.key()
+  func prepare(_ request: ModelRequest) throws(StoreError) -> (any PreparedTurn)? { try turn(request) }
+
+  private func turn(_ request: ModelRequest) throws(StoreError) -> HTTPTurn {
     let format = Format(agent: request.agent, model: model, base: base)
-    let transcript: RenderedTranscript
-    do throws(StoreError) {
-      transcript = try TranscriptRenderer.render(request.transcript, as: format, cache: request.cache, load: request.load)
-    } catch { throw RuntimeError(error) }
+    let transcript = try TranscriptRenderer.render(request.transcript, as: format, cache: request.cache, load: request.load)
     let headers =
       [("Content-Type", "application/json"), ("Accept", "text/event-stream, application/json"), ("User-Agent", userAgent)]
       + format.headers(key: key)
     let plan = ModelExchange.Plan(
       provider: Format.provider, secrets: [key], makeReader: { format.makeTurnReader() }, policy: policy, now: { Clock.wallMilliseconds() },
       schedule: request.schedule)
-    return (plan, HTTPRequest(url: base + Format.path, headers: headers, body: format.body(of: request, transcript)))
+    return HTTPTurn(
+      plan: plan, request: HTTPRequest(url: base + Format.path, headers: headers, body: format.body(of: request, transcript)), http: http)
+  }
+}
+
+/// A request that is ready to be sent.
+private struct HTTPTurn: PreparedTurn {
+  let plan: ModelExchange.Plan
+  let request: HTTPRequest
+  let http: any HTTPService
+
+  func start(signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {
+    let exchange = ModelExchange(plan, request, http: http, signal: signal)
+    exchange.begin()
+    return exchange
   }
 }
 

@@ -68,9 +68,9 @@ enum TranscriptRenderer {
     }
     var parts = RenderedParts(key: format.cacheKey, budget: budget)
     if let known, known.key == format.cacheKey, known.entryCount <= transcript.count { parts = known }
-    let rendered = try parts.extend(over: transcript, format, load)
-    cache.content.withLock { $0 = parts }
-    return rendered
+    // What was made before a value could not be read holds as well.
+    defer { cache.content.withLock { $0 = parts } }
+    return try parts.extend(over: transcript, format, load)
   }
 }
 
