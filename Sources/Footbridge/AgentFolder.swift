@@ -12,6 +12,7 @@ import POSIXSupport
 struct AgentFolder: AgentFiles {
   let path: String
   private static let ending = ".json"
+  private static let mostBytes = 64 << 20
 
   func agentIDs() throws(RuntimeError) -> [String] {
     let names: [String]
@@ -31,7 +32,7 @@ struct AgentFolder: AgentFiles {
     do throws(SystemError) {
       let stamp = try FileReading.stamp(of: name)
       return AgentFile(
-        agentID: agentID, name: name, text: Bytes(try FileReading.contents(of: name)),
+        agentID: agentID, name: name, text: Bytes(try FileReading.contents(ofRegular: name, atMost: Self.mostBytes)),
         modifiedAt: Timestamp(milliseconds: stamp.modifiedNanoseconds / 1_000_000))
     } catch {
       // Too long a name is no file's either.

@@ -32,7 +32,7 @@ struct Log: Sendable {
   func write(_ level: Level, _ message: String) {
     guard level >= self.level else { return }
     switch format {
-    case .text: Self.put("footbridge: \(level == .info || level == .debug ? "" : level.rawValue + ": ")\(message)\n")
+    case .text: Self.put("footbridge: \(level == .info || level == .debug ? "" : level.rawValue + ": ")\(Self.oneLine(message))\n")
     case .json:
       var writer = JSONWriter()
       writer.beginObject()
@@ -44,17 +44,25 @@ struct Log: Sendable {
     }
   }
 
+  /// What a server says may have several.
+  private static func oneLine(_ message: String) -> String {
+    guard message.utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return message }
+    return message.split(whereSeparator: \.isNewline).joined(separator: " | ")
+  }
+
   /// One write, so that lines of several threads do not mix. A lost log line is not worth an error.
-  static func put(_ text: String, to descriptor: Int32 = 2) {
+  /// - Returns: nil, or the error for which not all of it was written.
+  @discardableResult static func put(_ text: String, to descriptor: Int32 = 2) -> SystemError? {
     var text = text
-    text.withUTF8 { bytes in
+    return text.withUTF8 { bytes in
       var sent = 0
       while sent < bytes.count {
         let count = unsafe systemWrite(descriptor, bytes.baseAddress! + sent, bytes.count - sent)
         if count < 0, errno == EINTR { continue }
-        if count <= 0 { return }
+        if count <= 0 { return SystemError(call: "write", errno: errno) }
         sent += count
       }
+      return nil
     }
   }
 }

@@ -42,7 +42,7 @@ enum Main {
     #endif
     let words = Array(CommandLine.arguments.dropFirst())
     if let text = try Help.answer(to: words) {
-      Log.put(text, to: 1)
+      if let error = Log.put(text, to: 1) { throw StartupError(status: .failure, message: "standard output: \(error.text)") }
       return ExitStatus.success.rawValue
     }
     let (options, rest) = try Options.read(arguments: words)

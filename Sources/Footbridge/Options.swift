@@ -63,7 +63,7 @@ struct Options: Sendable {
     Known("strict", "FOOTBRIDGE_STRICT", nil, "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
       o.isStrict = try flag(v)
     },
-    Known("no-commands", "FOOTBRIDGE_NO_COMMANDS", nil, "refuse command tools and scripts") { (o, v) throws(OptionError) in
+    Known("no-commands", "FOOTBRIDGE_NO_COMMANDS", nil, "refuse command tools, MCP servers and scripts") { (o, v) throws(OptionError) in
       o.allowsCommands = try !flag(v)
     },
     Known("framing", "FOOTBRIDGE_FRAMING", "auto | line | header", "how messages are told apart") { (o, v) throws(OptionError) in
@@ -125,6 +125,7 @@ struct Options: Sendable {
 
   private static func number(_ text: String, atLeast least: Int) throws(OptionError) -> Int {
     guard let value = Int(text), value >= least else { throw OptionError("must be a number of at least \(least)") }
+    guard value <= JSONLimits.largestInteger else { throw OptionError("must be a number of at most \(JSONLimits.largestInteger)") }
     return value
   }
 

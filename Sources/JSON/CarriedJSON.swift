@@ -57,8 +57,11 @@ package struct CarriedJSON: Sendable, Equatable {
   package var isNull: Bool { kind == .null }
   package var boolValue: Bool? { kind == .bool ? bytes[0] == 0x74 : nil }
 
-  /// The number when it is written as an integer that fits.
-  package var intValue: Int? { kind == .number ? Int(bytes.string) : nil }
+  /// The number when it is written as an integer, and no larger than all readers of JSON agree about.
+  package var intValue: Int? {
+    guard kind == .number, let value = Int(bytes.string), value.magnitude <= JSONLimits.largestInteger else { return nil }
+    return value
+  }
   package var doubleValue: Double? { kind == .number ? Double(bytes.string) : nil }
 
   /// The text of a string value; a lone surrogate escape becomes U+FFFD.

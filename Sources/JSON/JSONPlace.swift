@@ -204,7 +204,7 @@ extension JSONPlace: SingleValueDecodingContainer {
   mutating func decode(_: String.Type) throws -> String { try next { (spot) throws(JSONError) in try spot.string() } }
   mutating func decode(_ type: Double.Type) throws -> Double { try next { (spot) throws(JSONError) in try spot.real(type) } }
   mutating func decode(_ type: Float.Type) throws -> Float { try next { (spot) throws(JSONError) in try spot.real(type) } }
-  mutating func decode(_ type: Int.Type) throws -> Int { try integer(type) }
+  mutating func decode(_ type: Int.Type) throws -> Int { try next { (spot) throws(JSONError) in try spot.integer(type) } }
   mutating func decode(_ type: Int8.Type) throws -> Int8 { try integer(type) }
   mutating func decode(_ type: Int16.Type) throws -> Int16 { try integer(type) }
   mutating func decode(_ type: Int32.Type) throws -> Int32 { try integer(type) }

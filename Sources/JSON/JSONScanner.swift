@@ -250,6 +250,8 @@
 package struct JSONLimits: Sendable, Equatable {
   /// The most that `maxDepth` can be: the size of the scanner's stack.
   static let deepest = 1024
+  /// 2^53 - 1: https://www.rfc-editor.org/rfc/rfc7493#section-2.2
+  package static let largestInteger = 9_007_199_254_740_991
 
   /// Containers around a value.
   package var maxDepth: Int

@@ -78,7 +78,18 @@ import CJansson
     return JSONText.unescape(aside.bytes[1..<aside.bytes.count - 1])
   }
 
-  func integer<T: FixedWidthInteger>(_: T.Type) throws(JSONError) -> T {
+  /// An integer of a protocol: no larger than all readers of JSON agree about, so that sums and products of a few cannot overflow.
+  func integer(_: Int.Type) throws(JSONError) -> Int {
+    let value: Int = try exactInteger(Int.self)
+    guard value.magnitude <= JSONLimits.largestInteger else {
+      throw error(.invalidValue, "is out of range: an integer is at most \(JSONLimits.largestInteger)")
+    }
+    return value
+  }
+
+  func integer<T: FixedWidthInteger>(_ type: T.Type) throws(JSONError) -> T { try exactInteger(type) }
+
+  private func exactInteger<T: FixedWidthInteger>(_: T.Type) throws(JSONError) -> T {
     let spot = try parsed()
     if unsafe spot.value.pointee.type == JSON_INTEGER {
       guard let value = unsafe T(exactly: json_integer_value(spot.value)) else { throw error(.invalidValue, "is out of range") }

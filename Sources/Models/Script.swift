@@ -44,8 +44,8 @@ struct Script: Sendable {
     }
     func count(_ name: String, least: Int) throws(RuntimeError) -> Int? {
       guard let value = members[name] else { return nil }
-      guard let number = value.intValue, number >= least else {
-        throw .invalidParams("must be a number of at least \(least)", at: "/" + name)
+      guard let number = value.intValue, number >= least, number <= JSONLimits.largestInteger else {
+        throw .invalidParams("must be a whole number from \(least) to \(JSONLimits.largestInteger)", at: "/" + name)
       }
       return number
     }
@@ -63,7 +63,7 @@ struct Script: Sendable {
     turns.append(
       Turn(
         text: members["text"] ?? CarriedJSON(string: ""), calls: calls, delayMilliseconds: try count("delayMs", least: 0) ?? 0,
-        expect: members["expect"], end: (turns.last?.end ?? 0) + repetitions))
+        expect: members["expect"], end: min((turns.last?.end ?? 0) + repetitions, JSONLimits.largestInteger)))
   }
 
   /// The turn at `index`, from 0; nil when the script is over.

@@ -13,6 +13,8 @@ final class ScriptModel: Sendable {
     var script: Script
   }
 
+  private static let mostBytes = 256 << 20
+
   /// Scripts read so far, by path: a file is read again when it has changed.
   private let known = Mutex<[String: Entry]>([:])
 
@@ -25,7 +27,7 @@ final class ScriptModel: Sendable {
     do throws(SystemError) {
       stamp = try FileReading.stamp(of: file)
       if let entry = known.withLock({ $0[file] }), entry.stamp == stamp { return entry.script }
-      contents = try FileReading.contents(of: file)
+      contents = try FileReading.contents(ofRegular: file, atMost: Self.mostBytes)
     } catch { throw RuntimeError(.modelUnavailable, "the script cannot be read: \(error)") }
     let script = try Script(Bytes(contents), file: file)
     known.withLock { known in

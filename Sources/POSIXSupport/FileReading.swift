@@ -15,6 +15,7 @@ package enum FileReading {
 
   /// - Throws: the call that failed, with the path as its subject.
   package static func stamp(of path: String) throws(SystemError) -> Stamp {
+    try check(path)
     var info = stat()
     guard unsafe stat(path, &info) == 0 else { throw .last("stat", subject: path) }
     #if canImport(Glibc)
@@ -26,7 +27,30 @@ package enum FileReading {
       inode: UInt64(info.st_ino), bytes: Int(info.st_size), modifiedNanoseconds: Int(time.tv_sec) * 1_000_000_000 + Int(time.tv_nsec))
   }
 
+  /// The contents of a regular file: of another kind, opening or reading might not end.
+  package static func contents(ofRegular path: String, atMost most: Int) throws(SystemError) -> [UInt8] {
+    try check(path)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    guard descriptor >= 0 else { throw .last("open", subject: path) }
+    defer { _ = close(descriptor) }
+    var info = stat()
+    guard unsafe fstat(descriptor, &info) == 0 else { throw .last("fstat", subject: path) }
+    guard info.st_mode & S_IFMT == S_IFREG else {
+      throw SystemError(
+        call: "open", errno: info.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL, subject: path, words: "it is not a regular file")
+    }
+    return try contents(ofDescriptor: descriptor, subject: path, atMost: most)
+  }
+
+  /// The C library would stop at a zero byte, and take another file.
+  private static func check(_ path: String) throws(SystemError) {
+    if path.utf8.contains(0) {
+      throw SystemError(call: "open", errno: EINVAL, subject: path, words: "there is a zero byte in the file's name")
+    }
+  }
+
   package static func contents(of path: String) throws(SystemError) -> [UInt8] {
+    try check(path)
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .last("open", subject: path) }
     defer { _ = close(descriptor) }
@@ -34,7 +58,7 @@ package enum FileReading {
   }
 
   /// Everything up to the end of a file or pipe.
-  package static func contents(ofDescriptor descriptor: Int32, subject: String) throws(SystemError) -> [UInt8] {
+  package static func contents(ofDescriptor descriptor: Int32, subject: String, atMost most: Int = .max) throws(SystemError) -> [UInt8] {
     var all: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 65536)
     while true {
@@ -44,6 +68,9 @@ package enum FileReading {
         throw .last("read", subject: subject)
       }
       if count == 0 { return all }
+      guard count <= most - all.count else {
+        throw SystemError(call: "read", errno: EFBIG, subject: subject, words: "it is larger than \(most) bytes")
+      }
       all += piece[..<count]
     }
   }

@@ -12,11 +12,14 @@ package struct SystemError: Error, Sendable, Equatable {
   package var errno: Int32
   /// What it was about, a program or a file, for people.
   package var subject: String?
+  /// What is said instead of the C library's words.
+  package var words: String?
 
-  package init(call: String, errno: Int32, subject: String? = nil) {
+  package init(call: String, errno: Int32, subject: String? = nil, words: String? = nil) {
     self.call = call
     self.errno = errno
     self.subject = subject
+    self.words = words
   }
 
   /// Reads `errno`: to be made before anything else is called.
@@ -28,9 +31,10 @@ package struct SystemError: Error, Sendable, Equatable {
     #endif
   }
 
-  /// The C library's words for the number.
+  /// The C library's words for the number, unless there are better ones.
   package var text: String {
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { room in
+    if let words { return words }
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { room in
       unsafe cposix_error_text(errno, room.baseAddress!, 256)
       return unsafe String(cString: room.baseAddress!)
     }

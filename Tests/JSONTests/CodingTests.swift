@@ -127,13 +127,26 @@ private struct Agent: Codable, Equatable {
     #expect(refusal(Agent.self, text, carried, at: "/p") == expected)
   }
 
+  @Test func `an Int is no larger than all readers of JSON agree about`() throws {
+    #expect(
+      try decode([Int].self, "[9007199254740991,-9007199254740991,9007199254740991.0]") == [
+        9_007_199_254_740_991, -9_007_199_254_740_991, 9_007_199_254_740_991,
+      ])
+    for text in ["9007199254740992", "-9007199254740992", "9223372036854775807", "-9223372036854775808", "9.007199254740992e15"] {
+      #expect(refusal(Int.self, text) == "invalidValue  is out of range: an integer is at most 9007199254740991")
+      #expect(refusal([Int].self, "[\(text)]") == "invalidValue /0 is out of range: an integer is at most 9007199254740991")
+      #expect(CarriedJSON(trusted: Bytes(text)).intValue == nil)
+    }
+    #expect(CarriedJSON(trusted: Bytes("-9007199254740991")).intValue == -9_007_199_254_740_991)
+  }
+
   @Test func `integers are exact up to the ends of their type`() throws {
-    #expect(try decode(Int.self, "9223372036854775807") == .max)
-    #expect(try decode(Int.self, "-9223372036854775808") == .min)
+    #expect(try decode(Int64.self, "9223372036854775807") == .max)
+    #expect(try decode(Int64.self, "-9223372036854775808") == .min)
     #expect(try decode(UInt64.self, "18446744073709551615") == .max)
     #expect(try decode([Int8].self, "[-128,127,1e2,-12.70e1]") == [-128, 127, 100, -127])
     #expect(
-      try decode([Int].self, "[0,-0,0e99999999999999999999,0.000,100e-2,12.50e1,9223372036854775807.0,0.1e1]") == [
+      try decode([Int64].self, "[0,-0,0e99999999999999999999,0.000,100e-2,12.50e1,9223372036854775807.0,0.1e1]") == [
         0, 0, 0, 0, 1, 125, .max, 1,
       ])
     for text in ["9223372036854775808", "-9223372036854775809", "1e19", "1e99999999999999999999", "123456789012345678901234567890"] {

@@ -62,6 +62,18 @@ import Testing
       ])
   }
 
+  @Test func `a call that is said to be incomplete is cut, whatever is said of the response`() {
+    TurnStream.expect(
+      ResponsesTurnReader(model: "m"),
+      event(
+        "response.completed",
+        #""response":{"status":"completed","output":[{"type":"function_call","call_id":"c","name":"a","arguments":"{}","status":"incomplete"},{"type":"function_call","call_id":"d","name":"b","arguments":"{}","status":"completed"}],\#(usage)}"#
+      ),
+      [
+        #"finished tool_use "" [a{} cut b{}] 10/4 cache 6/0 {"provider":"openai-responses","model":"m","parts":[{"type":"call","id":"c"},{"type":"call","id":"d"}]}"#
+      ])
+  }
+
   @Test func `how it ends`() {
     let text = event("response.output_text.delta", #""output_index":0,"delta":"Hi""#)
     let call =

@@ -42,8 +42,9 @@ import Testing
       (#"{"toolCalls":[{"name":"a"},{}]}"#, "line 1", "must be a string at /toolCalls/1/name"),
       (#"{"toolCalls":[1]}"#, "line 1", "must be a string at /toolCalls/0/name"),
       (#"{"expect":"x"}"#, "line 1", "must be an object at /expect"),
-      (#"{"delayMs":-1}"#, "line 1", "must be a number of at least 0 at /delayMs"),
-      (#"{"repeat":0}"#, "line 1", "must be a number of at least 1 at /repeat"), (#"{"repeat":"2"}"#, "line 1", "at /repeat"),
+      (#"{"delayMs":-1}"#, "line 1", "must be a whole number from 0 to 9007199254740991 at /delayMs"),
+      (#"{"repeat":0}"#, "line 1", "must be a whole number from 1 to 9007199254740991 at /repeat"),
+      (#"{"repeat":"2"}"#, "line 1", "at /repeat"),
       (#"{"text":"a","text":"b"}"#, "line 1", "at /text"), ("{\"text\":\"\u{1}\"}", "line 1", ""), ("{} {}", "line 1", ""),
     ])
   func errors(text: String, line: String, what: String) throws {

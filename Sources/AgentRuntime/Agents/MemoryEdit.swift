@@ -117,7 +117,9 @@ package enum MemoryTool: String, CaseIterable, Sendable {
       guard let text = text("text") else { return nil }
       guard let line = arguments["line"] else { return (label, .insert(text: text, afterLine: nil)) }
       // A schema takes 2.0 for an integer.
-      guard let number = line.intValue ?? line.doubleValue.flatMap(Int.init(exactly:)) else { return nil }
+      guard let number = line.intValue ?? line.doubleValue.flatMap(Int.init(exactly:)).map({ min($0, JSONLimits.largestInteger) }) else {
+        return nil
+      }
       return (label, .insert(text: text, afterLine: number))
     case .rethink:
       guard let value = text("value") else { return nil }

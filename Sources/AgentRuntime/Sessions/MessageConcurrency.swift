@@ -36,7 +36,7 @@ package enum MessageConcurrency: Sendable, Equatable {
         return
       }
       guard let milliseconds = quiet.intValue, milliseconds >= 0 else {
-        throw .invalidParams("must be a number of at least 0", at: pointer + "/debounceMs")
+        throw .invalidParams("must be a whole number from 0 to \(JSONLimits.largestInteger)", at: pointer + "/debounceMs")
       }
       self = .debounce(milliseconds: milliseconds)
     default:

@@ -1,3 +1,5 @@
+import JSON
+
 /// What follows a command's name: its own options and its operands. The options that all commands share have been taken out before.
 struct CommandArguments: Sendable {
   private(set) var operands: [String] = []
@@ -67,6 +69,9 @@ struct CommandArguments: Sendable {
     guard let text = value(name) else { return nil }
     guard let number = Int(text), number >= least else {
       throw StartupError(status: .usage, message: "--\(name) must be a number of at least \(least)")
+    }
+    guard number <= JSONLimits.largestInteger else {
+      throw StartupError(status: .usage, message: "--\(name) must be a number of at most \(JSONLimits.largestInteger)")
     }
     return number
   }

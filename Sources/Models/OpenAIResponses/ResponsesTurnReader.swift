@@ -123,7 +123,8 @@ struct ResponsesTurnReader: TurnReader {
       case "function_call" where !isFiltered:
         let arguments = (item.isDone ? item.json?["arguments"]?.stringValue : nil) ?? item.arguments.text
         builder.add(
-          call: item.json?["name"]?.stringValue ?? "", Bytes(arguments), id: Self.id(item.json?["call_id"]), extras: Self.extras(of: item))
+          call: item.json?["name"]?.stringValue ?? "", Bytes(arguments), id: Self.id(item.json?["call_id"]),
+          isCutOff: item.json?["status"]?.stringValue == "incomplete", extras: Self.extras(of: item))
       case "reasoning":
         if item.isDone, let json = item.json, json["encrypted_content"]?.kind == .string { builder.carry(Self.withoutStatus(json)) }
       default: break

@@ -38,10 +38,10 @@ struct TurnBuilder {
   }
 
   /// - Parameter id: what the provider calls it; nil, or given twice: the bridge's own id counts.
-  mutating func add(call name: String, _ arguments: Bytes, id: CarriedJSON?, extras: PartExtras = []) {
+  mutating func add(call name: String, _ arguments: Bytes, id: CarriedJSON?, isCutOff: Bool = false, extras: PartExtras = []) {
     // Nothing, and what models write for it.
     let isNothing = arguments.count <= 16 && ["", "null"].contains(ErrorText.clean(arguments.string))
-    calls.append(ModelTurn.Call(name: name, arguments: isNothing ? Bytes() : arguments))
+    calls.append(ModelTurn.Call(name: name, arguments: isNothing ? Bytes() : arguments, isCutOff: isCutOff))
     let own = id.flatMap { usedIDs.insert($0.bytes).inserted ? $0 : nil }
     parts.append(.call(id: own, extras: extras))
   }
