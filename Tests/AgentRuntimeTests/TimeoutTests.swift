@@ -41,6 +41,22 @@ import Testing
     #expect(started.isThere)
   }
 
+  @Test func `a result that comes later is waited for, also when an attempt says so that is given up`() throws {
+    for waitsForNext in [true, false] {
+      let (process, run, started) = try launch(retried)
+      world.advance(milliseconds: 100)
+      if !waitsForNext { for _ in 0..<400 where process.parent.invocations.count < 2 { world.advance(milliseconds: 1) } }
+      try process.parent.request(0).answer(.result(.later, bytes: 1))
+      world.advance(milliseconds: 60_000)
+      #expect(process.parent.invocations.count == (waitsForNext ? 1 : 2))
+      #expect(!started.isThere || started.outcome?.status == .waitingClientTool)
+      let call = try #require(process.look(run)?.pendingCalls.first)
+      #expect(call.state == .deferred)
+      #expect(process.submit(run, [(call.callID.text, .text("at last"))]).outcome?.status == .success)
+      #expect(process.model.shown.last?.last == "a: at last")
+    }
+  }
+
   @Test func `the wait before another attempt doubles, with jitter`() throws {
     let (process, _, _) = try launch(retried)
     var sent = [0]

@@ -17,7 +17,8 @@ extension RunMachine {
     guard let call = state.call(callID), call.isPending, !state.status.hasEnded else { return try keepLate(callID, reply) }
     switch reply {
     case .result(let result, _) where result.deferred:
-      if attempt == call.attempt { append(.callDeferred(callID: callID)) }
+      // Also of an attempt that is given up: the client is at work on the call, whatever was asked again since.
+      if attempt == call.attempt || !call.isParked, !call.isDeferred { append(.callDeferred(callID: callID)) }
       advance(cause: .invoke)
     case .result(let result, _): settle(call, result)
     case .error(let words, _):
