@@ -140,7 +140,7 @@ package final class Answer {
     if case .failure(let error) = results.first { error } else { nil }
   }
 
-  func take(_ result: Result<RunAnswer, RuntimeError>) { results.append(result) }
+  package func take(_ result: Result<RunAnswer, RuntimeError>) { results.append(result) }
 }
 
 extension VirtualProcess {

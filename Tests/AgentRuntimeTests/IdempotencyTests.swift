@@ -135,6 +135,105 @@ import Testing
     #expect(world.disk.runIDs.count == 1)
   }
 
+  private func session(_ process: VirtualProcess) throws -> ULID {
+    try process.engine.createSession(agentID: nil, metadata: nil).sessionID
+  }
+
+  /// Two requests that one turn of the engine takes.
+  private func startTwice(_ process: VirtualProcess, session: ULID? = nil, _ concurrency: MessageConcurrency = .queue) -> [Answer] {
+    let answers = [Answer(), Answer()]
+    process.act { engine in
+      for answer in answers {
+        var request = StartRequest(input: CarriedJSON(string: "hi"), params: params(), delivery: .pause, canInvoke: false, wait: false)
+        request.idempotencyKey = "k"
+        request.sessionID = session
+        request.concurrency = concurrency
+        engine.start(
+          request,
+          durable: { run, isNew in
+            answer.runID = run
+            answer.isNew = isNew
+          }, waiting: { _ in }, reply: { answer.take($0) })
+      }
+    }
+    return answers
+  }
+
+  @Test func `of two starts of one instant the second finds the run when what it begins with has been told`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    var told: [String] = []
+    process.act { engine in
+      for name in ["first", "second"] {
+        var request = StartRequest(input: CarriedJSON(string: "hi"), params: params(), delivery: .pause, canInvoke: false, wait: false)
+        request.idempotencyKey = "k"
+        engine.start(
+          request,
+          durable: { [parent = process.parent] run, isNew in
+            told.append("\(name) \(isNew) \(parent.events[run]?.count ?? 0)")
+            if isNew { engine.watch(run, after: 0) }
+          }, waiting: { _ in }, reply: { _ in })
+      }
+    }
+    #expect(told == ["first true 0", "second false 2"])
+  }
+
+  @Test func `a busy branch does not refuse what the run in it was started with`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    let answers = startTwice(process, session: try session(process), .drop)
+    #expect(answers.map(\.isNew) == [true, false])
+    #expect(answers.map { $0.outcome?.status } == [.running, .running])
+    #expect(world.disk.runIDs.count == 1)
+  }
+
+  @Test func `a branch that another process makes busy meanwhile does not refuse it either`() throws {
+    let first = world.launch(model: ScriptedModel([]))
+    let second = world.launch(model: ScriptedModel { _ in .held })
+    let id = try session(first)
+    var other: Answer?
+    first.store.beforeSubmit = { [first, params = params()] _ in
+      first.store.beforeSubmit = nil
+      other = second.start("hi", params, wait: false, session: id, concurrency: .drop)
+    }
+    let joined = first.start("hi", params(), wait: false, session: id, concurrency: .drop)
+    #expect(other?.isNew == true && joined.isNew == false)
+    #expect(joined.runID == other?.runID)
+    #expect(joined.outcome?.status == .running)
+    // Another key is another message.
+    #expect(first.start("hi", params("other"), session: id, concurrency: .drop).error?.kind == .runDropped)
+  }
+
+  @Test func `the last place is not refused to the run that has it`() throws {
+    var limits = RunEngine.Limits()
+    limits.maxConcurrentRuns = 1
+    let process = world.launch(model: ScriptedModel { _ in .held }, limits: limits)
+    let answers = startTwice(process)
+    #expect(answers.map(\.isNew) == [true, false])
+    #expect(answers.map { $0.outcome?.status } == [.running, .running])
+    #expect(process.start("hi", params("other")).error?.kind == .overloaded)
+  }
+
+  @Test func `a queued run is found though all places are taken`() throws {
+    var limits = RunEngine.Limits()
+    limits.maxConcurrentRuns = 1
+    let process = world.launch(model: ScriptedModel { _ in .held }, limits: limits)
+    let id = try session(process)
+    _ = process.start("one", startParams(), session: id)
+    let queued = process.start("hi", params(), wait: false, session: id)
+    let again = process.start("hi", params(), wait: false, session: id)
+    #expect(again.runID == queued.runID)
+    #expect([queued, again].map { $0.outcome?.status } == [.queued, .queued])
+  }
+
+  @Test func `whoever waited for a start that fails is next`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    process.store.faults = [.refused(StoreError(.unavailable, "the disk is gone"))]
+    let answers = startTwice(process)
+    #expect(answers[0].error?.kind == .storeUnavailable)
+    #expect(answers[1].isNew == true)
+    #expect(answers[1].outcome?.status == .running)
+    #expect(process.engine.starting.isEmpty)
+  }
+
   @Test func `a key is free again when its run is deleted`() throws {
     let process = world.launch(model: ScriptedModel([.say("ok")]))
     let run = try #require(process.start("hi", params()).runID)

@@ -6,7 +6,7 @@ Everything here is written from the protocol page alone. What a `Bridge` checks 
 * every error response: `data.kind`, `data.retryable`, the pairing of code and kind, the pointer of -32602;
 * every RunOutcome: its members, and that they agree with each other;
 * every request answered exactly once, when the process ends on its own;
-* the `seq` of the events of each run: no gap, no repeat, in order;
+* the `seq` of the events of each run: no gap, no repeat, in order, and from 1 on for a run that this connection began;
 * at the end, the events seen live against `run.events`, byte for byte, and one `tool.completed` for each call;
 * stderr: no trace of a crash.
 
@@ -373,6 +373,14 @@ def free_port():
         return port
 
 
+def made_at(ulid):
+    """Milliseconds since 1970 at which the id was made."""
+    milliseconds = 0
+    for digit in ulid[:10]:
+        milliseconds = milliseconds * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(digit)
+    return milliseconds
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
@@ -438,6 +446,7 @@ class Bridge:
         self.events_by_run: dict[str, list[Msg]] = defaultdict(list)
         self.last_seq: dict[str, int] = {}
         self.free_seq: set[str] = set()
+        self.begun: set[str] = set()  # runs that this connection is known to have begun, and sees
         self.check_seq = "optOut" not in (self.capabilities.get("events") or {})
         self.stdin_closed = False
         self.write_lock = threading.Lock()
@@ -450,6 +459,7 @@ class Bridge:
         if not os.path.exists(BINARY):
             raise FileNotFoundError(f"no binary at {BINARY} (set FOOTBRIDGE_BINARY)")
         self.started_at = time.monotonic()
+        self.started_wall = int(time.time() * 1000)
         self.proc = subprocess.Popen([BINARY, *self.args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                      env=base_env(home, **(env or {})), cwd=cwd, bufsize=0, preexec_fn=preexec, start_new_session=True)
         self.pid = self.proc.pid
@@ -587,12 +597,27 @@ class Bridge:
             if problem:
                 self._violate(problem)
                 return
+            if method == "run.start" and params and params.get("wait") is False:
+                self._note_start(obj["result"]["runId"], params)
             if method == "run.start" and params and params.get("wait", True) and params.get("events", True) and self.check_seq \
                     and "idempotencyKey" not in params:
                 o = obj["result"]
                 if self.last_seq.get(o["runId"], 0) < o["lastSeq"] and o["runId"] not in self.free_seq:
                     self._violate(f"the response of run.start (lastSeq {o['lastSeq']}) came before its events "
                                   f"(last seen {self.last_seq.get(o['runId'], 0)})")
+
+    def _note_start(self, run, params):
+        """A `run.start` names its run. With a key it may be an older one, or one that another process has just begun."""
+        if not params or not params.get("events", True):
+            return
+        if "idempotencyKey" in params:
+            others = self.lab is None or any(b is not self and b.store == self.store for b in self.lab.bridges)
+            key = params["idempotencyKey"]
+            with self.cond:
+                unseen = any(p.get("idempotencyKey") == key and not p.get("events", True) for p in self.req_params.values())
+            if others or unseen or made_at(run) < self.started_wall:
+                return
+        self.begun.add(run)
 
     def _check_event(self, msg):
         p = msg.params
@@ -606,6 +631,10 @@ class Bridge:
         if seq is None:
             if p.get("type") not in ("run.accepted", "text.delta", "reasoning.delta", "tool.progress"):
                 self._violate(f"event {p.get('type')} without seq")
+            if p.get("type") == "run.accepted":
+                with self.cond:
+                    params = self.req_params.get(json.dumps(p["data"]["requestId"]))
+                self._note_start(p["runId"], params)
             return
         if not isinstance(seq, int) or seq < 1:
             self._violate(f"seq {seq!r}")
@@ -614,6 +643,8 @@ class Bridge:
         last = self.last_seq.get(run)
         if run not in self.free_seq and self.check_seq and last is not None and seq != last + 1:
             self._violate(f"seq {seq} after {last} in run {run}")
+        if run in self.begun and run not in self.free_seq and self.check_seq and last is None and seq != 1:
+            self._violate(f"the first event of run {run}, which this connection began, has seq {seq}")
         self.last_seq[run] = seq
 
     def _serve(self, msg):

@@ -406,6 +406,30 @@ def test_the_same_key_while_the_run_goes_waits_for_it(parent):
     assert len(parent.invokes()) == 1
 
 
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_the_same_key_twice_in_one_write_is_one_run_that_is_seen_whole(lab, is_batch):
+    b = lab.bridge()
+    p = b.params([say("once", delayMs=50)], idempotencyKey="k")
+    requests = [{"jsonrpc": "2.0", "id": i, "method": "run.start", "params": p} for i in ("x", "y")]
+    if is_batch:
+        b.send_json(requests)
+        outcomes = [r["result"] for r in b.wait_batch().obj]
+    else:
+        b.send(b"".join(dumps(r) + b"\n" for r in requests))
+        outcomes = [b.result(r["id"]) for r in requests]
+    assert outcomes[0] == outcomes[1] and outcomes[0]["status"] == "success"
+    events = [e.seq for e in b.events(outcomes[0]["runId"]) if e.seq]
+    assert events == list(range(1, outcomes[0]["lastSeq"] + 1))
+
+
+def test_the_same_key_twice_in_one_write_is_one_run_where_there_is_room_for_one(lab):
+    b = lab.bridge("--max-concurrent-runs", "1")
+    p = b.params([say("once", delayMs=50)], idempotencyKey="k")
+    b.send_json([{"jsonrpc": "2.0", "id": i, "method": "run.start", "params": p} for i in ("x", "y")])
+    outcomes = [r["result"] for r in b.wait_batch().obj]
+    assert outcomes[0] == outcomes[1] and outcomes[0]["status"] == "success"
+
+
 def test_the_key_is_store_wide_over_processes(lab):
     a, b = lab.bridge(), lab.bridge()
     p = a.params([say("once")], idempotencyKey="k")

@@ -34,23 +34,8 @@ package struct StartRequest: Sendable {
 
 /// The requests of protocol section 3 that change a run or wait for it. All on the engine's thread.
 extension RunEngine {
-  /// - Parameter durable: called when the run is in the log (or was found by its key), before any of its events is published: `isNew`
-  ///   tells whether this request began it.
-  package func start(
-    _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
-    reply: @escaping RunReply
-  ) {
-    do throws(RuntimeError) {
-      try refuseWhenEnding()
-      if let key = request.idempotencyKey, let known = try read({ () throws(StoreError) in try store.run(withIdempotencyKey: key) }) {
-        return join(known, request, durable: durable, waiting: waiting) { reply($0.noting(request.warnings)) }
-      }
-      let admitted = try admit(request)
-      try begin(admitted, durable: durable, waiting: waiting) { reply($0.noting(admitted.warnings)) }
-    } catch { reply(.failure(error)) }
-  }
-
-  private func begin(
+  /// A new run. What it throws is thrown before anything of it is there.
+  func begin(
     _ request: StartRequest, durable: @escaping (_ runID: ULID, _ isNew: Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
     reply: @escaping RunReply
   ) throws(RuntimeError) {
@@ -76,11 +61,11 @@ extension RunEngine {
     let run = LiveRun(machine: machine, committed: 0)
     run.connectionChanges = connection.changes.count
     live[runID] = run
-    if let plan {
-      run.firstDocuments = plan.writes
-      // Another turn came first: this one goes behind it.
-      run.placeWasTaken = { [unowned self] in
-        do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch { reply(.failure(error)) }
+    run.firstDocuments = plan?.writes ?? []
+    // Another turn came first: this one goes behind it.
+    run.placeWasTaken = { [unowned self] in
+      do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch {
+        couldNotBegin(request, error, durable: durable, waiting: waiting, reply: reply)
       }
     }
     startTicking()
@@ -93,6 +78,7 @@ extension RunEngine {
       durable(runID, true)
       if !request.wait { reply(.success(answer(run))) }
     } answered: { [unowned self] run, error in
+      defer { hasStarted(request) }
       if let error {
         if error.kind == .runIdempotencyConflict, let other = error.runID {
           return join(other, request, durable: durable, waiting: waiting, reply: reply)
@@ -105,7 +91,7 @@ extension RunEngine {
   }
 
   /// The same key again: the same run, if it was asked for the same.
-  private func join(
+  func join(
     _ runID: ULID, _ request: StartRequest, durable: (ULID, Bool) -> Void, waiting: @escaping (WaitToken) -> Void,
     reply: @escaping RunReply
   ) {

@@ -46,6 +46,8 @@ package final class RunEngine {
   var connection = ConnectionRegistrations()
   /// Sessions that the client observes.
   var sessionWatches: [ULID: SessionWatch] = [:]
+  /// What came with an idempotency key while another request is beginning a run with it.
+  var starting: [String: [() -> Void]] = [:]
   /// Runs whose continuation waits for a place.
   var placeQueue: [ULID] = []
   var lastWaitToken = 0

@@ -57,7 +57,8 @@ extension RunMachine {
     }
     if state.cancelRequest != nil || (state.status == .running && state.owner == context.own) { return }
     try context.checkDrivable(state)
-    if !state.status.isWaiting, !context.hasPlace {
+    // A queued one waits for its place by itself.
+    if !state.status.isWaiting, state.status != .queued, !context.hasPlace {
       throw RuntimeError(.overloaded, "as many runs are driven as may be", retryAfterMilliseconds: 1000)
     }
   }
