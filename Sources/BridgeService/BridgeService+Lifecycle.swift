@@ -6,7 +6,7 @@ import JSONRPC
 /// `initialize`.
 extension BridgeService {
   func initialize(_ params: Initialize.Params, _ ticket: Ticket) throws(RuntimeError) {
-    if let why = connection.initialize(params.capabilities, name: params.clientInfo.name) { throw RuntimeError(.invalidRequest, why) }
+    connection.initialize(params.capabilities, name: params.clientInfo.name)
     let version = ProtocolVersion.known.contains(params.protocolVersion) ? params.protocolVersion : ProtocolVersion.newest
     var writer = JSONWriter()
     writer.beginObject()

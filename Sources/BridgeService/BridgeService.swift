@@ -100,6 +100,10 @@ extension BridgeService: PeerHandler {
 
   package func carriedPaths(ofMethod method: String) -> CarriedPaths { MethodTable.methods[method]?.carriedPaths.value ?? .none }
 
+  package func objection(toRequestOf method: String) -> String? {
+    method == Initialize.name ? connection.objectionToInitialize : nil
+  }
+
   package func peer(_ peer: Peer, refusedRequestOf method: String) {
     if method != Initialize.name { connection.noteRequest() }
   }

@@ -44,15 +44,20 @@ final class Connection: Sendable {
   /// Takes note of a request other than `initialize`.
   func noteRequest() { state.withLock { $0.sawRequest = true } }
 
-  /// - Returns: why `initialize` is not possible now; nil when it is done.
-  func initialize(_ capabilities: ClientCapabilities, name: String) -> String? {
+  /// Why `initialize` is not possible now; nil when it is.
+  var objectionToInitialize: String? {
     state.withLock { state in
       if state.isInitialized { return "initialize was already done" }
-      if state.sawRequest { return "initialize must be the first request" }
+      return state.sawRequest ? "initialize must be the first request" : nil
+    }
+  }
+
+  /// There is no objection.
+  func initialize(_ capabilities: ClientCapabilities, name: String) {
+    state.withLock { state in
       state.isInitialized = true
       state.capabilities = capabilities
       state.clientName = String(name.prefix(128))
-      return nil
     }
   }
 }

@@ -24,11 +24,12 @@ final class Exchange: Sendable {
 
   private let state = Monitor(State())
 
-  /// False when the id is in flight.
-  func begin(_ request: IncomingRequest) -> Bool {
+  /// Takes an id, which is in flight from now on until `end`; `request` is nil when it was refused and only its answer waits.
+  /// - Returns: false when it is in flight already.
+  func begin(_ id: RequestID, _ request: IncomingRequest?) -> Bool {
     state.withLock { state in
-      if state.open[request.id] != nil { return false }
-      state.open[request.id] = Open(request: request)
+      if state.open[id] != nil { return false }
+      state.open[id] = Open(request: request)
       return true
     }
   }
@@ -36,7 +37,8 @@ final class Exchange: Sendable {
   func isOpen(_ id: RequestID) -> Bool { state.withLock { $0.open[id] != nil } }
   func open(_ id: RequestID) -> IncomingRequest? { state.withLock { $0.open[id]?.request } }
   var allOpen: [IncomingRequest] { state.withLock { $0.open.values.compactMap(\.request) } }
-  func end(_ id: RequestID) { _ = state.withLock { $0.open.removeValue(forKey: id) } }
+  func end(_ ids: [RequestID]) { state.withLock { state in for id in ids { state.open[id] = nil } } }
+  func end(_ id: RequestID) { state.withLock { $0.open[id] = nil } }
 
   func nextID() -> (number: Int, id: RequestID) {
     let number = state.withLock { state in

@@ -88,19 +88,27 @@ final class Batch: Sendable {
     /// One for each request that is open, and one for the reader while it goes through the batch.
     var awaited = 1
     var responses: [OutgoingMessage] = []
+    /// Those of its requests: in flight until the whole is on its way.
+    var ids: [RequestID] = []
   }
 
   private let state = Monitor(State())
 
-  func expectOne() { state.withLock { $0.awaited += 1 } }
+  /// - Parameter id: of a request that has begun with the batch; nil for a response that belongs to none.
+  func expectOne(_ id: RequestID?) {
+    state.withLock { state in
+      state.awaited += 1
+      if let id { state.ids.append(id) }
+    }
+  }
 
-  /// Returns the whole answer when this was the last that was awaited, unless there is none to give.
-  func complete(with response: OutgoingMessage?) -> OutgoingMessage? {
+  /// Returns the whole answer, and the ids in it, when this was the last that was awaited, unless there is none to give.
+  func complete(with response: OutgoingMessage?) -> (whole: OutgoingMessage, ids: [RequestID])? {
     state.withLock { state in
       if let response { state.responses.append(response) }
       state.awaited -= 1
       guard state.awaited == 0, !state.responses.isEmpty else { return nil }
-      return .batch(state.responses)
+      return (.batch(state.responses), state.ids)
     }
   }
 }

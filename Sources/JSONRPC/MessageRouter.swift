@@ -43,7 +43,7 @@ struct MessageRouter {
         refuse(element.bytes, error, batch: batch)
       }
     }
-    if let whole = batch.complete(with: nil) { peer.respond(whole, to: nil) }
+    peer.complete(batch, with: nil)
   }
 
   private func route(_ message: Message, batch: Batch?) {
@@ -69,6 +69,10 @@ struct MessageRouter {
       handler.peer(peer, refusedRequestOf: method)
       return respond(id, peer.errors.methodNotFound(method), batch: batch)
     }
+    if let reason = handler.objection(toRequestOf: method) {
+      handler.peer(peer, refusedRequestOf: method)
+      return respond(id, peer.errors.invalidRequest(reason), batch: batch)
+    }
     switch judge(params, of: method) {
     case .unusable(let error):
       handler.peer(peer, refusedRequestOf: method)
@@ -79,8 +83,8 @@ struct MessageRouter {
     case .usable(let params):
       let request = IncomingRequest(id: id, method: method, params: params, peer: peer, batch: batch)
       // Before the handler sees it, and so before the next message is read: a cancel right behind it finds it.
-      _ = peer.exchange.begin(request)
-      batch?.expectOne()
+      _ = peer.exchange.begin(id, request)
+      batch?.expectOne(id)
       handler.peer(peer, received: request)
     }
   }
@@ -147,7 +151,8 @@ struct MessageRouter {
 
   private func respond(_ id: RequestID?, _ error: RPCError, batch: Batch?) {
     guard id != nil || peer.answersUnreadable else { return handler.peer(peer, ignored: "something that is no message: \(error.message)") }
-    batch?.expectOne()
+    // In a batch the answer waits for the others: until it is sent, another request of this id would have two.
+    if let batch { batch.expectOne(id.flatMap { peer.exchange.begin($0, nil) ? $0 : nil }) }
     peer.respond(.response(id, .failure(error)), to: batch)
   }
 }

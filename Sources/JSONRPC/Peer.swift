@@ -74,16 +74,23 @@ package final class Peer: Sendable {
   package func openRequest(_ id: RequestID) -> IncomingRequest? { exchange.open(id) }
   package var openRequests: [IncomingRequest] { exchange.allOpen }
 
-  /// Gives up the id, and sends the response or puts it with those of its batch.
+  /// Gives up the id and sends the response, or puts it with those of its batch, in which the id stays in flight.
   func answer(_ id: RequestID, _ outcome: Result<CarriedJSON, RPCError>, to batch: Batch?) {
     // Before the response is on its way: from then on the other side may use the id again.
-    exchange.end(id)
+    if batch == nil { exchange.end(id) }
     respond(.response(id, outcome), to: batch)
   }
 
   func respond(_ response: OutgoingMessage, to batch: Batch?) {
     guard let batch else { return output.enqueue([response], isResponse: true) }
-    if let whole = batch.complete(with: response) { output.enqueue([whole], isResponse: true) }
+    complete(batch, with: response)
+  }
+
+  /// One of those that the batch awaits is done; the last one gives up its ids and sends the whole.
+  func complete(_ batch: Batch, with response: OutgoingMessage?) {
+    guard let (whole, ids) = batch.complete(with: response) else { return }
+    exchange.end(ids)
+    output.enqueue([whole], isResponse: true)
   }
 
   // MARK: Messages of this side

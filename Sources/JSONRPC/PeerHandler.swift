@@ -11,6 +11,9 @@ package protocol PeerHandler: AnyObject, Sendable {
   /// Which places of a method's params, counted from the params, are only carried.
   func carriedPaths(ofMethod method: String) -> CarriedPaths
 
+  /// Why a request of the method is invalid now, whatever its params say; nil when it is not.
+  func objection(toRequestOf method: String) -> String?
+
   /// A request that the peer refuses by itself was read; `peer(_:received:)` does not follow.
   func peer(_ peer: Peer, refusedRequestOf method: String)
 
@@ -42,6 +45,7 @@ package enum InputEnd: Sendable, Equatable {
 }
 
 extension PeerHandler {
+  package func objection(toRequestOf method: String) -> String? { nil }
   package func peer(_ peer: Peer, refusedRequestOf method: String) {}
 }
 

@@ -51,6 +51,12 @@ def test_initialize_twice_is_an_invalid_request(bridge):
     bridge.ping()
 
 
+@pytest.mark.parametrize("params", [None, {}, {**INIT, "protocolVersion": 5}])
+def test_initialize_twice_is_an_invalid_request_whatever_its_params(bridge, params):
+    bridge.fails("initialize", params, kind="invalidRequest", code=-32600)
+    bridge.ping()
+
+
 @pytest.mark.parametrize("first", ["ping", "run.list", "no.such"])
 def test_initialize_after_any_other_request_is_an_invalid_request(lab, first):
     b = lab.bridge(init=False)

@@ -247,6 +247,26 @@ def test_a_batch_comes_back_when_its_last_response_is_there(lab):
     assert got['"p"']["result"] == {} and got['"r"']["result"]["status"] == "success"
 
 
+def test_an_id_of_a_batch_is_in_flight_until_the_batch_is_answered(lab):
+    b = lab.parent()
+    b.send_json([{"jsonrpc": "2.0", "id": "q", "method": "run.start", "params": b.params([calls("t"), say("ok")], [tool("t")])},
+                 {"jsonrpc": "2.0", "id": "w", "method": "ping"}])
+    invoke = b.next_invoke("t")
+    b.request("ping", id="w")
+    assert b.error_of("w").kind == "invalidRequest"
+    b.respond(invoke, {"content": "x"})
+    got = by_id(b.wait_batch().obj)
+    assert got['"w"']["result"] == {} and got['"q"']["result"]["status"] == "success"
+    before = len(b.messages)
+    b.request("ping", id="w")
+    assert b.wait(lambda m: not m.is_batch and m.id == "w", start=before).result == {}
+
+
+def test_an_id_twice_in_a_batch_is_refused_the_second_time(raw):
+    got = batch(raw, [{"jsonrpc": "2.0", "id": 1, "method": "ping"}, {"jsonrpc": "2.0", "id": 1, "method": "ping"}])
+    assert got[0]["result"] == {} and got[1]["error"]["code"] == -32600
+
+
 def test_an_answer_to_the_bridge_may_come_in_a_batch(lab):
     b = lab.parent()
     r = b.start([calls("t"), say("ok", expect=expect(content="x"))], [tool("t")])

@@ -55,6 +55,34 @@ struct BatchTests {
         + #"{"jsonrpc":"2.0","id":1,"result":null}]"# + "\n")
   }
 
+  @Test func `an id of a batch is in flight until the batch is answered`() throws {
+    let transcript = try Transcript.of(
+      """
+      [{"id":1,"method":"hold"},{"id":2,"method":"echo"},{"id":3,"method":"nothing"},{"id":2,"method":"echo"}]
+      {"id":2,"method":"echo"}
+      [{"id":3,"method":"echo"}]
+      {"method":"release"}
+      {"id":2,"method":"echo"}
+      {"id":3,"method":"echo"}
+
+      """)
+    func refused(_ id: Int) -> String {
+      #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32600,"message":"Invalid Request: the id is in flight"}}"#
+    }
+    func echoed(_ id: Int) -> String { #"{"jsonrpc":"2.0","id":\#(id),"result":{}}"# }
+    #expect(
+      transcript.output
+        == """
+        \(refused(2))
+        [\(refused(3))]
+        [\(echoed(2)),{"jsonrpc":"2.0","id":3,"error":{"code":-32601,"message":"Method not found"}},\(refused(2)),\
+        {"jsonrpc":"2.0","id":1,"result":null}]
+        \(echoed(2))
+        \(echoed(3))
+
+        """)
+  }
+
   @Test func `answers in a batch find their requests`() throws {
     let transcript = try Transcript.of(
       """
