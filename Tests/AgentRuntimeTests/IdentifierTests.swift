@@ -55,6 +55,20 @@ import Testing
     #expect(Timestamp(text: text) == Timestamp(milliseconds: milliseconds))
   }
 
+  @Test(
+    "a time that has no text of four digits is told as the last or the first one that has",
+    arguments: [
+      (253_402_300_800_000, "9999-12-31T23:59:59.999Z"), (300_000_000_000_000, "9999-12-31T23:59:59.999Z"),
+      (Int.max, "9999-12-31T23:59:59.999Z"), (-1, "1970-01-01T00:00:00.000Z"), (Int.min, "1970-01-01T00:00:00.000Z"),
+    ])
+  func outside(milliseconds: Int, text: String) { #expect(Timestamp(milliseconds: milliseconds).text == text) }
+
+  @Test func `a time that is too far away is the last one`() {
+    let now = Timestamp(milliseconds: 1_795_168_800_000)
+    #expect(now.adding(milliseconds: 60_000) == Timestamp(milliseconds: 1_795_168_860_000))
+    #expect([300_000_000_000_000, Int.max].map(now.adding) == [.last, .last])
+  }
+
   @Test func `every day of four centuries comes back`() {
     for day in 0..<146_097 {
       let time = Timestamp(milliseconds: day * 86_400_000 + 45_296_789)

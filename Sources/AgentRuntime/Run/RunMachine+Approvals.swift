@@ -27,7 +27,7 @@ extension RunMachine {
         guard toResend.remove(call.callID) != nil, let asker else { continue }
         append(.callAsked(callID: call.callID, asker: asker))
       } else if call.need == .approval {
-        let expiresAt = state.agent.approvalTimeoutMs.map { Timestamp(milliseconds: context.now.milliseconds + $0) }
+        let expiresAt = state.agent.approvalTimeoutMs.map { context.now.adding(milliseconds: $0) }
         append(.approvalRequested(callID: call.callID, expiresAt: expiresAt, asker: asker))
       } else {
         requestInput(call, asker)

@@ -4,11 +4,20 @@ import JSON
 package struct Timestamp: Sendable, Hashable, Comparable {
   package var milliseconds: Int
 
+  /// The last one that has a text: later ones are told as this.
+  package static let last = Timestamp(milliseconds: 253_402_300_799_999)
+
   package init(milliseconds: Int) { self.milliseconds = milliseconds }
+
+  /// The last one when the sum is later.
+  package func adding(milliseconds more: Int) -> Timestamp {
+    let (sum, isTooLarge) = milliseconds.addingReportingOverflow(more)
+    return isTooLarge ? .last : min(Timestamp(milliseconds: sum), .last)
+  }
 
   package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
-  /// RFC 3339, UTC, with milliseconds: `2026-11-20T10:00:00.000Z`.
+  /// RFC 3339, UTC, with milliseconds: `2026-11-20T10:00:00.000Z`. What lies outside the years 1970 to 9999 is told as their nearest end.
   package var text: String {
     let digits = digits
     return unsafe String(unsafeUninitializedCapacity: 24) { room in
@@ -19,7 +28,7 @@ package struct Timestamp: Sendable, Hashable, Comparable {
 
   /// The characters of `text`.
   package var digits: [24 of UInt8] {
-    let (days, inDay) = milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
+    let (days, inDay) = min(max(milliseconds, 0), Self.last.milliseconds).quotientAndRemainder(dividingBy: 86_400_000)
     // Days to civil date, after Howard Hinnant: https://howardhinnant.github.io/date_algorithms.html
     let z = days + 719_468
     let era = z / 146_097
