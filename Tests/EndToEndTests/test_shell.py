@@ -639,6 +639,18 @@ def test_a_result_of_more_than_text(lab):
     assert lab.cli("submit", "last", stdin=data.encode())[:2] == (0, b"got it\n")
 
 
+def test_last_is_the_newest_run_that_is_no_sub_agents(lab):
+    model = lab.script([calls(("s", {"input": "go"})), say("the answer")])
+    below = {"name": "s", "description": "s", "agent": {"model": lab.script([calls("t"), say("below")]), "tools": [tool("t")]}}
+    code, out, err = lab.cli("run", "--model", model, "--tool", lab.file("s.json", below), "go")
+    assert code == 75
+    outcome = show(lab, "last")
+    assert "parentRunId" not in outcome and outcome["pendingToolCalls"][0]["runId"] != outcome["runId"]
+    assert lab.cli("cancel", "last")[0] == 0
+    assert status(lab, outcome["runId"]) == "cancelled"
+    assert status(lab, outcome["pendingToolCalls"][0]["runId"]) == "cancelled"
+
+
 def test_the_text_of_the_one_pending_call(lab):
     run, _ = waiting(lab)
     assert lab.cli("submit", run, "--text", "x") == (0, b"the answer\n", b"")

@@ -71,6 +71,18 @@ extension RunEngine {
     }
   }
 
+  /// The newest run that is not a sub-agent's.
+  package func newestRoot() throws(RuntimeError) -> ULID? {
+    var query = RunQuery()
+    while true {
+      let page = query
+      let rows = try read { () throws(StoreError) in try store.runs(matching: page) }
+      if let root = rows.first(where: { $0.parentRunID == nil }) { return root.runID }
+      guard rows.count == query.limit, let last = rows.last else { return nil }
+      query.before = last.runID
+    }
+  }
+
   /// The outcome of an ended run as its last event has it, so that a list does not fold whole logs; nil when that event is not found.
   private func endedOutcome(of row: RunSummary) throws(RuntimeError) -> RunOutcome? {
     // Only refused results may follow it, of which a hundred are kept.

@@ -1,13 +1,12 @@
 import AgentRuntime
 
 extension Shell {
-  /// The run that an operand names: by its id, by the beginning of it, or as `last`.
+  /// The run that an operand names: by its id, by the beginning of it, or as `last`, the newest that is not a sub-agent's.
   /// - Throws: usage, for what cannot name a run; failure, for a run that there is not, or when several begin so.
   func runID(_ name: String, _ runtime: Runtime) throws(StartupError) -> ULID {
     if name == "last" {
-      var query = RunQuery()
-      query.limit = 1
-      if let newest = try ids(matching: query, runtime).first { return newest }
+      let newest = try runtime.thread.ask { (engine) throws(RuntimeError) in try engine.newestRoot() }
+      if let newest { return newest }
       throw StartupError(status: .failure, message: "there is no run in \(storeName)")
     }
     let text = name.uppercased()
