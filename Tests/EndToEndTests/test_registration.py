@@ -487,6 +487,23 @@ def test_an_unregistration_reaches_it_too(told, scope):
     assert changed(b, run)[-1] == ["W"]
 
 
+@pytest.mark.parametrize("gate", [False, True])
+def test_both_reach_a_run_that_waits_with_nothing_open(told, gate):
+    b = told.bridge()
+    b.call("tool.register", {"tools": [A]})
+    model = told.script(calls("W"), calls("A", "B"), "ok")
+    told.on("W", "w")
+    told.on("B", "b")
+    o = b.result(told.start(b, model, tools=[tool("W", requiresApproval=gate)], delivery="pause"))
+    call, = o["pendingToolCalls"]
+    b.call("tool.unregister", {"names": ["A"]})
+    b.call("toolkit.register", {"toolkits": [opened("kit", B)]})
+    given = {"approvals": [{"callId": call["callId"], "decision": "approve"}]} if gate else {"results": [{"callId": call["callId"], "content": "w"}]}
+    assert b.call("run.submitToolResults", {"runId": o["runId"], **given, "delivery": "invoke"})["status"] == "success"
+    assert sorted(told.at(model, 1).names) == ["B", "W"] and changed(b, o["runId"]) == [["B", "W"]]
+    assert [m.params["name"] for m in b.invokes()] == (["W", "B"] if gate else ["B"])
+
+
 def test_a_session_is_registered_with_by_another_process(told):
     b = told.bridge()
     s = told.session(b)

@@ -43,8 +43,8 @@ final class LiveRun {
   var shown: (entries: [TranscriptEntry], own: Int, compactions: Int)?
   /// A turn that begins when what was decided with it is in the log, if it could be prepared, and of how many entries the cache knew before.
   var preparedTurn: (messageID: ULID, turn: (any PreparedTurn)?, known: Int)?
-  /// How many of the connection's registrations it has; nil for a run that this connection did not begin.
-  var connectionChanges: Int?
+  /// Changes of the connection up to this one made no difference to its toolbox, so its log says nothing of them.
+  var idleConnectionChanges = 0
   /// What follows from its end in its session is done.
   var turnIsOver = false
   /// A new run: changes of the session that are made with its first record.

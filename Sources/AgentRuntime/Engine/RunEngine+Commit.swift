@@ -193,6 +193,7 @@ extension RunEngine {
     }
     run.machine = try run.machine.anew(state, after: records)
     (run.committed, run.committedEpoch) = (position, state.epoch)
+    run.idleConnectionChanges = 0
     publish(run.runID, records)
   }
 }

@@ -116,7 +116,7 @@ extension RunEngine {
     var changes = 0
     if let last {
       toolbox = last.toolbox.keptBySession
-      changes = last.sessionChanges
+      changes = last.changes.session
     }
     for change in try sessionChanges(of: branch.sessionID, after: changes) {
       changes += 1
@@ -160,7 +160,7 @@ extension RunEngine {
 
   struct FirstToolbox {
     var toolbox: Toolbox
-    var sessionChanges: Int
+    var changes: TakenChanges
     /// What earlier turns decided for all calls of a tool.
     var decisions: [StandingDecision]
     /// It is what the params say, so the log need not.
@@ -179,7 +179,9 @@ extension RunEngine {
       try checkTools(augmentation.injectToolkits.flatMap(\.tools))
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
     }
-    return FirstToolbox(toolbox: toolbox, sessionChanges: changes, decisions: last?.standingDecisions ?? [], isPlain: isPlain)
+    return FirstToolbox(
+      toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.changes.count),
+      decisions: last?.standingDecisions ?? [], isPlain: isPlain)
   }
 
   /// What the turns before a turn that waited decided for all calls of a tool.
@@ -191,7 +193,7 @@ extension RunEngine {
   }
 
   /// The toolbox of a turn that waited, as the turn before it has left it.
-  func toolboxNow(for run: LiveRun) throws(RuntimeError) -> (toolbox: Toolbox, sessionChanges: Int)? {
+  func toolboxNow(for run: LiveRun) throws(RuntimeError) -> ChangedToolbox? {
     guard let turn = run.state.turn else { return nil }
     var branch = try branch(turn.branchID, of: turn.sessionID)
     branch.turns = turn.number
@@ -201,32 +203,35 @@ extension RunEngine {
     try toolbox.takeLevel(.connection, of: run.state.toolbox)
     try toolbox.register(run.state.params)
     if let augmentation = run.state.params.augmentation { try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation") }
-    return toolbox == run.state.toolbox ? nil : (toolbox, changes)
+    return toolbox == run.state.toolbox
+      ? nil : (toolbox, TakenChanges(session: changes, connection: run.state.changes.connection))
   }
 
   /// What came since the run's last model turn: from the connection that began it here, and from its session.
-  func changedToolbox(_ state: RunState) -> (toolbox: Toolbox, sessionChanges: Int)? {
+  func changedToolbox(_ state: RunState) -> ChangedToolbox? {
     guard let run = live[state.runID] else { return nil }
     var toolbox = state.toolbox
-    var changes = state.sessionChanges
-    if let seen = run.connectionChanges {
-      for change in connection.changes[seen...] {
+    var changes = state.changes
+    // A process has one connection. What its log says of the run counts, so that it may have been out of memory meanwhile.
+    if state.creator == store.owner, state.parent == nil {
+      for change in connection.changes.dropFirst(max(changes.connection, run.idleConnectionChanges)) {
         do throws(RuntimeError) { try change.apply(to: &toolbox, at: .connection) } catch {
           host.log("a change of the connection's registrations does not fit run \(state.runID): \(error.message)")
         }
       }
-      run.connectionChanges = connection.changes.count
+      changes.connection = connection.changes.count
+      if toolbox == state.toolbox { run.idleConnectionChanges = changes.connection }
     }
     if let turn = state.turn {
       do throws(RuntimeError) {
-        for change in try sessionChanges(of: turn.sessionID, after: changes) {
-          changes += 1
+        for change in try sessionChanges(of: turn.sessionID, after: changes.session) {
+          changes.session += 1
           apply(change, to: &toolbox)
         }
       } catch { host.log("the session of run \(state.runID) could not be asked for changes: \(error.message)") }
     }
     if let offer = currentOffer(to: run) { toolbox.take(offer) }
-    return toolbox == state.toolbox && changes == state.sessionChanges ? nil : (toolbox, changes)
+    return toolbox == state.toolbox && changes.session == state.changes.session ? nil : (toolbox, changes)
   }
 }
 

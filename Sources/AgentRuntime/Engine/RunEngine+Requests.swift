@@ -55,11 +55,10 @@ extension RunEngine {
     let machine = try RunMachine(
       runID: runID, input: request.input, params: request.params, meta: request.meta, delivery: request.delivery,
       warnings: request.warnings + first.toolbox.overrides, toolbox: first.isPlain ? nil : first.toolbox,
-      sessionChanges: first.sessionChanges, turn: plan?.place, isQueued: isQueued, decisions: first.decisions,
+      changes: first.changes, turn: plan?.place, isQueued: isQueued, decisions: first.decisions,
       storedAgent: request.storedAgent, context: context)
     try checkDrivable(machine.state)
     let run = LiveRun(machine: machine, committed: 0)
-    run.connectionChanges = connection.changes.count
     live[runID] = run
     run.firstDocuments = plan?.writes ?? []
     // Another turn came first: this one goes behind it.

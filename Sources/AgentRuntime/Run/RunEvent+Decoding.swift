@@ -30,7 +30,7 @@ extension RunEvent {
           input: RunInput(wire: data["input"] ?? .null), params: params, meta: hidden["meta"],
           delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)) ?? .pause, claim: claim,
           warnings: data["warnings"]?.elements.compactMap(\.stringValue) ?? [], toolbox: hidden["toolbox"],
-          sessionChanges: hidden["sessionChanges"]?.intValue ?? 0, turn: TurnPlace(reading: hidden["turn"]),
+          changes: TakenChanges(reading: hidden), turn: TurnPlace(reading: hidden["turn"]),
           isQueued: hidden["isQueued"]?.boolValue ?? false, storedAgent: AgentUse(reading: hidden["storedAgent"]),
           parent: ParentLink(reading: hidden["parent"])))
     case "model.started":
@@ -103,7 +103,7 @@ extension RunEvent {
         self = .toolsChanged(tools)
       } else {
         guard let toolbox = hidden["toolbox"] else { return nil }
-        self = .toolboxChanged(toolbox, sessionChanges: hidden["sessionChanges"]?.intValue ?? 0)
+        self = .toolboxChanged(toolbox, TakenChanges(reading: hidden))
       }
     case "toolkit.registered": self = .toolkitsRegistered(data["toolkits"]?.elements.compactMap(\.stringValue) ?? [])
     case "toolkit.expanded":
@@ -197,5 +197,11 @@ extension Timestamp {
     let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + number(8, 2) - 1
     let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     milliseconds = ((days * 24 + number(11, 2)) * 60 + number(14, 2)) * 60000 + number(17, 2) * 1000 + number(20, 3)
+  }
+}
+
+extension TakenChanges {
+  fileprivate init(reading hidden: CarriedJSON) {
+    self.init(session: hidden["sessionChanges"]?.intValue ?? 0, connection: hidden["connectionChanges"]?.intValue ?? 0)
   }
 }

@@ -217,7 +217,7 @@ extension RunEvent {
         parent.write(to: &writer)
       }
       writer.member("toolbox", ifPresent: start.toolbox)
-      if start.sessionChanges > 0 { writer.member("sessionChanges", start.sessionChanges) }
+      start.changes.writeMembers(to: &writer)
     case .modelCompleted(let message):
       let refused = message.calls.filter { $0.refusal != nil }
       if refused.isEmpty, message.providerData == nil { return nil }
@@ -246,9 +246,9 @@ extension RunEvent {
       writer.member("reason", reason)
     case .decisionsTaken(let decisions): writer.member("decisions", StandingDecision.json(decisions))
     case .toolsChanged(let tools): writer.member("tools", tools)
-    case .toolboxChanged(let toolbox, let sessionChanges):
+    case .toolboxChanged(let toolbox, let changes):
       writer.member("toolbox", toolbox)
-      writer.member("sessionChanges", sessionChanges)
+      changes.writeMembers(to: &writer)
     case .augmentationApplied(_, let augmentation?, _): writer.member("augmentation", augmentation.json)
     case .reconfigured(let limits, let delivery):
       writer.member("limits", ifPresent: limits)
@@ -290,6 +290,13 @@ extension JSONWriter {
     beginArray()
     for text in texts { string(text) }
     endArray()
+  }
+}
+
+extension TakenChanges {
+  fileprivate func writeMembers(to writer: inout JSONWriter) {
+    if session > 0 { writer.member("sessionChanges", session) }
+    if connection > 0 { writer.member("connectionChanges", connection) }
   }
 }
 

@@ -27,8 +27,8 @@ package enum RunEvent: Sendable, Equatable {
   case limitWarning(limit: String, used: Int, maximum: Int)
   /// Other plain tools of the run, from its next model turn on: a JSON array as it was given.
   case toolsChanged(CarriedJSON)
-  /// Registrations came or went while the run was under way: the whole toolbox as it is now. `sessionChanges` counts those of the session in it.
-  case toolboxChanged(CarriedJSON, sessionChanges: Int)
+  /// Registrations came or went while the run was under way: the whole toolbox as it is now, and how many changes are in it.
+  case toolboxChanged(CarriedJSON, TakenChanges)
   /// Toolkits that are new to the run.
   case toolkitsRegistered([String])
   /// A call expanded a toolkit, or activated a skill of it.
@@ -93,8 +93,8 @@ package struct RunBeginning: Sendable, Equatable {
   package var warnings: [String]
   /// What the run may call and its model is told, when that is more than the params say.
   package var toolbox: CarriedJSON?
-  /// How many changes of the session are in it.
-  package var sessionChanges = 0
+  /// How many changes of registrations are in it.
+  package var changes = TakenChanges()
   /// Nil for a run outside sessions.
   package var turn: TurnPlace?
   /// It waits for the turn before it; the claim then only says who made it.
@@ -103,6 +103,19 @@ package struct RunBeginning: Sendable, Equatable {
   package var storedAgent: AgentUse?
   /// Of a sub-agent's run.
   package var parent: ParentLink?
+}
+
+/// How many changes of registrations a run has taken; those that come later are still to be.
+package struct TakenChanges: Sendable, Equatable {
+  /// Of its session.
+  package var session = 0
+  /// Of the connection that began it: that of the process that made the run.
+  package var connection = 0
+
+  package init(session: Int = 0, connection: Int = 0) {
+    self.session = session
+    self.connection = connection
+  }
 }
 
 /// An answer to a question, as the log has it.

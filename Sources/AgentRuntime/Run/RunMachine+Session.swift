@@ -3,9 +3,9 @@ import JSON
 /// What other turns of a session do to one that waits.
 extension RunMachine {
   /// Begins a turn that waited, with what the turn before it has left.
-  mutating func begin(with changed: (toolbox: Toolbox, sessionChanges: Int)?, decisions: [StandingDecision] = []) {
+  mutating func begin(with changed: ChangedToolbox?, decisions: [StandingDecision] = []) {
     guard !state.hasBegun, state.mergedInto == nil, context.mayBegin, state.status == .queued else { return }
-    if let changed { append(.toolboxChanged(changed.toolbox.json, sessionChanges: changed.sessionChanges)) }
+    if let changed { append(.toolboxChanged(changed.toolbox.json, changed.changes)) }
     if decisions != state.standingDecisions { append(.decisionsTaken(decisions)) }
     advance(cause: .resume)
   }

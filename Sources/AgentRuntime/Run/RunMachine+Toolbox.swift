@@ -46,7 +46,7 @@ extension RunMachine {
   mutating func takeChangedToolbox() {
     guard let changed = context.changedToolbox(state) else { return }
     let difference = changed.toolbox.difference(from: state.toolbox)
-    append(.toolboxChanged(changed.toolbox.json, sessionChanges: changed.sessionChanges))
+    append(.toolboxChanged(changed.toolbox.json, changed.changes))
     if !difference.registered.isEmpty { append(.toolkitsRegistered(difference.registered)) }
   }
 }

@@ -37,6 +37,9 @@ extension RunEffect {
   }
 }
 
+/// A toolbox, and how many changes of registrations are in it.
+package typealias ChangedToolbox = (toolbox: Toolbox, changes: TakenChanges)
+
 /// What the machine needs of the world, as values and pure look-ups.
 package struct MachineContext {
   package var now: Timestamp
@@ -68,8 +71,8 @@ package struct MachineContext {
   package var compactionPlan: (RunState) -> Compaction? = { _ in nil }
   /// - Throws: `tool.invalidSchema` or `unsupportedCapability` for a tool that this bridge cannot have.
   package var checkTools: ([Tool]) throws(RuntimeError) -> Void = { _ in }
-  /// The toolbox with what was registered since, and how many changes of the session are in it; nil when nothing was.
-  package var changedToolbox: (RunState) -> (toolbox: Toolbox, sessionChanges: Int)? = { _ in nil }
+  /// The toolbox with what was registered since; nil when nothing was.
+  package var changedToolbox: (RunState) -> ChangedToolbox? = { _ in nil }
   /// From 0 to 1.
   package var jitter: Double
   package var document: (_ kind: String, _ id: String) throws(StoreError) -> Document? = { _, _ in nil }
@@ -112,16 +115,15 @@ package struct RunMachine {
   /// A new run, whose first record is made here.
   package init(
     runID: ULID, input: CarriedJSON, params: CarriedJSON, meta: CarriedJSON?, delivery: Delivery, warnings: [String],
-    toolbox: Toolbox? = nil, sessionChanges: Int = 0, turn: TurnPlace? = nil, isQueued: Bool = false, decisions: [StandingDecision] = [],
-    storedAgent: AgentUse? = nil, parent: ParentLink? = nil,
-    context: MachineContext
+    toolbox: Toolbox? = nil, changes: TakenChanges = TakenChanges(), turn: TurnPlace? = nil, isQueued: Bool = false,
+    decisions: [StandingDecision] = [], storedAgent: AgentUse? = nil, parent: ParentLink? = nil, context: MachineContext
   )
     throws(RuntimeError)
   {
     var spiller = BlobSpiller(makeID: context.makeID)
     let start = RunBeginning(
       input: RunInput(input, storing: &spiller), params: params, meta: meta, delivery: delivery, claim: Claim(owner: context.own, epoch: 1),
-      warnings: warnings, toolbox: toolbox?.json, sessionChanges: sessionChanges, turn: turn, isQueued: isQueued,
+      warnings: warnings, toolbox: toolbox?.json, changes: changes, turn: turn, isQueued: isQueued,
       storedAgent: storedAgent, parent: parent)
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context

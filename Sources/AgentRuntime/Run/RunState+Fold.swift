@@ -28,7 +28,7 @@ extension RunState {
       try toolbox.replaceRunTools(plain)
     case .toolboxChanged(let snapshot, let changes):
       toolbox = try Toolbox(reading: snapshot)
-      sessionChanges = changes
+      self.changes = changes
     case .toolkitsRegistered: break
     case .toolkitExpanded(let toolkit, let skill):
       if let skill { try toolbox.activate(skill: skill) } else { try toolbox.expand(toolkit: toolkit) }

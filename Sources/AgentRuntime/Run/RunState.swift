@@ -12,8 +12,8 @@ package struct RunState: Sendable {
   @Boxed package internal(set) var agent: Agent
   /// What its model may call and is told besides the conversation.
   @Boxed package internal(set) var toolbox: Toolbox
-  /// How many changes of its session are in `toolbox`.
-  package internal(set) var sessionChanges: Int
+  /// How many changes of registrations are in `toolbox`.
+  package internal(set) var changes: TakenChanges
   @Boxed package internal(set) var limits: Limits
   package internal(set) var delivery: Delivery
   @Boxed package private(set) var params: RunParams
@@ -135,7 +135,7 @@ package struct RunState: Sendable {
       try toolbox.register(params)
     }
     self.toolbox = toolbox
-    sessionChanges = start.sessionChanges
+    changes = start.changes
     limits = (agent.limits ?? Limits()).overridden(by: params.limits)
     delivery = start.delivery
     input = start.input
