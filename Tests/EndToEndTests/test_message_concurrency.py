@@ -588,9 +588,10 @@ def test_a_cancelled_one_of_those_that_wait_to_be_merged_is_left_out(lab, which)
     b.result(first)
     m = asked(b)
     left = [n for n in range(3) if n != which]
-    assert [u for u in users(m) if u != f"q{which}"] == ["one"] + [f"q{n}" for n in left]
+    assert users(m) == ["one"] + [f"q{n}" for n in left]
     reply(b, m, "both")
-    assert b.result(ids[which])["status"] == "cancelled"
+    assert b.result(ids[which])["status"] == "cancelled" and "mergedInto" not in b.result(ids[which])
+    assert [t for _, t in said(b, s)] == ["one", "1"] + [f"q{n}" for n in left] + ["both"]
     assert [b.result(ids[n])["answer"] for n in left] == ["both", "both"]
     assert b.result(ids[left[0]])["mergedInto"] == runs[left[1]]
 
@@ -611,6 +612,25 @@ def test_a_cancel_of_the_newest_ends_those_that_are_merged_into_it(lab):
     b.result(first)
     speak(b, s, "two", "2")
     assert times_asked(b) == 2
+    assert [t for _, t in said(b, s)] == ["one", "1", "two", "2"]
+
+
+def test_a_cancel_of_one_whose_merged_turn_has_begun_leaves_what_was_said(lab):
+    b = window(lab)
+    s = session(b)
+    first = turn(b, s, "one", agent=strategy("merge"))
+    m = asked(b)
+    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(2)]
+    runs = [queued(b, i) for i in ids]
+    reply(b, m, "1")
+    b.result(first)
+    m = asked(b)
+    assert users(m) == ["one", "q0", "q1"]
+    b.call("run.cancel", {"runId": runs[0]})
+    assert b.result(ids[0])["status"] == "cancelled"
+    reply(b, m, "both")
+    assert b.result(ids[1])["answer"] == "both"
+    assert [t for _, t in said(b, s)] == ["one", "1", "q0", "q1", "both"]
 
 
 def test_the_merged_end_as_the_newest_ends(lab):

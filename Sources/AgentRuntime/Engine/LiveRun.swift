@@ -47,6 +47,8 @@ final class LiveRun {
   var idleConnectionChanges = 0
   /// What follows from its end in its session is done.
   var turnIsOver = false
+  /// Another run that must not have gone on for what was decided to hold.
+  var restsOn: RunSummary?
   /// A new run: changes of the session that are made with its first record.
   var firstDocuments: [DocumentWrite] = []
   /// Called when those did not fit, instead of giving the run up.

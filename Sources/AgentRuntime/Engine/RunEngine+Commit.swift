@@ -59,9 +59,17 @@ extension RunEngine {
       append.expectedEpoch = run.committedEpoch
       append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
       place = appends.count
-      appends.append(append)
+      if let other = run.restsOn {
+        append.group = place
+        var check = Append(expectedPosition: other.lastPosition, summary: other, records: [])
+        (check.expectedEpoch, check.group) = (other.epoch, place)
+        appends += [append, check]
+      } else {
+        appends.append(append)
+      }
       for blob in output.blobs { freshBlobs[blob.id] = blob }
     }
+    run.restsOn = nil
     decided.append(Decided(run: run, unit: unit, epoch: run.state.epoch, records: output.records, effects: output.effects, place: place))
   }
 

@@ -170,8 +170,9 @@ extension RunEngine {
       waiting(token)
       let partial = run.modelCall?.partial.freeze()
       flushLiveText()
-      input(run) { (machine) throws(RuntimeError) in
-        machine.cancel(reason: reason, partialText: partial)
+      input(run) { [unowned self] (machine) throws(RuntimeError) in
+        let isWithdrawn = try isToBeMerged(run, machine.state)
+        machine.cancel(reason: reason, partialText: partial, isWithdrawn: isWithdrawn)
       } answered: { [unowned self] run, error in
         if let error { return reply(.failure(error)) }
         wait(run, token, .ended, nil, reply)

@@ -120,8 +120,8 @@ extension RunEngine {
       if let other = run.state.mergedInto {
         let target = try glance(other)
         guard target.status.hasEnded else { return }
-        let outcome = outcome(of: target)
-        return input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome) }
+        let (outcome, isWithdrawn) = (outcome(of: target), target.leftNothing)
+        return input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome, isWithdrawn: isWithdrawn) }
       }
       let quiet = concurrency(of: run).quietMilliseconds
       let left = run.state.createdAt.milliseconds + quiet - host.wallClock().milliseconds
@@ -145,6 +145,17 @@ extension RunEngine {
       if !run.couldNotBegin { host.log("run \(run.runID) could not be begun: \(error.message)") }
       run.couldNotBegin = true
     }
+  }
+
+  /// Whether a run that is to be merged, and is being cancelled, has not been said to a model yet. What is decided then is appended only if the
+  /// turn that it was to be part of still has not begun.
+  func isToBeMerged(_ run: LiveRun, _ state: RunState) throws(RuntimeError) -> Bool {
+    run.restsOn = nil
+    guard !state.status.hasEnded, !state.hasBegun, let other = state.mergedInto else { return false }
+    // By its row: runs in memory must not be touched while one decides. Without a row it has ended, and was deleted.
+    guard let row = try read({ () throws(StoreError) in try store.summary(of: other) }) else { return true }
+    if row.epoch == 0 { run.restsOn = row }
+    return row.epoch == 0
   }
 
   // MARK: The end of a turn

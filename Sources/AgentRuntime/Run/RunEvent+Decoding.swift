@@ -81,7 +81,8 @@ extension RunEvent {
       self = .limitWarning(
         limit: data["limit"]?.stringValue ?? "", used: data["used"]?.intValue ?? 0, maximum: data["max"]?.intValue ?? 0)
     case "run.completed", "run.error", "run.cancelled":
-      guard let end = RunEnd(reading: data) else { return nil }
+      guard var end = RunEnd(reading: data) else { return nil }
+      end.isWithdrawn = hidden["isWithdrawn"]?.boolValue ?? false
       self = .ended(end)
     case "call.deferred", "call.parked":
       guard let callID = id(hidden, "callId") else { return nil }

@@ -250,6 +250,9 @@ extension RunEvent {
       writer.member("toolbox", toolbox)
       changes.writeMembers(to: &writer)
     case .augmentationApplied(_, let augmentation?, _): writer.member("augmentation", augmentation.json)
+    case .ended(let end):
+      guard end.isWithdrawn else { return nil }
+      writer.member("isWithdrawn", true)
     case .reconfigured(let limits, let delivery):
       writer.member("limits", ifPresent: limits)
       writer.member("delivery", ifPresent: delivery?.rawValue)

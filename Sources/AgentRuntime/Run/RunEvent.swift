@@ -159,6 +159,8 @@ package struct RunEnd: Sendable, Equatable {
   /// Of a cancel.
   package var reason: String?
   package var partialText: StoredValue?
+  /// Of a run that was to be merged: it was cancelled before there was a turn with its input, and leaves nothing in the conversation.
+  package var isWithdrawn = false
 
   package init(_ status: RunStatus) { self.status = status }
 }

@@ -3,7 +3,9 @@ package import JSON
 /// `run.cancel`, `run.pause`, `run.resume`, `run.addNote`.
 extension RunMachine {
   /// Ends the run as cancelled; a driver elsewhere is asked to, and an ended run stays what it is.
-  package mutating func cancel(reason: String?, partialText: String?) {
+  ///
+  /// - Parameter isWithdrawn: The turn that its input was to be part of has not begun.
+  package mutating func cancel(reason: String?, partialText: String?, isWithdrawn: Bool = false) {
     guard !state.status.hasEnded else { return }
     if isDrivenElsewhere {
       if state.cancelRequest == nil { append(.cancelRequested(reason: reason)) }
@@ -11,6 +13,7 @@ extension RunMachine {
     }
     var end = RunEnd(.cancelled)
     end.reason = reason
+    end.isWithdrawn = isWithdrawn
     end.partialText = partialText.map { store(.inline(CarriedJSON(string: $0))) }
     finish(end, openCallsSay: "The run was cancelled before this call was answered.")
   }

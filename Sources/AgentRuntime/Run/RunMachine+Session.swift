@@ -26,8 +26,8 @@ extension RunMachine {
     append(.merged(into: other))
   }
 
-  /// The turn that took its input has ended so.
-  mutating func endAsMerged(_ other: RunOutcome) {
+  /// The turn that took its input has ended so; `isWithdrawn`: before it began, and without leaving its own.
+  mutating func endAsMerged(_ other: RunOutcome, isWithdrawn: Bool) {
     guard !state.status.hasEnded, state.mergedInto != nil else { return }
     var end = RunEnd(other.status)
     end.stopReason = other.stopReason
@@ -35,6 +35,7 @@ extension RunMachine {
     end.structuredAnswer = other.structuredAnswer
     end.fault = other.fault
     end.mergedInto = other.runID
+    end.isWithdrawn = isWithdrawn
     finish(end, openCallsSay: "The run ended.")
   }
 }

@@ -134,6 +134,7 @@ extension RunState {
     owner = nil
     modelAtWork = nil
     fault = end.fault
+    if end.isWithdrawn { mergedInto = nil }
     if turn == nil { transcript = [] } else { closeTranscript(end) }
     batch = .empty
   }

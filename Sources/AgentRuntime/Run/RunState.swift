@@ -157,6 +157,9 @@ package struct RunState: Sendable {
   /// What later turns of its session see of the run.
   var sessionEntries: [TranscriptEntry] { !status.hasEnded && mergedInto != nil ? input.entries : transcript }
 
+  /// A turn of a session that has ended, and that none of the later ones is shown anything of.
+  var leftNothing: Bool { status.hasEnded && !hasBegun && transcript.isEmpty }
+
   /// The row that lists and claims read.
   package var summary: RunSummary {
     var row = RunSummary(runID: runID, status: shownStatus, createdAt: createdAt)
