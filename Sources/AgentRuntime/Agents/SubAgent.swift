@@ -9,6 +9,9 @@ package enum SubAgent: Sendable, Equatable {
   /// How many agents may stand below the first one.
   package static let mostDepth = 10
 
+  /// How many runs of one tree, the first among them, may be there at once: what is decided in it is decided for all of them.
+  package static let mostRuns = 1024
+
   /// What a call looks like when the tool does not say.
   static let inputSchema = CarriedJSON(
     trusted: Bytes(

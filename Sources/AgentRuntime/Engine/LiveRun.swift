@@ -27,6 +27,8 @@ final class LiveRun {
   let link: ParentLink?
   /// With the runs of its sub-agents, or of the agent whose sub-agent it is.
   var tree: RunTree?
+  /// What that tree knows of it.
+  var notes = RunTree.Notes()
   /// The last position that is in the log.
   var committed: Int
   /// The epoch there.
@@ -88,6 +90,9 @@ final class LiveRun {
 
   /// Lent, not copied: it has many parts.
   var state: RunState { _read { yield machine.state } }
+
+  /// How many runs stand above it.
+  var depth: Int { link?.depth ?? 0 }
 
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 

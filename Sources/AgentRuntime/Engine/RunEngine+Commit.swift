@@ -33,7 +33,12 @@ extension RunEngine {
       case .success(let results): conclude(decided, results)
       case .failure(let error):
         for one in decided { forgetPreparedTurn(one.run) }
-        for one in decided where one.place != nil { storeFailed(one.run, error) }
+        // Of a tree none stays when one goes.
+        for one in decided where one.place != nil {
+          for run in one.run.tree.map({ Array($0.members.values) }) ?? [one.run] where live[run.runID] === run {
+            storeFailed(run, error)
+          }
+        }
         conclude(decided.filter { $0.place == nil && live[$0.run.runID] === $0.run }, [])
       }
       if !freshBlobs.isEmpty { freshBlobs = [:] }
@@ -41,11 +46,10 @@ extension RunEngine {
   }
 
   private func settleTrees() {
-    var settled: [RunTree] = []
+    var settled: Set<ObjectIdentifier> = []
     for run in dirty {
       if run.tree == nil, run.state.hasPendingChildren { _ = RunTree(root: run) }
-      guard let tree = run.tree, !settled.contains(where: { $0 === tree }) else { continue }
-      settled.append(tree)
+      guard let tree = run.tree, settled.insert(ObjectIdentifier(tree)).inserted else { continue }
       settle(tree)
     }
   }
@@ -73,15 +77,17 @@ extension RunEngine {
     decided.append(Decided(run: run, unit: unit, epoch: run.state.epoch, records: output.records, effects: output.effects, place: place))
   }
 
-  /// All runs of a tree, the lowest first. What those that decided something decided rests on where the others stand.
+  /// Those of a tree that decided something, the lowest first. That rests on where the others stand.
   private func take(_ tree: RunTree, _ unit: Int, _ decided: inout [Decided], _ appends: inout [Append]) {
     tree.dropClaims()
     let (first, firstAppend) = (decided.count, appends.count)
-    for run in tree.fromTheLeaves { take(run, unit, &decided, &appends) }
-    guard decided.count > first + 1, appends.count > firstAppend else { return }
-    for index in first..<decided.count where decided[index].place == nil && !decided[index].run.state.status.hasEnded {
-      let run = decided[index].run
-      decided[index].place = appends.count
+    for run in tree.deciding { take(run, unit, &decided, &appends) }
+    guard tree.members.count > 1, appends.count > firstAppend else { return }
+    let places = Dictionary(uniqueKeysWithValues: (first..<decided.count).map { (decided[$0].run.runID, $0) })
+    for run in tree.members.values {
+      let index = places[run.runID]
+      guard index.map({ decided[$0].place == nil }) ?? true, !run.state.status.hasEnded else { continue }
+      if let index { decided[index].place = appends.count }
       var check = Append(expectedPosition: run.committed, summary: run.state.summary, records: [])
       check.expectedEpoch = run.committedEpoch
       appends.append(check)
@@ -118,7 +124,8 @@ extension RunEngine {
         continue
       }
       for one in unit { forgetPreparedTurn(one.run) }
-      if unit.count > 1 { decideAgain(unit.map(\.run)) } else { refuse(unit[unit.startIndex].run, refused) }
+      let first = unit[unit.startIndex].run
+      if let tree = first.tree, tree.members.count > 1 { decideAgain(unit.map(\.run), in: tree) } else { refuse(first, refused) }
     }
     // What comes of one run may be the next one's input: that is not of this commit.
     for index in durable.indices {
@@ -146,10 +153,18 @@ extension RunEngine {
     }
     // A request to the parent leaves in one write with the events that announce it.
     if let parent, unit.contains(where: { $0.effects.contains(where: \.asksParent) }) { parent.together(tell) } else { tell() }
+    var runs = unit.map(\.run)
     for one in unit {
       for input in one.inputs { input.answered(one.run, input.error) }
-      afterChange(one.run)
+      lookAfter(one.run)
     }
+    if let tree = runs.lazy.compactMap(\.tree).first {
+      let others = tree.concerned(by: runs)
+      for run in others { lookAfter(run) }
+      runs += others
+    }
+    for run in runs { release(run) }
+    givePlaces()
   }
 
   private func refuse(_ run: LiveRun, _ result: AppendResult) {
@@ -172,7 +187,12 @@ extension RunEngine {
   }
 
   /// The log moved on under us: read it anew and decide on that. Of a tree all logs are read before any run decides.
-  private func decideAgain(_ runs: [LiveRun]) {
+  private func decideAgain(_ runs: [LiveRun], in tree: RunTree? = nil) {
+    var runs = runs
+    do throws(RuntimeError) { if let tree { runs = RunTree.sorted(runs + (try moved(in: tree, besides: runs))).reversed() } } catch {
+      for run in tree.map({ Array($0.members.values) }) ?? runs { drop(run, error) }
+      return
+    }
     for run in runs {
       // One that was to begin is begun again, if it is still wanted.
       guard run.committed > 0 else {
@@ -183,7 +203,11 @@ extension RunEngine {
       do throws(RuntimeError) { try readAnew(run) } catch { drop(run, error) }
     }
     do throws(RuntimeError) {
-      if let tree = runs.lazy.compactMap(\.tree).first { try bringChildren(of: tree) }
+      if let tree {
+        let known = runs.filter { $0.tree === tree }
+        for run in known { tree.note(run) }
+        try bringChildren(of: known, in: tree)
+      }
     } catch {
       for run in runs where live[run.runID] === run { drop(run, error) }
     }
@@ -192,6 +216,14 @@ extension RunEngine {
       for index in run.inputs.indices { decide(run, &run.inputs[index]) }
       markDirty(run)
     }
+  }
+
+  /// Those that decided nothing, and whose logs are not what they were.
+  private func moved(in tree: RunTree, besides runs: [LiveRun]) throws(RuntimeError) -> [LiveRun] {
+    var others = tree.members
+    for run in runs { others[run.runID] = nil }
+    let positions = try read { () throws(StoreError) in try store.positions(of: Array(others.keys)) }
+    return others.values.filter { positions[$0.runID] != $0.committed }
   }
 
   private func readAnew(_ run: LiveRun) throws(RuntimeError) {

@@ -6,7 +6,7 @@ extension RunEngine {
   /// - Throws: `run.notFound`, `store.newer`, or what keeps the store from answering.
   func run(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     if let run = live[runID] {
-      for member in run.tree.map({ Array($0.members.values) }) ?? [run] { try refresh(member) }
+      if let tree = run.tree { try refresh(tree) } else { try refresh(run) }
       // What it just learned may have made it superfluous, but now it is wanted.
       live[runID] = run
       try assemble(around: run)
@@ -84,12 +84,21 @@ extension RunEngine {
     guard hasChanged else { return }
     if run.tree != nil || run.state.hasPendingChildren {
       try assemble(around: run)
-      if let tree = run.tree { try bringChildren(of: tree) }
+      if let tree = run.tree { try bringChildren(of: [run], in: tree) }
       // It may matter to the others of its tree.
       markDirty(run)
     }
     reconcile(run)
     afterChange(run)
+  }
+
+  /// Asks once for all of its runs.
+  private func refresh(_ tree: RunTree) throws(RuntimeError) {
+    let members = tree.members
+    let positions = try read { () throws(StoreError) in try store.positions(of: Array(members.keys)) }
+    for (runID, position) in positions {
+      if let member = members[runID], position > member.committed { try refresh(member) }
+    }
   }
 
   func context(for runID: ULID, invokesHere: Bool) -> MachineContext {
@@ -153,6 +162,12 @@ extension RunEngine {
 
   /// After anything that may have settled the run or made it superfluous here.
   func afterChange(_ run: LiveRun) {
+    lookAfter(run)
+    release(run)
+    givePlaces()
+  }
+
+  func lookAfter(_ run: LiveRun) {
     countDriven(run)
     if run.state.status.hasEnded || run.state.hasBegun, let timer = run.quietTimer {
       timers.cancel(timer)
@@ -165,8 +180,6 @@ extension RunEngine {
     armDeadline(run)
     armExpiry(run)
     armChildTimers(run)
-    release(run)
-    givePlaces()
   }
 }
 

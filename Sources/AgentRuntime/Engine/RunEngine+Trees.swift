@@ -19,21 +19,17 @@ extension RunEngine {
     }
     let tree = path[0].tree ?? RunTree(root: path[0])
     for run in path where run.tree == nil { tree.add(run) }
-    try bringChildren(of: tree)
+    try bringChildren(of: path, in: tree)
   }
 
-  /// Those of pending calls; one that is not in the store has not begun.
-  func bringChildren(of tree: RunTree) throws(RuntimeError) {
-    var queue = tree.fromTheRoot
-    while !queue.isEmpty {
-      let run = queue.removeFirst()
-      for childID in run.state.pendingChildren {
-        if let known = tree.members[childID] {
-          if !queue.contains(where: { $0 === known }) { queue.append(known) }
-        } else if let child = try bring(childID) {
-          tree.add(child)
-          queue.append(child)
-        }
+  /// Those of pending calls, and theirs; one that is not in the store has not begun.
+  func bringChildren(of runs: [LiveRun], in tree: RunTree) throws(RuntimeError) {
+    var queue = runs
+    while let run = queue.popLast() {
+      for childID in run.state.pendingChildren where tree.members[childID] == nil {
+        guard let child = try bring(childID) else { continue }
+        tree.add(child)
+        queue.append(child)
       }
     }
   }
@@ -61,9 +57,8 @@ extension RunEngine {
       tree.remove(tree.root)
       return release(tree.root)
     }
-    let members = tree.members.values
-    guard !members.contains(where: { $0.isNeeded(by: store.owner) }) else { return }
-    for member in members { forget(member) }
+    guard !tree.isNeeded(by: store.owner) else { return }
+    for member in tree.members.values { forget(member) }
   }
 
   private func forget(_ run: LiveRun) {
@@ -81,41 +76,60 @@ extension RunEngine {
     if !run.state.hasBegun { run.machine.context.mayBegin = mayBegin(run) }
     run.machine.context.abilities = parent?.abilities ?? ParentAbilities()
     run.machine.context.parentName = parent?.name
+    run.machine.context.roomBelow = limits.maxTreeRuns - (run.tree?.size ?? 1)
     guard let tree = run.tree else { return }
-    if tree.root.isDriven(by: store.owner) { run.machine.context.hasPlace = true }
-    guard run !== tree.root else { return }
-    var place = TreePlace(rootOwner: tree.root.state.owner)
-    let own = run.state.usage
-    var above = tree.parent(of: run)
+    // By what is noted: the root's machine may be deciding.
+    if let root = tree.root.notes.bearing, root.status == .running, root.owner == store.owner { run.machine.context.hasPlace = true }
+    if run !== tree.root { run.machine.context.tree = place(below: tree.parent(of: run), besides: run.notes.sum, in: tree) }
+  }
+
+  /// - Parameter used: What the run itself has used, with those below it.
+  private func place(below run: LiveRun?, besides used: Tally, in tree: RunTree) -> TreePlace {
+    var place = TreePlace(rootOwner: tree.root.notes.bearing?.owner)
+    var above = run
     while let here = above {
-      let limits = here.state.limits
+      let limits = here.notes.limits
       if limits.maxToolCalls != nil || limits.maxTotalTokens != nil {
-        var others = here.state.usage { [live] in live[$0]?.state }
-        others.toolCalls -= own.toolCalls
-        others.inputTokens -= min(others.inputTokens, own.inputTokens)
-        others.outputTokens -= min(others.outputTokens, own.outputTokens)
-        place.budgets.append(TreePlace.Budget(limits: limits, usedByOthers: others))
+        let others = here.notes.sum - used
+        place.budgets.append(TreePlace.Budget(limits: limits, tokensOfOthers: others.tokens, toolCallsOfOthers: others.toolCalls))
       }
       above = tree.parent(of: here)
     }
-    run.machine.context.tree = place
+    return place
   }
 
-  /// Has what was decided in a tree reach all of it.
+  /// Has what was decided in a tree reach all of it that it concerns.
   func settle(_ tree: RunTree) {
+    var seen: [LiveRun] = []
+    let isDrivenElsewhere = isDrivenElsewhere(tree)
     // Each round is one step up or down; more than there are runs and calls is a fault, which must not hang the engine.
     for _ in 0..<10_000 {
-      var isAtRest = true
-      for run in tree.fromTheLeaves {
-        if tellParent(of: run, in: tree) { isAtRest = false }
+      let runs = tree.takeUnsettled()
+      if runs.isEmpty {
+        tree.namedHaveBegun()
+        // Should the driver die, it is for this process to tell what it has done meanwhile.
+        return tree.putBack(seen)
       }
-      for run in tree.fromTheRoot {
-        if follow(run, in: tree) { isAtRest = false }
-        if beginChildren(of: run, in: tree) { isAtRest = false }
+      if isDrivenElsewhere { seen += runs }
+      var levels = TreeLevels(runs)
+      for depth in levels.indices.reversed() {
+        for run in levels[depth].reversed() where tellParent(of: run, in: tree) { levels.add(tree.parent(of: run)) }
       }
-      if isAtRest { return }
+      for depth in levels.indices {
+        for run in levels[depth] {
+          _ = follow(run, in: tree)
+          if tree.leads(run) { for child in run.notes.below.values { levels.add(child) } }
+          beginChildren(of: run, in: tree)
+        }
+      }
     }
     host.log("the runs below run \(tree.root.runID) do not come to rest")
+  }
+
+  /// A tree has one driver, the root's.
+  private func isDrivenElsewhere(_ tree: RunTree) -> Bool {
+    guard let owner = tree.root.state.owner else { return false }
+    return owner != store.owner && isAlive(owner)
   }
 
   /// Has the machine decide by `body`; true when it decided something.
@@ -131,7 +145,7 @@ extension RunEngine {
   private func tellParent(of run: LiveRun, in tree: RunTree) -> Bool {
     guard tree.isWanted(run), let above = tree.parent(of: run) else { return false }
     // Whoever drives the tree sees it for himself.
-    if let owner = tree.root.state.owner, owner != store.owner, isAlive(owner) { return false }
+    if isDrivenElsewhere(tree) { return false }
     let goesOn = !isEnding && (above.isDriven(by: store.owner) || (try? checkDrivable(above.state)) != nil)
     return decide(above) { machine in
       machine.childChanged(run.state, goesOn: goesOn) { (value) throws(StoreError) in try run.machine.load(value) }
@@ -157,13 +171,12 @@ extension RunEngine {
 
   // MARK: Beginning
 
-  private func beginChildren(of run: LiveRun, in tree: RunTree) -> Bool {
-    guard run.isDriven(by: store.owner), !isEnding else { return false }
-    let missing = run.state.batch.calls.filter { call in
+  private func beginChildren(of run: LiveRun, in tree: RunTree) {
+    guard run.isDriven(by: store.owner), !isEnding else { return }
+    let missing = run.state.batch.filter { call in
       call.isPending && call.child.map { tree.members[$0] == nil } ?? false
     }
     for call in missing { beginChild(of: call, run, tree) }
-    return !missing.isEmpty
   }
 
   /// The parent's log has its id, or gets it in the same transaction.
@@ -178,7 +191,7 @@ extension RunEngine {
       context.abilities = parent?.abilities ?? ParentAbilities()
       context.parentName = parent?.name
       context.hasPlace = true
-      context.tree = TreePlace(rootOwner: tree.root.state.owner)
+      context.tree = place(below: run, besides: Tally(), in: tree)
       let link = ParentLink(runID: run.runID, callID: call.callID, depth: (run.state.parent?.depth ?? 0) + 1)
       let machine = try RunMachine(
         runID: childID, input: SubAgent.input(of: arguments, for: tool), params: beginning.params, meta: run.state.meta,
@@ -248,4 +261,21 @@ extension RunEngine {
       for (tools, _) in SubAgent.toolLists(of: agent, at: "") { try checkTools(tools) }
     }
   }
+}
+
+/// Runs of a tree by how deep they stand, siblings by age; more can be added on the way.
+private struct TreeLevels {
+  private var levels: [[ULID: LiveRun]] = []
+
+  init(_ runs: [LiveRun]) { for run in runs { add(run) } }
+
+  var indices: Range<Int> { 0..<SubAgent.mostDepth + 2 }
+
+  mutating func add(_ run: LiveRun?) {
+    guard let run else { return }
+    while levels.count <= run.depth { levels.append([:]) }
+    levels[run.depth][run.runID] = run
+  }
+
+  subscript(_ depth: Int) -> [LiveRun] { depth < levels.count ? RunTree.sorted(levels[depth].values) : [] }
 }

@@ -8,6 +8,8 @@ package final class RunEngine {
   package struct Limits: Sendable {
     /// Runs that this process drives at once.
     package var maxConcurrentRuns = 1024
+    /// Runs that have not ended in one tree of sub-agents, the first among them.
+    package var maxTreeRuns = SubAgent.mostRuns
     package init() {}
   }
 
@@ -130,7 +132,7 @@ package final class RunEngine {
   }
 
   func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
-    if let tree = run.tree { for member in tree.members.values { prepare(member) } } else { prepare(run) }
+    prepare(run)
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }
     countDriven(run)
@@ -146,6 +148,7 @@ package final class RunEngine {
   }
 
   func markDirty(_ run: LiveRun) {
+    run.tree?.note(run)
     guard !run.isDirty else { return }
     run.isDirty = true
     dirty.append(run)

@@ -91,6 +91,8 @@ package struct Batch: Sendable, Equatable {
 
   package subscript(_ callID: ULID) -> Call? { places[callID].map { calls[$0] } }
 
+  package func isPending(_ callID: ULID) -> Bool { places[callID].map { calls[$0].isPending } ?? false }
+
   mutating func update(_ callID: ULID, _ body: (inout Call) -> Void) {
     guard let place = places[callID] else { return }
     let wasPending = calls[place].isPending

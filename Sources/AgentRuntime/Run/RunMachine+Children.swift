@@ -9,8 +9,9 @@ package struct TreePlace: Sendable {
 
   package struct Budget: Sendable {
     package var limits: Limits
-    /// By that run and all below it, but for the run that decides.
-    package var usedByOthers: Usage
+    /// By that run and all below it, but for the run that decides and those below that.
+    package var tokensOfOthers: Int
+    package var toolCallsOfOthers: Int
   }
 }
 
@@ -56,10 +57,12 @@ extension RunState {
 extension RunMachine {
   /// - Returns: false when it cannot be begun; it has its result then.
   mutating func beginChild(of call: Call, _ tool: Tool) -> Bool {
-    if let problem = context.subAgentProblem(tool) {
+    let problem = context.roomBelow > 0 ? context.subAgentProblem(tool) : "there are as many runs as a tree of sub-agents can have at once"
+    if let problem {
       complete(call.callID, .failure("The sub-agent '\(tool.name)' could not be started: \(problem)."))
       return false
     }
+    context.roomBelow -= 1
     append(.childNamed(callID: call.callID, child: context.makeID()))
     append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
     return true

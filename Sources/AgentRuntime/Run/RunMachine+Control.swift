@@ -66,6 +66,14 @@ extension RunMachine {
     }
   }
 
+  /// What a resume says of the run itself, where it takes the run up: of a tree before any run goes on, since it may count for those below.
+  mutating func reconfigure(by resumption: Resumption) {
+    if state.status.hasEnded || state.cancelRequest != nil || (state.status == .running && state.owner == context.own) { return }
+    let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
+    guard resumption.limits != nil || changesDelivery else { return }
+    append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
+  }
+
   /// Takes up an undriven or paused run, or sends the parked calls of a waiting one again.
   /// - Throws: `run.leaseHeld` when another process drives it; what keeps this bridge from going on with it.
   package mutating func resume(_ resumption: Resumption) throws(RuntimeError) {
@@ -74,10 +82,7 @@ extension RunMachine {
     try checkResumable()
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }
-    let changesDelivery = resumption.delivery != nil && resumption.delivery != state.delivery
-    if resumption.limits != nil || changesDelivery {
-      append(.reconfigured(limits: resumption.limits, delivery: changesDelivery ? resumption.delivery : nil))
-    }
+    reconfigure(by: resumption)
     context.invokesHere = resumption.canInvoke && state.delivery == .invoke
     context.asksHere = resumption.cause == .resume
     if !state.hasBegun {

@@ -41,8 +41,10 @@ extension RunMachine {
   func toolCallLimit() -> ReachedLimit? {
     guard state.batch.pendingCount > 0 else { return nil }
     if let most = state.limits.maxToolCalls, state.usage.toolCalls > most { return reached("maxToolCalls", most, "tool calls") }
-    for budget in context.tree?.budgets ?? [] {
-      guard let most = budget.limits.maxToolCalls, budget.usedByOthers.toolCalls + state.usage.toolCalls > most else { continue }
+    guard let budgets = context.tree?.budgets, !budgets.isEmpty else { return nil }
+    let used = state.usage(with: context.child).toolCalls
+    for budget in budgets {
+      guard let most = budget.limits.maxToolCalls, budget.toolCallsOfOthers + used > most else { continue }
       return reached("maxToolCalls", most, "tool calls", of: budget.limits)
     }
     return nil
@@ -52,7 +54,7 @@ extension RunMachine {
     let used = state.usage.totalTokens
     if let most = state.limits.maxTotalTokens, used >= most { return reached("maxTotalTokens", most, "tokens") }
     for budget in context.tree?.budgets ?? [] {
-      guard let most = budget.limits.maxTotalTokens, budget.usedByOthers.totalTokens.saturatingAdd(used) >= most else { continue }
+      guard let most = budget.limits.maxTotalTokens, budget.tokensOfOthers.saturatingAdd(used) >= most else { continue }
       return reached("maxTotalTokens", most, "tokens", of: budget.limits)
     }
     return nil

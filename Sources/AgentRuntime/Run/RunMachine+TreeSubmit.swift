@@ -50,29 +50,36 @@ extension RunMachine {
       goesOn = true
       for index in machines.indices { machines[index].adopt(delivery: submission.delivery, canInvoke: submission.canInvoke) }
     }
+    let below = Shared<[ULID: RunState]>([:])
     for index in machines.indices.reversed() {
       // What a run lists for those below it is what they are by now.
-      let (known, below) = (machines[index].context.child, machines[(index + 1)...].map(\.state))
-      machines[index].context.child = { runID in below.first { $0.runID == runID } ?? known(runID) }
+      let known = machines[index].context.child
+      machines[index].context.child = { runID in below.value[runID] ?? known(runID) }
       machines[index].take(judged[index])
       machines[index].context.child = known
+      below.value[machines[index].state.runID] = machines[index].state
     }
     return whole.verdicts
   }
 
   /// Each entry for the run that has its call; what none has for the first.
   private static func split(_ submission: Submission, over machines: [RunMachine]) -> [Submission] {
+    // What is pending is what a submit names, as a rule; the rest is looked for.
+    var awaiting: [ULID: Int] = [:]
+    for index in machines.indices { for call in machines[index].state.awaitedCalls { awaiting[call.callID] = index } }
     func place(_ text: String) -> Int {
       guard let callID = ULID(text) else { return 0 }
-      return machines.firstIndex { $0.state.knows(callID) } ?? 0
+      return awaiting[callID] ?? machines.firstIndex { $0.state.knows(callID) } ?? 0
     }
-    return machines.indices.map { index in
-      var part = submission
-      part.results = submission.results?.filter { place($0.callID) == index }
-      part.approvals = submission.approvals?.filter { place($0.callID) == index }
-      part.inputs = submission.inputs?.filter { place($0.callID) == index }
-      return part
-    }
+    var none = submission
+    if none.results != nil { none.results = [] }
+    if none.approvals != nil { none.approvals = [] }
+    if none.inputs != nil { none.inputs = [] }
+    var parts = Array(repeating: none, count: machines.count)
+    for given in submission.results ?? [] { parts[place(given.callID)].results?.append(given) }
+    for given in submission.approvals ?? [] { parts[place(given.callID)].approvals?.append(given) }
+    for given in submission.inputs ?? [] { parts[place(given.callID)].inputs?.append(given) }
+    return parts
   }
 }
 

@@ -82,6 +82,8 @@ package struct MachineContext {
   package var tree: TreePlace?
   /// The run of a sub-agent whose call is pending.
   package var child: (ULID) -> RunState? = { _ in nil }
+  /// How many runs of sub-agents may still be begun in its tree.
+  package var roomBelow = SubAgent.mostRuns - 1
   /// Why a sub-agent cannot be begun here; nil when it can.
   package var subAgentProblem: (Tool) -> String? = { _ in nil }
 }
