@@ -239,6 +239,31 @@ void cposix_end_on_faults(int status) {
 
 int cposix_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
+enum { most_allowed = 8 };
+static int allowed[most_allowed];
+static volatile sig_atomic_t allowed_count;
+
+/* Async-signal-safe. */
+static void allow_no_more(int number) {
+  (void)number;
+  for (int i = 0; i < allowed_count; i++) signal(allowed[i], SIG_DFL);
+}
+
+int cposix_allow_one_signal(const int *signals, int count) {
+  if (count > most_allowed) return EINVAL;
+  for (int i = 0; i < count; i++) allowed[i] = signals[i];
+  allowed_count = count;
+  struct sigaction action = {.sa_handler = allow_no_more, .sa_flags = SA_RESTART};
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  action.sa_mask = set;
+  for (int i = 0; i < count; i++) {
+    if (sigaction(signals[i], &action, NULL) != 0) return errno;
+  }
+  return pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int cposix_signal_descriptor(const int *signals, int count) {
 #ifdef __linux__
   sigset_t set;

@@ -132,20 +132,34 @@ package final class EngineThread: EngineHost {
 
   /// Waits until `body` was carried out in a turn, with everything that was posted before; what it decided is durable then.
   package func perform<Value: Sendable>(_ body: @escaping @Sendable (RunEngine) -> Value) -> Value {
+    // No deadline: the engine's thread always comes round.
+    begin(body).wait { $0 }!
+  }
+
+  /// The same, but waits only so long for a turn that is under way: nil when it did not end.
+  package func perform<Value: Sendable>(within milliseconds: Int, _ body: @escaping @Sendable (RunEngine) -> Value) -> Value? {
+    begin(body).wait(untilMilliseconds: Clock.monotonicMilliseconds() + milliseconds) { $0 }
+  }
+
+  private func begin<Value: Sendable>(_ body: @escaping @Sendable (RunEngine) -> Value) -> Monitor<Value?> {
     let result = Monitor<Value?>(nil)
     post { engine in
       let value = body(engine)
       result.update { $0 = value }
     }
     call()
-    // No deadline: the engine's thread always comes round.
-    return result.wait { $0 }!
+    return result
   }
 
   /// Waits until what `perform` and the inputs before it decided has been committed, published and answered.
   package func settle() {
     _ = perform { _ in true }
     _ = perform { _ in true }
+  }
+
+  /// - Returns: false when that took too long.
+  package func settle(within milliseconds: Int) -> Bool {
+    perform(within: milliseconds) { _ in true } != nil && perform(within: milliseconds) { _ in true } != nil
   }
 
   // MARK: Visits

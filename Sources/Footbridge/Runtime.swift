@@ -95,6 +95,12 @@ final class Runtime: Sendable {
   /// The runs are left as they are to be: MCP servers, which get a moment to end by themselves, may begin to.
   func beginToClose() { servers.close() }
 
+  /// Kills what runs beside the engine, which is left where it is.
+  func abandon() {
+    commands.shutdown()
+    servers.shutdown()
+  }
+
   /// Kills the commands that still run, ends the MCP servers, closes the store and ends the thread.
   func close() {
     servers.close()

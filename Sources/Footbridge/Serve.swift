@@ -20,8 +20,11 @@ final class Serve {
   private let happenings: Happenings
   private let onEOF: Options.OnEOF
 
+  private static let signals = [SIGTERM, SIGINT, SIGHUP]
   /// A parent that takes no byte for so long does not keep the process from ending.
   private static let patienceMilliseconds = 900
+  /// Nor does a turn of the engine that takes so long, as when another process keeps the store locked.
+  private static let engineMilliseconds = 1500
 
   init(_ options: Options, _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
     onEOF = options.onEOF
@@ -73,8 +76,8 @@ final class Serve {
       waiting.watch(1, happenings.wake.descriptor, for: .readable)
       try waiting.wait()
       if let signal = signals.take() {
-        // A second one ends the process as if nobody listened.
-        Signals.restore([SIGTERM, SIGINT, SIGHUP])
+        // A second one ends the process as if nobody listened, whatever the engine is at.
+        Signals.restore(Self.signals)
         runtime.log.write(.info, "signal \(signal): the runs are parked")
         return finish(.signal, isDraining: false)
       }
@@ -104,21 +107,34 @@ final class Serve {
   }
 
   private func finish(_ ending: RunEngine.Ending, isDraining: Bool) -> Int32 {
+    if case .hangUp = ending { Signals.allowOne(Self.signals) }
     let service = service
     let thread = runtime.thread
+    let engineMilliseconds = Self.engineMilliseconds
     peer.stopReading()
-    let leavesWork = thread.perform { engine in
+    let leavesWork = thread.perform(within: engineMilliseconds) { engine in
       service.clientIsGone()
       engine.end(ending)
       return engine.leavesWork
     }
+    guard let leavesWork else { return abandon() }
     runtime.beginToClose()
-    thread.settle()
-    while peer.flush(patience: Self.patienceMilliseconds), !thread.perform({ service.pump($0) }) {}
-    thread.perform { _ in service.answerTheRest() }
+    guard thread.settle(within: engineMilliseconds) else { return abandon() }
+    while peer.flush(patience: Self.patienceMilliseconds) {
+      guard let isDone = thread.perform(within: engineMilliseconds, { service.pump($0) }) else { return abandon() }
+      if isDone { break }
+    }
+    guard thread.perform(within: engineMilliseconds, { _ in service.answerTheRest() }) != nil else { return abandon() }
     _ = peer.flush(patience: Self.patienceMilliseconds)
     runtime.close()
     return isDraining && leavesWork ? ExitStatus.waiting.rawValue : ExitStatus.success.rawValue
+  }
+
+  /// The engine does not come round: what is in the log is there, and the runs are left as by a crash.
+  private func abandon() -> Int32 {
+    runtime.log.write(.error, "a turn of the engine takes too long: the process ends without it, and the runs are left as the store has them")
+    runtime.abandon()
+    return ExitStatus.internalError.rawValue
   }
 }
 

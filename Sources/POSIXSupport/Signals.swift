@@ -42,6 +42,11 @@ package struct SignalDescriptor: ~Copyable, Sendable {
 }
 
 extension Signals {
+  /// One of these signals asks for what this process is at already, and does nothing; the next one does what it does by default.
+  package static func allowOne(_ signals: [Int32]) {
+    _ = unsafe signals.withUnsafeBufferPointer { unsafe cposix_allow_one_signal($0.baseAddress, Int32($0.count)) }
+  }
+
   /// Lets signals do again what they do by default, in this thread.
   package static func restore(_ signals: [Int32]) {
     var set = sigset_t()

@@ -5,6 +5,7 @@ import Synchronization
 /// Time that passes when the test says so; shared by the processes of a test.
 package final class VirtualClock: Sendable {
   private let elapsed = Atomic(0)
+  private let readingCount = Atomic(0)
   /// 2026-11-20T10:00:00.000Z
   private static let start = 1_795_168_800_000
 
@@ -12,7 +13,13 @@ package final class VirtualClock: Sendable {
 
   /// Milliseconds since the test began.
   package var milliseconds: Int { elapsed.load(ordering: .sequentiallyConsistent) }
-  package var wall: Timestamp { Timestamp(milliseconds: Self.start + milliseconds) }
+  package var wall: Timestamp {
+    readingCount.add(1, ordering: .sequentiallyConsistent)
+    return Timestamp(milliseconds: Self.start + milliseconds)
+  }
+
+  /// How often somebody has asked for the time of day.
+  package var readings: Int { readingCount.load(ordering: .sequentiallyConsistent) }
 
   package func advance(to milliseconds: Int) {
     precondition(milliseconds >= self.milliseconds, "time does not go back")

@@ -1,4 +1,5 @@
 """Section 1: every way the conversation can end."""
+import fcntl
 import signal
 import subprocess
 import threading
@@ -510,3 +511,49 @@ def test_hanging_up_ends_the_process_with_stdout_unread(lab):
     b.proc.wait(2 * TIMEOUT)
     b.killed = True
     b.resume_reading()
+
+
+def stuck(lab):
+    """A bridge whose engine is in a turn that does not end: somebody else has the right to write, and keeps it."""
+    b = lab.bridge()
+    b.succeeds([say("ok")])
+    lock = open(lab.path / "runs.db-lock", "r+b")
+    fcntl.lockf(lock, fcntl.LOCK_EX, 1)
+    b.start([say("never")])
+    time.sleep(0.3)
+    return b, lock
+
+
+def test_hanging_up_ends_the_process_though_the_engine_is_in_a_turn(lab):
+    b, lock = stuck(lab)
+    start = time.monotonic()
+    b.close_stdin()
+    assert b.proc.wait(SOON) == 70
+    assert time.monotonic() - start < 3.5
+    b.killed = True  # what was not in the log is not answered
+    lock.close()
+
+
+def test_a_second_signal_after_hanging_up_forces_though_the_engine_is_in_a_turn(lab):
+    b, lock = stuck(lab)
+    start = time.monotonic()
+    b.close_stdin()
+    time.sleep(0.1)
+    b.sigterm()
+    with pytest.raises(subprocess.TimeoutExpired):
+        b.proc.wait(0.2)
+    b.sigterm()
+    assert b.proc.wait(SOON) == -signal.SIGTERM
+    assert time.monotonic() - start < 1.2
+    b.killed = True
+    lock.close()
+
+
+def test_one_signal_after_hanging_up_does_not_keep_it_from_ending_in_order(lab):
+    b = lab.parent()
+    r = b.start([calls("t"), say("ok")], [tool("t")])
+    b.next_invoke("t")
+    b.close_stdin()
+    b.sigterm()
+    assert b.wait_exit() == 0
+    assert b.result(r)["status"] == "waiting_client_tool"

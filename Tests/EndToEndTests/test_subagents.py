@@ -2,6 +2,7 @@
 import json
 import random
 import threading
+import time
 
 import pytest
 
@@ -647,3 +648,48 @@ def test_a_contradiction_is_tool_invalid(lab, bridge, more):
 def test_a_bad_schema_in_an_agent(lab, bridge):
     s = sub(lab, "s", [], [tool("t", {"type": 7})])
     bridge.fails("run.start", bridge.params([say("x")], [s]), "tool.invalidSchema")
+
+
+# ---------------------------------------------------------------- many
+
+def tree(lab, width, depth, leaf):
+    """A tool that is a tree of agents: each asks `width` others, down to the leaves."""
+    for _ in range(depth - 1):
+        leaf = sub(lab, "s", [calls(*[ask("s")] * width), say("done")], [leaf])
+    return leaf
+
+
+def test_a_big_tree_holds_nobody_up(lab):
+    b = lab.bridge()
+    leaf = sub(lab, "s", [say("leaf")])
+    start = time.monotonic()
+    q = b.start([calls(*[ask("s")] * 3), say("ok")], [tree(lab, 3, 5, leaf)], limits={"maxTotalTokens": 10_000_000})
+    longest = 0
+    while not b.answered(q) and time.monotonic() - start < 60:
+        asked = time.monotonic()
+        b.call("run.list", {"limit": 1})
+        longest = max(longest, time.monotonic() - asked)
+    o = b.result(q)
+    assert o["status"] == "success" and o["usage"]["modelCalls"] == 364 + 121
+    # it took 15 s, and others waited for most of that
+    assert time.monotonic() - start < 8 and longest < 3
+
+
+def test_a_big_tree_is_cancelled_soon(lab):
+    b = lab.bridge()
+    leaf = sub(lab, "s", [calls("t"), say("leaf")], [tool("t")])
+    o = b.run([calls(*[ask("s")] * 3), say("ok")], [tree(lab, 3, 5, leaf)], delivery="pause")
+    assert o["status"] == "waiting_client_tool" and len(o["pendingToolCalls"]) == 243
+    start = time.monotonic()
+    assert b.call("run.cancel", {"runId": o["runId"]})["status"] == "cancelled"
+    assert time.monotonic() - start < 3
+
+
+def test_a_tree_has_a_bound(lab, bridge):
+    """1,024 runs at once: the calls of more are tool errors, and the model goes on with those."""
+    s = sub(lab, "s", [say("leaf")])
+    o = bridge.succeeds([calls(*[ask("s")] * 1030), say("ok")], [s])
+    results = done(bridge, o["runId"])
+    refused = [d for d in results if d["isError"]]
+    assert len(results) == 1030 and len(refused) == 7
+    assert "there are as many runs as a tree of sub-agents can have at once" in text_of(refused[0]["content"])

@@ -16,6 +16,7 @@ extension RunEngine {
     let run = LiveRun(machine: RunMachine(state: state, context: context(for: runID, invokesHere: false)), committed: position)
     (run.loadedAt, run.committedEpoch) = (position, state.epoch)
     live[runID] = run
+    wakeChildTimers(of: run)
     startTicking()
     // A client that watches it has seen what the last look found, and not what came since: nothing will be new about that any more.
     if let last = watched[runID], last < run.state.sequence {

@@ -127,7 +127,8 @@ extension RunEngine {
       let token = nextWaitToken()
       waiting(token)
       // To wait for a run is to have it go on where nobody else does.
-      if !run.state.expiredCalls(at: host.wallClock()).isEmpty { input(run) { (machine) throws(RuntimeError) in machine.approvalsDue() } }
+      takeOverdueCalls(of: run, goesOn: true)
+      takeExpiredApprovals(of: run)
       wait(run, token, .settled, nil, reply)
       guard let timeoutMilliseconds, let place = run.waiters.firstIndex(where: { $0.token == token }) else { return }
       run.waiters[place].timer = after(milliseconds: timeoutMilliseconds) { [unowned self, weak run] in
@@ -149,6 +150,7 @@ extension RunEngine {
     do throws(RuntimeError) {
       try refuseWhenEnding()
       let run = try run(runID)
+      takeOverdueCalls(of: run, goesOn: true)
       let verdicts = Shared(Verdicts())
       input(run) { [unowned self] (machine) throws(RuntimeError) in
         verdicts.value = try submit(submission, to: run, &machine)
@@ -197,6 +199,9 @@ extension RunEngine {
   package func addNote(_ runID: ULID, _ text: CarriedJSON, reply: @escaping RunReply) {
     do throws(RuntimeError) {
       let run = try run(runID)
+      takeOverdueCalls(of: run, goesOn: true)
+      // Its own are denied with the note.
+      takeExpiredApprovals(of: run, besides: run)
       input(run) { (machine) throws(RuntimeError) in
         try machine.addNote(text)
       } answered: { [unowned self] run, error in
@@ -219,6 +224,7 @@ extension RunEngine {
   ) {
     let token = nextWaitToken()
     if wait { waiting(token) }
+    takeOverdueCalls(of: run, goesOn: false)
     input(run.tree?.root ?? run) { [unowned self] (machine) throws(RuntimeError) in
       try resume(run, resumption, &machine)
     } answered: { [unowned self] _, error in

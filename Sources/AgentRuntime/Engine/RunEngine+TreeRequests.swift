@@ -94,24 +94,4 @@ extension RunEngine {
     }
     try machine.resume(others)
   }
-
-  /// Keeps a timer for each call of a sub-agent that may take only so long.
-  func armChildTimers(_ run: LiveRun) {
-    for (callID, timer) in run.childTimers where run.state.call(callID)?.isPending != true {
-      timers.cancel(timer)
-      run.childTimers[callID] = nil
-    }
-    guard !isEnding, !run.state.status.hasEnded, run.committed > 0, !run.machine.isDrivenElsewhere else { return }
-    guard run.state.hasPendingChildren else { return }
-    for call in run.state.batch.calls where call.isPending && call.child != nil && run.childTimers[call.callID] == nil {
-      guard let timeout = call.tool?.timeoutMs else { continue }
-      let callID = call.callID
-      let left = call.since.milliseconds + timeout - host.wallClock().milliseconds
-      run.childTimers[callID] = after(milliseconds: max(1, left)) { [unowned self, weak run] in
-        guard let run else { return }
-        run.childTimers[callID] = nil
-        input(run) { (machine) throws(RuntimeError) in machine.childTimedOut(callID) }
-      }
-    }
-  }
 }

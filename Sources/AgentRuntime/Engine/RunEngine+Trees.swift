@@ -40,6 +40,7 @@ extension RunEngine {
     let run = LiveRun(machine: RunMachine(state: state, context: context(for: runID, invokesHere: false)), committed: position)
     (run.loadedAt, run.committedEpoch) = (position, state.epoch)
     live[runID] = run
+    wakeChildTimers(of: run)
     return run
   }
 
@@ -64,6 +65,7 @@ extension RunEngine {
   private func forget(_ run: LiveRun) {
     live[run.runID] = nil
     run.tree?.remove(run)
+    keepChildTimers(of: run)
     stopWork(run)
   }
 
@@ -127,7 +129,7 @@ extension RunEngine {
   }
 
   /// A tree has one driver, the root's.
-  private func isDrivenElsewhere(_ tree: RunTree) -> Bool {
+  func isDrivenElsewhere(_ tree: RunTree) -> Bool {
     guard let owner = tree.root.state.owner else { return false }
     return owner != store.owner && isAlive(owner)
   }

@@ -36,6 +36,8 @@ package final class RunEngine {
   var driven: Set<ULID> = []
   var dirty: [LiveRun] = []
   var timers = Timers()
+  /// Those of calls of sub-agents whose runs are not in memory.
+  var sleepingTimers: [ULID: [ULID: Timers.Token]] = [:]
   /// Last published sequence of each run that the client sees.
   var watched: [ULID: Int] = [:]
   /// Watched runs whose streamed text comes from another process, if it comes.

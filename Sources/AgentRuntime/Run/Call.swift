@@ -55,6 +55,12 @@ package struct Call: Sendable, Equatable {
   /// It was begun, and somebody works on it.
   var isAtWork: Bool { attempt > 0 && halt == nil }
 
+  /// One of a sub-agent that has not answered in the time that it has, waiting included.
+  func isOverdue(at now: Timestamp) -> Bool {
+    guard isPending, child != nil, let timeout = tool?.timeoutMs else { return false }
+    return since.milliseconds.saturatingAdd(timeout) <= now.milliseconds
+  }
+
   init(_ call: ModelMessage.Call, tool: Tool?, at time: Timestamp) {
     callID = call.callID
     name = call.name

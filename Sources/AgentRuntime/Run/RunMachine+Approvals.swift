@@ -142,13 +142,15 @@ extension RunMachine {
     return !isAttendedElsewhere
   }
 
+  mutating func goOnAfterExpiry() { goOnWhereDrivable(cause: .approval) }
+
   /// A run that this bridge cannot go on with is left for one that can.
-  mutating func goOnAfterExpiry() {
+  mutating func goOnWhereDrivable(cause: ResumeCause) {
     let isDrivenHere = state.status == .running && state.owner == context.own
     if state.hasWork, !isDrivenHere, !isDrivenElsewhere {
       do throws(RuntimeError) { try context.checkDrivable(state) } catch { return }
     }
-    advance(cause: .approval)
+    advance(cause: cause)
   }
 
   // MARK: The end of a parent

@@ -30,8 +30,9 @@ extension RunState {
   /// Server calls that are to be begun now, in order: one that must be alone waits until nothing else runs, and then nothing else is begun.
   /// Sub-agents that wait count as running. A call that a dead process had begun is begun again.
   func serverCallsToBegin(by own: OwnerID?) -> [Call] {
+    let mayBegin = batch.contains { $0.isForServer && $0.child == nil && ($0.attempt == 0 || $0.sender != own || own == nil) }
+    guard mayBegin else { return [] }
     let pending = pendingServerCalls
-    if pending.isEmpty { return [] }
     let running = pending.filter { $0.child != nil || ($0.attempt > 0 && $0.sender == own && own != nil) }
     var isAlone = running.contains { $0.tool?.runsAlone == true }
     var count = running.count
@@ -119,12 +120,22 @@ extension RunMachine {
 
   /// The time of the call is over; its run is cancelled, as that of any call that has its result.
   mutating func childTimedOut(_ callID: ULID) {
-    guard !state.status.hasEnded, !isDrivenElsewhere, let call = state.call(callID), call.isPending, let timeout = call.tool?.timeoutMs
-    else {
-      return
-    }
-    complete(callID, .failure("The sub-agent '\(call.name)' did not answer within \(timeout) ms and was cancelled."))
-    advance(cause: .resume)
+    guard !state.status.hasEnded, !isDrivenElsewhere, let call = state.call(callID), call.isPending else { return }
+    timeOut(call)
+    goOnWhereDrivable(cause: .resume)
+  }
+
+  /// The same for all calls whose time is over by now: done by whoever touches the run, before anything else.
+  /// - Parameter goesOn: False when the caller has the run go on.
+  mutating func childrenDue(goesOn: Bool) {
+    guard !state.status.hasEnded, !isDrivenElsewhere else { return }
+    let calls = state.batch.filter { [now = context.now] in $0.isOverdue(at: now) }
+    for call in calls { timeOut(call) }
+    if goesOn, !calls.isEmpty { goOnWhereDrivable(cause: .resume) }
+  }
+
+  private mutating func timeOut(_ call: Call) {
+    complete(call.callID, .failure("The sub-agent '\(call.name)' did not answer within \(call.tool?.timeoutMs ?? 0) ms and was cancelled."))
   }
 
   // MARK: For the run of a sub-agent

@@ -258,7 +258,7 @@ package struct RunMachine {
     drive(cause: cause)
     // Interrupted server calls were all the work there was: others of the batch still wait for their clients.
     if !state.hasWork { return waitForParent() }
-    if !state.pendingServerCalls.isEmpty { return dispatchServerCalls() }
+    if state.batch.contains(where: { $0.isForServer }) { return dispatchServerCalls() }
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     startModelTurn()
   }

@@ -70,6 +70,9 @@ int cposix_ignore_signal(int signal);
    One that something else handles already is left to it. */
 void cposix_end_on_faults(int status);
 
+/* From here on the first of the signals does nothing, and after it each does what it does by default; this thread takes them. 0, or an error number. */
+int cposix_allow_one_signal(const int *signals, int count);
+
 /* A pollable descriptor on which the signals arrive; they must be blocked. */
 int cposix_signal_descriptor(const int *signals, int count);
 
