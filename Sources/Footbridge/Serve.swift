@@ -132,7 +132,7 @@ final class Serve {
 
   /// The engine does not come round: what is in the log is there, and the runs are left as by a crash.
   private func abandon() -> Int32 {
-    runtime.log.write(.error, "a turn of the engine takes too long: the process ends without it, and the runs are left as the store has them")
+    runtime.log.write(.error, "a turn of the engine does not end: the process ends without it, and its runs are as the store has them")
     runtime.abandon()
     return ExitStatus.internalError.rawValue
   }
