@@ -23,8 +23,8 @@ final class Serve {
   private static let signals = [SIGTERM, SIGINT, SIGHUP]
   /// A parent that takes no byte for so long does not keep the process from ending.
   private static let patienceMilliseconds = 900
-  /// Nor does a turn of the engine that takes so long, as when another process keeps the store locked.
-  private static let engineMilliseconds = 1500
+  /// Nor does a turn of the engine that does not end. One that waits for the store does, after five seconds: what was asked is answered then.
+  private static let engineMilliseconds = 10_000
 
   init(_ options: Options, _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
     onEOF = options.onEOF
