@@ -27,17 +27,14 @@ extension BridgeService {
 
   func listAgents(_ params: AgentList.Params, _ ticket: Ticket) throws(RuntimeError) {
     let limit = try limit(params.limit, default: 50, most: 1000)
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.agents(limit: limit, cursor: params.cursor)
-      var writer = JSONWriter(capacity: 4096)
-      writer.beginObject()
-      writer.key("agents")
-      writer.beginArray()
-      for agent in page.agents { Self.write(agent, to: &writer) }
-      writer.endArray()
-      writer.member("nextCursor", ifPresent: page.nextCursor)
-      writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
+      return try outbox.page("agents", page.agents, next: page.nextCursor, for: ticket, engine) { agent, writer in
+        Self.write(agent, to: &writer)
+      } cursor: {
+        $0.cursor
+      }
     }
   }
 

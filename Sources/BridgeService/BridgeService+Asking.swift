@@ -17,7 +17,7 @@ extension BridgeService {
         }
         host.post { engine in
           var fitted = request
-          do throws(RuntimeError) { fitted.params = try outbox.fitted(request.params, engine) } catch {
+          do throws(RuntimeError) { fitted.params = try outbox.fitted(request.params, engine, lastResort: .none) } catch {
             return reply(.broken("it is too long for the client and could not be stored: \(error.message)"))
           }
           questions.send(fitted, question, progress: progress, reply: taken)

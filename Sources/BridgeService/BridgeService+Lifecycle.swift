@@ -3,10 +3,11 @@ import BridgeProtocol
 import JSON
 import JSONRPC
 
-/// `initialize`.
+/// `initialize` and `rpc.discover`.
 extension BridgeService {
   func initialize(_ params: Initialize.Params, _ ticket: Ticket) throws(RuntimeError) {
     connection.initialize(params.capabilities, name: params.clientInfo.name)
+    if let most = params.capabilities.maxMessageBytes { peer.longestLine = most }
     let version = ProtocolVersion.known.contains(params.protocolVersion) ? params.protocolVersion : ProtocolVersion.newest
     var writer = JSONWriter()
     writer.beginObject()
@@ -35,5 +36,10 @@ extension BridgeService {
     writer.endObject()
     ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
     onInitialize()
+  }
+
+  func discover(_ ticket: Ticket) {
+    let document = CarriedJSON(trusted: settings.openRPC())
+    if connection.capabilities.maxMessageBytes == nil { ticket.request.succeed(document) } else { read(ticket) { _ in document } }
   }
 }

@@ -44,23 +44,18 @@ extension BridgeService {
     }
     let driver = params.driver.flatMap { RunOutcome.Driver(rawValue: $0.rawValue) }
     let wanted = query
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.runs(matching: wanted, driver: driver)
-      var writer = JSONWriter(capacity: 4096)
-      writer.beginObject()
-      writer.key("runs")
-      writer.beginArray()
-      for details in page.runs {
+      return try outbox.page("runs", page.runs, next: page.more?.text, for: ticket, engine) { details, writer in
         writer.beginObject()
         OutcomeJSON.write(details.outcome, to: &writer, engine)
         writer.member("createdAt", details.createdAt.text)
         writer.member("updatedAt", details.updatedAt.text)
         writer.endObject()
+      } cursor: {
+        $0.outcome.runID.text
       }
-      writer.endArray()
-      writer.member("nextCursor", ifPresent: page.more?.text)
-      writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
     }
   }
 
@@ -78,9 +73,10 @@ extension BridgeService {
       writer.key("events")
       writer.beginArray()
       for event in events {
-        let json = try outbox.fitted(CarriedJSON(trusted: event.event), engine)
+        let around = ticket.idBytes + Outbox.aroundItems
+        let json = try outbox.fitted(CarriedJSON(trusted: event.event), besides: around, engine, lastResort: .data)
         // A page ends where the client could not read it; one event is always there.
-        if newest > after, outbox.fitting()?.fits(writer.count + json.bytes.count + 64) == false { break }
+        if newest > after, outbox.fitting()?.fits(writer.count + json.bytes.count, besides: around) == false { break }
         writer.value(json)
         newest = event.sequence
       }
@@ -142,7 +138,7 @@ extension BridgeService {
     read(ticket) { (engine) throws(RuntimeError) in
       var piece = try engine.readBlob(id, offset: offset, length: length)
       var shorter = length
-      while outbox.fitting()?.fits(piece.escaped.count + 256) == false, shorter > 64 {
+      while outbox.fitting()?.fits(piece.escaped.count + 256, besides: ticket.idBytes) == false, shorter > 64 {
         shorter /= 2
         piece = try engine.readBlob(id, offset: offset, length: shorter)
       }
@@ -187,8 +183,21 @@ extension BridgeService {
   /// Answers with what `body` finds, on the engine's thread.
   func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
     post(ticket) { service, engine in
-      do throws(RuntimeError) { ticket.request.succeed(try service.outbox.fitted(try body(engine), engine)) } catch { ticket.fail(error) }
+      do throws(RuntimeError) {
+        ticket.request.succeed(try service.outbox.fitted(try body(engine), besides: ticket.idBytes, engine))
+      } catch { service.fail(ticket, error, engine) }
     }
+  }
+
+  /// Refuses a request; what is too long in the error's data for the client travels as a blob.
+  func fail(_ ticket: Ticket, _ error: RuntimeError, _ engine: RunEngine) {
+    var mapped = ErrorMapping.rpcError(error)
+    if let fitting = outbox.fitting(), !fitting.isReady(mapped.json, besides: ticket.idBytes) {
+      mapped = ErrorMapping.withShortText(mapped, 512)
+      let around = mapped.json.bytes.count - (mapped.data?.bytes.count ?? 0) + ticket.idBytes
+      mapped.data = mapped.data.map { data in (try? outbox.fitted(data, besides: around, engine, lastResort: .none)) ?? data }
+    }
+    ticket.request.fail(mapped)
   }
 
   func limit(_ value: Int?, _ pointer: String = "/limit", default usual: Int, most: Int) throws(RuntimeError) -> Int {

@@ -174,13 +174,13 @@ extension BridgeService {
   /// The outcome, after the run's events up to its `lastSeq`; before them all for a start that does not wait.
   func answer(_ ticket: Ticket, _ result: Result<RunAnswer, RuntimeError>, _ engine: RunEngine, precedesEvents: Bool = false) {
     switch result {
-    case .failure(let error): ticket.fail(error)
+    case .failure(let error): fail(ticket, error, engine)
     case .success(let answer):
       // Cancelled in the meantime: what began the run is answered so, when the run has come to its end.
       if ticket.request.isCancelled, ticket.begunRun != nil { return }
       let whole = OutcomeJSON.make(answer, engine)
       let json: CarriedJSON
-      do throws(RuntimeError) { json = try outbox.fitted(whole, engine) } catch { return ticket.fail(error) }
+      do throws(RuntimeError) { json = try outbox.fitted(whole, besides: ticket.idBytes, engine) } catch { return ticket.fail(error) }
       if precedesEvents {
         _ = ticket.request.succeed(json)
         return

@@ -56,21 +56,16 @@ extension BridgeService {
       before = id
     }
     let start = before
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.sessions(before: start, limit: limit)
-      var writer = JSONWriter(capacity: 4096)
-      writer.beginObject()
-      writer.key("sessions")
-      writer.beginArray()
-      for session in page.sessions {
+      return try outbox.page("sessions", page.sessions, next: page.more?.text, for: ticket, engine) { session, writer in
         writer.beginObject()
         Self.writeMembers(of: session, to: &writer)
         writer.endObject()
+      } cursor: {
+        $0.sessionID.text
       }
-      writer.endArray()
-      writer.member("nextCursor", ifPresent: page.more?.text)
-      writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
     }
   }
 
@@ -110,17 +105,14 @@ extension BridgeService {
       start = cursor
     }
     let cursor = start
+    let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.messages(of: sessionID, branchID: branchID, from: cursor, limit: limit)
-      var writer = JSONWriter(capacity: 4096)
-      writer.beginObject()
-      writer.key("messages")
-      writer.beginArray()
-      for message in page.messages { message.write(to: &writer) }
-      writer.endArray()
-      writer.member("nextCursor", ifPresent: page.next?.text)
-      writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
+      return try outbox.page("messages", page.messages, next: page.next?.text, for: ticket, engine) { message, writer in
+        message.write(to: &writer)
+      } cursor: {
+        $0.next.text
+      }
     }
   }
 
@@ -185,7 +177,7 @@ extension BridgeService {
     }
     writer.endArray()
     writer.endObject()
-    ticket.request.succeed(CarriedJSON(trusted: writer.finish()))
+    ticket.request.succeed(try outbox.fitted(CarriedJSON(trusted: writer.finish()), besides: ticket.idBytes, engine))
     for row in active where after[row.runID] == nil && !outbox.isSubscribed(row.runID) {
       outbox.subscribe(row.runID, after: row.lastSequence, last: row.lastSequence, on: engine)
     }

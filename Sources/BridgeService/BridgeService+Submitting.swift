@@ -59,7 +59,7 @@ extension BridgeService {
       do throws(RuntimeError) {
         if let tools = submission.tools { try engine.checkSchemas(ofTools: tools, at: "/tools") }
         try submission.resolveBlobs(outbox, engine)
-      } catch { return ticket.fail(error) }
+      } catch { return fail(ticket, error, engine) }
       subscribe(runID, after: nil, engine)
       engine.submit(runID, submission, wait: given.wait ?? true) {
         ticket.wait = $0

@@ -202,18 +202,17 @@ extension BridgeService: Parent {
     let invocations = invocations
     outbox.after(invocation.afterSequence, of: invocation.runID) { [host] in
       outbox.whenRoom {
-        @Sendable func send(_ arguments: CarriedJSON) {
-          invocations.send(invocation, arguments: arguments, progress: progress) { answer in
+        @Sendable func send(_ params: CarriedJSON) {
+          invocations.send(invocation, params, progress: progress) { answer in
             guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
             host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
           }
           sent()
         }
-        guard let fitting = outbox.fitting(),
-          !fitting.fits(invocation.arguments.bytes.count + 512) || invocation.arguments.holdsLiteralBlobName
-        else { return send(invocation.arguments) }
+        let params = Invocations.params(invocation)
+        guard let fitting = outbox.fitting(), !fitting.isReady(params) else { return send(params) }
         host.post { engine in
-          do throws(RuntimeError) { send(try outbox.fittedArguments(invocation.arguments, engine)) } catch {
+          do throws(RuntimeError) { send(try outbox.fitted(params, engine, lastResort: .none)) } catch {
             reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))
           }
         }

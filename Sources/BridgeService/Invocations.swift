@@ -30,7 +30,7 @@ final class Invocations: Sendable {
 
   /// Sends one request; `reply` is called on the reader thread.
   func send(
-    _ invocation: ToolInvocation, arguments: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    _ invocation: ToolInvocation, _ params: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void
   ) {
     let callID = invocation.callID
@@ -41,7 +41,7 @@ final class Invocations: Sendable {
       ReverseRequest.toolInvoke,
       { id in
         state.withLock { $0.requests[callID, default: []].append(Request(id: id, callID: callID, attempt: attempt)) }
-        return Self.params(invocation, arguments)
+        return params
       }, carrying: ToolResult.carriedPaths,
       reply: { [weak self] answer in
         self?.answered(callID, attempt)
@@ -49,14 +49,14 @@ final class Invocations: Sendable {
       })
   }
 
-  private static func params(_ invocation: ToolInvocation, _ arguments: CarriedJSON) -> CarriedJSON {
-    var writer = JSONWriter(capacity: 384 + arguments.bytes.count)
+  static func params(_ invocation: ToolInvocation) -> CarriedJSON {
+    var writer = JSONWriter(capacity: 384 + invocation.arguments.bytes.count)
     writer.beginObject()
     writer.member("runId", invocation.runID)
     writer.member("sessionId", ifPresent: invocation.sessionID?.text)
     writer.member("callId", invocation.callID)
     writer.member("name", invocation.name)
-    writer.member("arguments", arguments)
+    writer.member("arguments", invocation.arguments)
     writer.member("attempt", invocation.attempt)
     writer.member("timeoutMs", invocation.timeoutMilliseconds)
     writer.key("_meta")
@@ -106,12 +106,7 @@ final class Invocations: Sendable {
       return state.requests[callID, default: []].filter { !$0.isClosed }.map(\.id)
     }
     for id in ids {
-      var writer = JSONWriter()
-      writer.beginObject()
-      writer.member("requestId", id.json)
-      writer.member("reason", reason)
-      writer.endObject()
-      peer.notify(WireNotification.cancelledByBridge, CarriedJSON(trusted: writer.finish()))
+      peer.withdraw(id, reason: reason)
     }
   }
 
@@ -125,5 +120,17 @@ final class Invocations: Sendable {
       return state.requests.removeValue(forKey: state.closed.removeFirst())?.map(\.id) ?? []
     }
     for id in forgotten { peer.forget(id) }
+  }
+}
+
+extension Peer {
+  /// Tells the client that a request needs no answer any more.
+  func withdraw(_ id: RequestID, reason: String) {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("requestId", id.json)
+    writer.member("reason", longestLine == .max ? reason : reason.shortened(writtenBytes: 1024))
+    writer.endObject()
+    notify(WireNotification.cancelledByBridge, CarriedJSON(trusted: writer.finish()))
   }
 }

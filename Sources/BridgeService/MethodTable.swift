@@ -26,7 +26,7 @@ enum MethodTable {
     }
     add(Initialize.self) { (s, p, t) throws(RuntimeError) in try s.initialize(p, t) }
     add(Ping.self) { (s, p, t) throws(RuntimeError) in t.request.succeed(.emptyObject) }
-    add(RPCDiscover.self) { (s, p, t) throws(RuntimeError) in t.request.succeed(CarriedJSON(trusted: s.settings.openRPC())) }
+    add(RPCDiscover.self) { (s, p, t) throws(RuntimeError) in s.discover(t) }
     add(RunStart.self) { (s, p, t) throws(RuntimeError) in try s.start(p, t) }
     add(RunWait.self) { (s, p, t) throws(RuntimeError) in try s.wait(p, t) }
     add(RunSubmitToolResults.self) { (s, p, t) throws(RuntimeError) in try s.submit(p, t) }

@@ -103,18 +103,17 @@ final class Outbox: Sendable {
   }
 
   /// A value for a message to this client.
-  func fitted(_ json: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    guard let fitting = fitting(), !fitting.isReady(json) else { return json }
-    let fitted = try fitting.fit(json, engine)
+  ///
+  /// - Parameter reserved: Bytes that something else in the line takes.
+  func fitted(
+    _ json: CarriedJSON, besides reserved: Int = 0, _ engine: RunEngine, lastResort: MessageFitting.LastResort = .whole
+  ) throws(RuntimeError) -> CarriedJSON {
+    guard let fitting = fitting(), !fitting.isReady(json, besides: reserved) else { return json }
+    let fitted = try fitting.fit(json, besides: reserved, lastResort, engine)
     BlobNames.collect(in: fitted.bytes, into: &state.value.blobs)
+    // What the log names in a part that travels as a blob is the client's to name all the same.
+    if lastResort == .data { BlobNames.collect(in: json.bytes, into: &state.value.blobs) }
     return fitted
-  }
-
-  /// Arguments that are too long for a `tool.invoke`, or ambiguous in it, as a blob.
-  func fittedArguments(_ arguments: CarriedJSON, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    let reference = try engine.storeLoose(arguments, previewCharacters: 128)
-    noteBlob(reference.id)
-    return reference.wire
   }
 
   private func send(_ events: [(sequence: Int, type: String, bytes: Bytes)], _ feed: Feed) {
@@ -166,7 +165,8 @@ final class Outbox: Sendable {
       let events = try engine.events(of: feed.runID, after: feed.cursor, limit: 256, maxBytes: 256 << 10)
       var ready: [(sequence: Int, type: String, bytes: Bytes)] = []
       for event in events {
-        ready.append((event.sequence, EventKind.read(event.event), try fitted(CarriedJSON(trusted: event.event), engine).bytes))
+        let json = try fitted(CarriedJSON(trusted: event.event), engine, lastResort: .data)
+        ready.append((event.sequence, EventKind.read(event.event), json.bytes))
       }
       send(ready, feed)
       return events.isEmpty
@@ -229,6 +229,11 @@ final class Outbox: Sendable {
     guard state.value.feeds[chunk.runID]?.isLagging == false, !peer.isCongested,
       connection.capabilities.wants(eventType: EventKind.read(chunk.event))
     else { return }
+    if let fitting = fitting(), !fitting.fits(chunk.event.count) {
+      // As what is streamed here: text in shorter pieces, progress not at all.
+      if let text = StreamedDelta(textOf: chunk.event) { notify([(chunk.runID, text)]) }
+      return
+    }
     peer.notify(WireNotification.runEvent, CarriedJSON(trusted: chunk.event))
   }
 

@@ -50,12 +50,7 @@ final class Questions: Sendable {
   fileprivate func cancel(_ id: RequestID, _ request: ParentRequest, reason: String) {
     forget(request)
     peer.forget(id)
-    var writer = JSONWriter()
-    writer.beginObject()
-    writer.member("requestId", id.json)
-    writer.member("reason", reason)
-    writer.endObject()
-    peer.notify(WireNotification.cancelledByBridge, CarriedJSON(trusted: writer.finish()))
+    peer.withdraw(id, reason: reason)
   }
 
   private static func name(of method: ParentRequest.Method) -> StaticString {

@@ -27,5 +27,8 @@ final class Ticket: Sendable {
     set { state.withLock { $0.begunRun = newValue } }
   }
 
+  /// What the id takes of the answer beyond what one usually does.
+  var idBytes: Int { max(0, request.id.json.bytes.count - 64) }
+
   func fail(_ error: RuntimeError) { request.fail(ErrorMapping.rpcError(error)) }
 }

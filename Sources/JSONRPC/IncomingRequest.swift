@@ -82,7 +82,7 @@ package final class IncomingRequest: Sendable {
   package var isCancelled: Bool { state.withLock { $0.isCancelled } }
 }
 
-/// Collects the responses to a batch; they leave as one array when the last is there.
+/// Collects the responses to a batch; they leave together when the last is there.
 final class Batch: Sendable {
   private struct State {
     /// One for each request that is open, and one for the reader while it goes through the batch.
@@ -102,13 +102,13 @@ final class Batch: Sendable {
     }
   }
 
-  /// Returns the whole answer, and the ids in it, when this was the last that was awaited, unless there is none to give.
-  func complete(with response: OutgoingMessage?) -> (whole: OutgoingMessage, ids: [RequestID])? {
+  /// Returns all responses, and the ids in them, when this was the last that was awaited, unless there are none to give.
+  func complete(with response: OutgoingMessage?) -> (responses: [OutgoingMessage], ids: [RequestID])? {
     state.withLock { state in
       if let response { state.responses.append(response) }
       state.awaited -= 1
       guard state.awaited == 0, !state.responses.isEmpty else { return nil }
-      return (.batch(state.responses), state.ids)
+      return (state.responses, state.ids)
     }
   }
 }

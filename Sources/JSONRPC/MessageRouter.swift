@@ -65,6 +65,7 @@ struct MessageRouter {
 
   private func route(_ id: RequestID, _ method: String, _ params: CarriedJSON?, _ batch: Batch?) {
     guard !peer.exchange.isOpen(id) else { return respond(id, peer.errors.invalidRequest("the id is in flight"), batch: batch) }
+    guard peer.canName(id) else { return respond(nil, peer.errors.invalidRequest("the id is too long to be answered"), batch: batch) }
     guard handler.knows(method: method) else {
       handler.peer(peer, refusedRequestOf: method)
       return respond(id, peer.errors.methodNotFound(method), batch: batch)
@@ -153,6 +154,6 @@ struct MessageRouter {
     guard id != nil || peer.answersUnreadable else { return handler.peer(peer, ignored: "something that is no message: \(error.message)") }
     // In a batch the answer waits for the others: until it is sent, another request of this id would have two.
     if let batch { batch.expectOne(id.flatMap { peer.exchange.begin($0, nil) ? $0 : nil }) }
-    peer.respond(.response(id, .failure(error)), to: batch)
+    peer.respond(id, .failure(error), to: batch)
   }
 }

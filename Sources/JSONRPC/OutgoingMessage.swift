@@ -47,8 +47,24 @@ struct OutgoingMessage {
     return around(params, head: &head)
   }
 
-  /// The responses to a batch.
-  static func batch(_ responses: [OutgoingMessage]) -> OutgoingMessage {
+  /// The responses to a batch, as arrays that are not longer than that unless one response alone is.
+  static func batches(_ responses: [OutgoingMessage], longest: Int) -> [OutgoingMessage] {
+    var batches: [OutgoingMessage] = []
+    var start = 0
+    var count = 1
+    for (index, response) in responses.enumerated() {
+      if index > start, response.count + 1 > longest - count {
+        batches.append(batch(responses[start..<index]))
+        start = index
+        count = 1
+      }
+      count += response.count + 1
+    }
+    batches.append(batch(responses[start...]))
+    return batches
+  }
+
+  private static func batch(_ responses: ArraySlice<OutgoingMessage>) -> OutgoingMessage {
     var pieces: [Bytes] = []
     let comma = Bytes(",")
     for response in responses {
@@ -93,17 +109,5 @@ struct OutgoingMessage {
     }
     if !small.isEmpty { chunks.append(small.finish()) }
     return chunks
-  }
-}
-
-extension RPCError {
-  var json: CarriedJSON {
-    var writer = JSONWriter()
-    writer.beginObject()
-    writer.member("code", code)
-    writer.member("message", message)
-    writer.member("data", ifPresent: data)
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
   }
 }

@@ -1,5 +1,6 @@
 package import JSON
 package import POSIXSupport
+import Synchronization
 
 /// One side of a JSON-RPC 2.0 connection: takes requests and makes its own, over one input and one output. Knows no method.
 ///
@@ -17,6 +18,8 @@ package final class Peer: Sendable {
   /// Whether a message that cannot be used, and whose id cannot be read, is answered (with the id null).
   let answersUnreadable: Bool
   private let wake: WakeDescriptor
+  /// The longest line that the other side can read.
+  private let longest = Atomic(Int.max)
   /// Until `start`; the threads hold it afterwards, so that the peer and its owner do not keep each other for ever.
   private let handler: Monitor<(any PeerHandler)?>
 
@@ -78,20 +81,43 @@ package final class Peer: Sendable {
   func answer(_ id: RequestID, _ outcome: Result<CarriedJSON, RPCError>, to batch: Batch?) {
     // Before the response is on its way: from then on the other side may use the id again.
     if batch == nil { exchange.end(id) }
-    respond(.response(id, outcome), to: batch)
+    respond(id, outcome, to: batch)
   }
 
-  func respond(_ response: OutgoingMessage, to batch: Batch?) {
+  /// - Parameter id: Of what is answered; nil when it could not be read.
+  func respond(_ id: RequestID?, _ outcome: Result<CarriedJSON, RPCError>, to batch: Batch?) {
+    var response = OutgoingMessage.response(id, outcome)
+    if case .failure(let error) = outcome, response.count > longestLine - Self.headerBytes {
+      let id = id.flatMap { canName($0) ? $0 : nil }
+      let room = longestLine - Self.headerBytes - Self.envelopeBytes - (id?.json.bytes.count ?? 4)
+      response = .response(id, .failure(errors.shortened(error, room)))
+    }
     guard let batch else { return output.enqueue([response], isResponse: true) }
     complete(batch, with: response)
   }
 
-  /// One of those that the batch awaits is done; the last one gives up its ids and sends the whole.
+  /// One of those that the batch awaits is done; the last one gives up its ids and sends the responses: in one message, or in several where one would be
+  /// too long.
   func complete(_ batch: Batch, with response: OutgoingMessage?) {
-    guard let (whole, ids) = batch.complete(with: response) else { return }
+    guard let (responses, ids) = batch.complete(with: response) else { return }
     exchange.end(ids)
-    output.enqueue([whole], isResponse: true)
+    output.enqueue(OutgoingMessage.batches(responses, longest: longestLine - Self.headerBytes), isResponse: true)
   }
+
+  // MARK: Long lines
+
+  private static let headerBytes = 32
+  private static let envelopeBytes = 48
+
+  /// The longest line that the other side can read. Set, errors become shorter, and ids that leave no room for an answer are refused; results,
+  /// requests and notifications are the owner's business.
+  package var longestLine: Int {
+    get { longest.load(ordering: .relaxed) }
+    set { longest.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Whether an answer can name that id and say something besides.
+  func canName(_ id: RequestID) -> Bool { id.json.bytes.count <= longestLine / 4 }
 
   // MARK: Messages of this side
 

@@ -11,6 +11,16 @@ package struct RPCError: Error, Sendable, Equatable {
     self.message = message
     self.data = data
   }
+
+  package var json: CarriedJSON {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.member("code", code)
+    writer.member("message", message)
+    writer.member("data", ifPresent: data)
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
 }
 
 /// Makes the errors with which a peer answers by itself; what they carry besides the code is the owner's business.
@@ -23,6 +33,8 @@ package struct PeerErrors: Sendable {
   package var invalidParams: @Sendable (_ message: String, _ pointer: String) -> RPCError
   package var methodNotFound: @Sendable (_ method: String) -> RPCError
   package var internalError: @Sendable (String) -> RPCError
+  /// The error in so many bytes at most, for another side that cannot read longer lines.
+  package var shortened: @Sendable (_ error: RPCError, _ bytes: Int) -> RPCError
 
   package init(
     parseError: @escaping @Sendable (JSONError) -> RPCError,
@@ -30,7 +42,8 @@ package struct PeerErrors: Sendable {
     invalidRequest: @escaping @Sendable (String) -> RPCError,
     invalidParams: @escaping @Sendable (_ message: String, _ pointer: String) -> RPCError,
     methodNotFound: @escaping @Sendable (_ method: String) -> RPCError,
-    internalError: @escaping @Sendable (String) -> RPCError
+    internalError: @escaping @Sendable (String) -> RPCError,
+    shortened: @escaping @Sendable (_ error: RPCError, _ bytes: Int) -> RPCError = { error, _ in error }
   ) {
     self.parseError = parseError
     self.tooLarge = tooLarge
@@ -38,6 +51,7 @@ package struct PeerErrors: Sendable {
     self.invalidParams = invalidParams
     self.methodNotFound = methodNotFound
     self.internalError = internalError
+    self.shortened = shortened
   }
 
   /// The codes of JSON-RPC 2.0 without data: for a peer that has no protocol of its own to speak.

@@ -14,6 +14,10 @@ package struct StoredAgent: Sendable, Equatable {
   package let file: String?
 
   static let kind = "agent"
+  static let fileMark = "file:"
+
+  /// Where a list goes on after it.
+  package var cursor: String { file == nil ? agentID : Self.fileMark + agentID }
 
   init(_ document: Document) {
     agentID = document.id

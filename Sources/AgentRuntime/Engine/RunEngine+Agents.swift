@@ -72,7 +72,7 @@ extension RunEngine {
   package func agents(limit: Int, cursor: String?) throws(RuntimeError) -> (agents: [StoredAgent], nextCursor: String?) {
     let files = try agentFiles?.agentIDs() ?? []
     var page: [StoredAgent] = []
-    let fileMark = "file:"
+    let fileMark = StoredAgent.fileMark
     let afterFile = cursor.flatMap { $0.hasPrefix(fileMark) ? String($0.dropFirst(fileMark.utf8.count)) : nil }
     if let cursor, afterFile == nil, ULID(cursor) == nil { throw .invalidParams("is not a cursor of agent.list", at: "/cursor") }
     if cursor == nil || afterFile != nil {
@@ -89,7 +89,7 @@ extension RunEngine {
       let wanted = query
       let documents = try read { () throws(StoreError) in try store.documents(matching: wanted) }
       for document in documents where !hidden.contains(document.id) {
-        if page.count == limit { return (page, page.last.map { $0.file == nil ? $0.agentID : fileMark + $0.agentID }) }
+        if page.count == limit { return (page, page.last?.cursor) }
         page.append(StoredAgent(document))
       }
       guard documents.count == query.limit, let last = documents.last else { return (page, nil) }

@@ -5,6 +5,8 @@ package struct SessionMessage: Sendable {
   package var id: ULID
   package var runID: ULID
   package var entry: TranscriptEntry
+  /// Where the messages after it begin.
+  package var next: RunEngine.MessageCursor
 
   /// The ids of a run's messages: the model's messages and the tool results have theirs, the others count on from the run's.
   static func id(of entry: TranscriptEntry, at index: Int, in runID: ULID) -> ULID {
@@ -91,8 +93,8 @@ extension RunEngine {
         let count = number == span.turns.upperBound - 1 ? span.lastEntries ?? .max : .max
         for (index, entry) in try sessionEntries(of: runID).prefix(count).enumerated().dropFirst(cursor.entry) {
           if found.count == limit { return (found, cursor) }
-          found.append(SessionMessage(id: SessionMessage.id(of: entry, at: index, in: runID), runID: runID, entry: entry))
           cursor.entry = index + 1
+          found.append(SessionMessage(id: SessionMessage.id(of: entry, at: index, in: runID), runID: runID, entry: entry, next: cursor))
         }
         cursor.run += 1
         cursor.entry = 0

@@ -10,6 +10,18 @@ package enum StreamedDelta: Sendable {
   /// A text longer than this travels in several events.
   package static let longestText = 32768
 
+  /// What an ephemeral `run.event` with text says; nil for another.
+  package init?(textOf event: Bytes) {
+    let event = CarriedJSON(trusted: event)
+    guard let data = event["data"], let messageID = data["messageId"]?.stringValue.flatMap(ULID.init), let text = data["text"]?.stringValue
+    else { return nil }
+    switch event["type"]?.stringValue {
+    case "text.delta": self = .text(messageID: messageID, text)
+    case "reasoning.delta": self = .reasoning(messageID: messageID, text)
+    default: return nil
+    }
+  }
+
   /// The `params` of the ephemeral `run.event`.
   package func event(of runID: ULID, at time: Timestamp) -> Bytes {
     var writer = JSONWriter(capacity: 256)
