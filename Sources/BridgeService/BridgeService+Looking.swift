@@ -136,9 +136,10 @@ extension BridgeService {
     let length = try limit(params.length, "/length", default: 1 << 20, most: 64 << 20)
     let outbox = outbox
     read(ticket) { (engine) throws(RuntimeError) in
-      var piece = try engine.readBlob(id, offset: offset, length: length)
-      var shorter = length
-      while outbox.fitting()?.fits(piece.escaped.count + 256, besides: ticket.idBytes) == false, shorter > 64 {
+      // No text is shorter as it is written.
+      var shorter = min(length, outbox.fitting()?.room(besides: ticket.idBytes + 256) ?? length)
+      var piece = try engine.readBlob(id, offset: offset, length: shorter)
+      while outbox.fitting()?.fits(piece.escaped.count, besides: ticket.idBytes + 256) == false, shorter > 64 {
         shorter /= 2
         piece = try engine.readBlob(id, offset: offset, length: shorter)
       }

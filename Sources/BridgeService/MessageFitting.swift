@@ -31,6 +31,8 @@ final class MessageFitting {
   init(maxMessageBytes: Int) { room = maxMessageBytes - Self.overhead }
 
   /// - Parameter reserved: Bytes that something else in the line takes.
+  func room(besides reserved: Int) -> Int { room - reserved }
+
   func fits(_ bytes: Int, besides reserved: Int = 0) -> Bool { bytes <= room - reserved }
 
   /// Whether it goes out as it is: it fits, and nothing in it could be mistaken for the name of a blob.
