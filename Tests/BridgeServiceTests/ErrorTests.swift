@@ -73,6 +73,26 @@ import Testing
     #expect(ErrorMapping.cancelled().data?["runId"] == nil)
   }
 
+  @Test func `a long error is cut, but keeps its code and kind`() throws {
+    let long = String(repeating: "m\"\u{1}", count: 3000)
+    var error = RuntimeError.invalidParams("is \(long) no more", at: "/metadata/\(long)/x")
+    error.details = [
+      ("tool", CarriedJSON(string: long)), ("missing", CarriedJSON(trusted: Bytes("[\"\(String(repeating: "x", count: 5000))\"]"))),
+    ]
+    let whole = ErrorMapping.rpcError(error)
+    for bytes in [700, 2000, 4000] {
+      let cut = ErrorMapping.peerErrors.shortened(whole, bytes)
+      #expect(cut.json.bytes.count <= bytes)
+      #expect(cut.code == -32602)
+      #expect(cut.message.hasPrefix("/metadata/m") && cut.message.hasSuffix(" no more"))
+      #expect(cut.data?["kind"]?.stringValue == "invalidParams")
+      #expect(cut.data?["pointer"]?.stringValue == "/metadata")
+      #expect(cut.data?["missing"] == nil)
+    }
+    let short = ErrorMapping.rpcError(.invalidParams("is required", at: "/agent"))
+    #expect(ErrorMapping.peerErrors.shortened(short, 4000) == short)
+  }
+
   @Test func `the peer's own errors have kinds too`() {
     let errors = ErrorMapping.peerErrors
     let kinds = [

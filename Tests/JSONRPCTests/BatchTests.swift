@@ -23,6 +23,27 @@ struct BatchTests {
             """, log: ["note -", "end of file"]))
   }
 
+  @Test func `a batch is answered by several arrays when the other side cannot read one`() throws {
+    let conversation = try Conversation()
+    conversation.peer.longestLine = 150
+    try conversation.send("[" + (1...5).map { "{\"id\":\($0),\"method\":\"echo\"}" }.joined(separator: ",") + "]\n")
+    let responses = (1...5).map { "{\"jsonrpc\":\"2.0\",\"id\":\($0),\"result\":{}}" }
+    let lines = try conversation.lines(2)
+    #expect(lines == ["[\(responses[0]),\(responses[1]),\(responses[2])]", "[\(responses[3]),\(responses[4])]"])
+  }
+
+  @Test func `an id that leaves no room for an answer is refused`() throws {
+    let conversation = try Conversation()
+    conversation.peer.longestLine = 200
+    let fitting = String(repeating: "a", count: 48)
+    try conversation.send("{\"id\":\"\(fitting)\",\"method\":\"echo\"}\n{\"id\":\"\(fitting)b\",\"method\":\"echo\"}\n")
+    #expect(
+      try conversation.lines(2) == [
+        #"{"jsonrpc":"2.0","id":"\#(fitting)","result":{}}"#,
+        #"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request: the id is too long to be answered"}}"#,
+      ])
+  }
+
   @Test func `an empty batch is an invalid request, one of notifications gets no answer`() throws {
     let transcript = try Transcript.of("[]\n[ ]\n[{\"method\":\"note\"},{\"method\":\"nothing\"}]\n")
     let refusal = #"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request: the batch is empty"}}"#
