@@ -173,6 +173,24 @@ final class EngineThreadTests {
     #expect(done.withLock { $0 } == threads * rounds)
   }
 
+  @Test func `who waits only so long for a turn that does not end goes on without it`() throws {
+    let (isOver, answers) = (Monitor(false), Monitor<[Bool]>([]))
+    thread.post { _ in isOver.wait { $0 ? () : nil } }
+    try onThread { [thread] in
+      let value = thread.perform(within: 20) { _ in 1 }
+      let isSettled = thread.settle(within: 20)
+      answers.update { $0 = [value == nil, !isSettled] }
+      isOver.update { $0 = true }
+    }
+    #expect(answers.withLock { $0 } == [true, true])
+    try onThread { [thread] in
+      let value = thread.perform(within: 60_000) { _ in 1 }
+      let isSettled = thread.settle(within: 60_000)
+      answers.update { $0 = [value == 1, isSettled] }
+    }
+    #expect(answers.withLock { $0 } == [true, true])
+  }
+
   @Test func `what others bring during a visit is carried out, and a waiting one is answered`() throws {
     let notes = Notes()
     try onThread { [thread] in
