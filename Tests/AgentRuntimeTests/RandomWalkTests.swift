@@ -50,11 +50,40 @@ import Testing
     client: { invocation, life in life > 50 || invocation.callID.low % 2 == 0 ? .text("\(invocation.name) done") : nil },
     abilities: .people, person: { _, _ in nil }, raisedLimits: #"{"maxIterations":100}"#, ends: [.success, .cancelled])
 
+  private static let tree = Scenario(
+    name: "a walk with sub-agents",
+    params: startParams(
+      agent: #""clientTools":{"invokeTimeoutMs":400}"#,
+      tools: [
+        subAgent("a", tools: [clientTool("t"), serverTool("s")], #""timeoutMs":2500"#),
+        subAgent("b", tools: [subAgent("c", tools: [clientTool("u", gatedCalls)], agent: #""approvalTimeoutMs":700"#, idempotent)]),
+        clientTool("v", #""onTimeout":"park""#),
+      ], limits: #"{"maxToolCalls":9,"maxTotalTokens":200,"onLimit":"pause"}"#),
+    model: { request, _ in
+      let task = #"{"input":"do it"}"#
+      switch (request.agent.model, request.turn) {
+      case ("scripted:x", 0): return .call(("a", task), ("b", task), ("v", "{}"))
+      case ("scripted:x", 1): return .call(("b", task), ("a", task))
+      case ("scripted:a", 0): return .call(("t", "{}"), ("s", "{}"))
+      case ("scripted:b", 0): return .call(("c", task), ("c", task))
+      case ("scripted:c", 0): return .call(("u", "{}"))
+      case ("scripted:a", 1), ("scripted:x", 2): return .held
+      default: return .say("ok")
+      }
+    },
+    tools: { call, _ in call.attempt == 1 && call.callID.low % 2 == 0 ? nil : .text("\(call.tool.name) ran") },
+    client: { invocation, life in life > 50 || invocation.callID.low % 3 == 0 ? .text("\(invocation.name) done") : nil },
+    abilities: .people, person: { _, _ in nil }, raisedLimits: #"{"maxToolCalls":1000,"maxTotalTokens":1000000}"#,
+    ends: [.success, .cancelled])
+
   @Test("what must hold of every run holds of one to which anything happens", arguments: 0..<300)
   func walk(seed: UInt64) throws { try walk(Self.scenario, seed) }
 
   @Test("what must hold of every run holds of one that asks people", arguments: 1000..<1400)
   func askingWalk(seed: UInt64) throws { try walk(Self.asking, seed) }
+
+  @Test("what must hold of every run holds of those of a tree", arguments: 2000..<2400)
+  func walkOfATree(seed: UInt64) throws { try walk(Self.tree, seed) }
 
   private func walk(_ scenario: Scenario, _ seed: UInt64) throws {
     let stage = Stage(scenario)
