@@ -493,7 +493,7 @@ def test_it_expires_when_nobody_is_asked(told):
     assert told.at(model, 1).failure
 
 
-@pytest.mark.parametrize("timeout", [300_000_000_000_000, 2**63 - 1])
+@pytest.mark.parametrize("timeout", [300_000_000_000_000, 2**53 - 1])
 def test_a_time_beyond_the_year_9999_is_told_as_its_end(told, timeout):
     b = told.bridge()
     _, o = waiting(told, b, calls(g()), "ok", agent={"approvalTimeoutMs": timeout})
