@@ -45,6 +45,8 @@ final class LiveRun {
   var shown: (entries: [TranscriptEntry], own: Int, compactions: Int)?
   /// A turn that begins when what was decided with it is in the log, if it could be prepared, and of how many entries the cache knew before.
   var preparedTurn: (messageID: ULID, turn: (any PreparedTurn)?, known: Int)?
+  /// Its provider has said that there is nothing to prepare.
+  var needsNoPreparation = false
   /// Changes of the connection up to this one made no difference to its toolbox, so its log says nothing of them.
   var idleConnectionChanges = 0
   /// What follows from its end in its session is done.

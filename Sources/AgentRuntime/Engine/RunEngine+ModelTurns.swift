@@ -83,9 +83,11 @@ extension RunEngine {
     else {
       return
     }
-    if let ready = try? turn.provider.prepare(turn.request) {
-      run.preparedTurn?.turn = ready
-    } else {
+    do throws(StoreError) {
+      run.preparedTurn?.turn = try turn.provider.prepare(turn.request)
+      run.needsNoPreparation = run.preparedTurn?.turn == nil
+    } catch {}
+    if run.preparedTurn?.turn == nil {
       turn.request.load = loader
       run.preparedTurn?.turn = turn
     }
