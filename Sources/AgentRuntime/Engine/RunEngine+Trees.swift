@@ -109,6 +109,9 @@ extension RunEngine {
       let runs = tree.takeUnsettled()
       if runs.isEmpty {
         tree.namedHaveBegun()
+        #if DEBUG
+          checkRest(of: tree)
+        #endif
         // Should the driver die, it is for this process to tell what it has done meanwhile.
         return tree.putBack(seen)
       }
@@ -127,6 +130,20 @@ extension RunEngine {
     }
     host.log("the runs below run \(tree.root.runID) do not come to rest")
   }
+
+  #if DEBUG
+    /// To ask all runs must come to nothing more than to ask those that the tree has noted.
+    private func checkRest(of tree: RunTree) {
+      let before = tree.members.mapValues(\.state.position)
+      for run in tree.fromTheLeaves { _ = tellParent(of: run, in: tree) }
+      for run in tree.fromTheRoot {
+        _ = follow(run, in: tree)
+        beginChildren(of: run, in: tree)
+      }
+      let after = tree.members.mapValues(\.state.position)
+      precondition(before == after, "a tree of runs was taken for settled: run \(tree.root.runID)")
+    }
+  #endif
 
   /// A tree has one driver, the root's.
   func isDrivenElsewhere(_ tree: RunTree) -> Bool {
