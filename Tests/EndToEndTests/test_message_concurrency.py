@@ -1,4 +1,5 @@
 """Section 9: what happens to a turn that comes while another is not ended; five strategies, over processes too."""
+import os
 from datetime import datetime
 
 import pytest
@@ -551,6 +552,24 @@ def test_merge_over_processes(lab):
         assert (o["status"], o["answer"], o["mergedInto"]) == ("success", "merged", newest["runId"])
     assert [t for r, t in said(a, s)] == ["one", "1", "q0", "q1", "q2", "q3", "merged"]
     assert times_asked(a) + times_asked(b) == 2
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_that_cannot_begin_any_more_is_part_of_the_next(lab, processes):
+    """Its script is gone when its turn comes; the next turn takes its input along."""
+    b = lab.bridge()
+    other = b if processes == 1 else lab.bridge()
+    s = session(b)
+    first = blocker(b, s)
+    script = lab.script([say("never")])
+    i = other.start(script, agent=strategy("merge"), input="early", sessionId=s)
+    early = queued(other, i)
+    os.remove(script.removeprefix("script:"))
+    release(b, first)
+    o = b.run([say("both")], agent=strategy("merge"), input="late", sessionId=s)
+    assert (o["status"], o["answer"]) == ("success", "both")
+    assert other.wait_run(early)["mergedInto"] == o["runId"]
+    assert [text for _, text in said(b, s)][-3:] == ["early", "late", "both"]
 
 
 def test_turns_that_come_while_a_merged_one_is_at_work_are_merged_next(lab):

@@ -325,7 +325,7 @@ extension RunEngine {
   /// The run that keeps a queued one from beginning, and whether it has settled without ending.
   func blockedBy(_ state: RunState) -> (runID: ULID, isSettled: Bool)? {
     do throws(RuntimeError) {
-      guard let runID = try blocker(of: state) else { return nil }
+      guard let runID = try blocker(of: state), runID != state.runID else { return nil }
       // It may have ended since it was found.
       if let run = live[runID] { return (runID, !run.state.status.hasEnded && isSettled(run)) }
       let found = try glance(runID)

@@ -63,14 +63,15 @@ extension RunEngine {
       guard let found = try progress(of: runID) else { return nil }
       // One that has begun did so when all before it had ended.
       if found.hasBegun { return found.hasEnded ? nil : runID }
-      if !found.hasEnded, try glance(runID).mergedInto == nil { return runID }
+      if !found.hasEnded, live[runID]?.state.mergedInto == nil, try glance(runID).mergedInto == nil { return runID }
       number -= 1
       previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
     }
     return nil
   }
 
-  /// How far a turn is, by its row or by what was decided here and is on its way to the log; nil for a run that was deleted.
+  /// How far a turn is, by its row or by what was decided here and is on its way to the log; nil for a run that was deleted. What it has become part
+  /// of is asked in the same way, or a run could be found to wait for itself.
   private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
     guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
     let state = live[runID]?.state
