@@ -163,7 +163,8 @@ extension RunEngine {
 
   /// Once, when a run of a session has ended here or was seen to have.
   func turnEnded(_ run: LiveRun) {
-    guard let turn = run.state.turn, run.state.status.hasEnded, !run.turnIsOver else { return }
+    // What is decided and not in the log yet may come out otherwise.
+    guard let turn = run.state.turn, run.state.status.hasEnded, !run.turnIsOver, !run.isDeciding else { return }
     run.turnIsOver = true
     rememberHistory(of: run)
     guard run.state.mergedInto == nil, !isEnding else { return }

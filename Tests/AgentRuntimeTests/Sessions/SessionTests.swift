@@ -50,6 +50,30 @@ import Testing
     #expect(try texts(second, id).count == 8)
   }
 
+  @Test func `what another process adds before a cancel is in the log stays in the conversation, whoever looks meanwhile`() throws {
+    let first = launch(holding: ["slow"])
+    let second = launch()
+    let id = try session(first).sessionID
+    let run = try #require(first.start("slow", startParams(), wait: false, session: id).runID)
+    var isToCome = true
+    first.store.beforeSubmit = { _ in
+      if isToCome {
+        isToCome = false
+        _ = second.note(run, "from outside")
+      }
+    }
+    first.act { engine in
+      engine.cancel(run, reason: nil, waiting: { _ in }, reply: { _ in })
+      engine.wait(run, timeoutMilliseconds: 2000, waiting: { _ in }, reply: { _ in })
+    }
+    #expect(first.look(run)?.status == .cancelled)
+    _ = first.start("next", startParams(), session: id)
+    _ = second.start("other", startParams(), session: id)
+    let shown = try #require(first.model.shown.last)
+    #expect(shown.contains { $0.hasSuffix("from outside") })
+    #expect(second.model.shown.last?.starts(with: shown) == true)
+  }
+
   @Test func `calls and their results stay in the conversation`() throws {
     let process = launch()
     process.parent.answer = { _ in .text("done") }
