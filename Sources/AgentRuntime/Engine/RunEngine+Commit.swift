@@ -213,7 +213,12 @@ extension RunEngine {
     }
     for run in runs where live[run.runID] === run {
       reconcile(run)
-      for index in run.inputs.indices { decide(run, &run.inputs[index]) }
+      for index in run.inputs.indices {
+        // A copy: to decide, other runs may be looked at, and they at whether this one is deciding.
+        var input = run.inputs[index]
+        decide(run, &input)
+        if index < run.inputs.count { run.inputs[index] = input }
+      }
       markDirty(run)
     }
   }

@@ -166,8 +166,7 @@ extension RunEngine {
 
   /// Nothing for a run that was deleted.
   func sessionEntries(of runID: ULID) throws(RuntimeError) -> [TranscriptEntry] {
-    if let run = live[runID] { return run.state.sessionEntries }
-    return try load(runID)?.state.sessionEntries ?? []
+    try stored(runID)?.sessionEntries ?? []
   }
 
   /// Takes the messages of a turn that has ended.

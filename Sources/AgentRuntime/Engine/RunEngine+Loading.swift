@@ -36,6 +36,15 @@ extension RunEngine {
     return state
   }
 
+  /// As the log has it, and nothing happens by looking; nil for a run that is not there.
+  func stored(_ runID: ULID) throws(RuntimeError) -> RunState? {
+    if let run = live[runID], !run.isDeciding {
+      let position = try read { () throws(StoreError) in try store.positions(of: [runID])[runID] }
+      if position == run.committed { return run.state }
+    }
+    return try load(runID)?.state
+  }
+
   /// Folds a run's log. Records after `keepingAfter` are handed over too.
   ///
   /// - Parameter disowning: What this process wrote up to this position it wrote before it had the run in memory: since then the store has

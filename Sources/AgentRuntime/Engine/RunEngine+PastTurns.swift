@@ -31,8 +31,7 @@ extension RunEngine {
 
   /// Empty for a run that was deleted.
   private func loggedTurn(_ runID: ULID) throws(RuntimeError) -> PastTurn {
-    if let run = live[runID] { return PastTurn(of: run.state) }
-    guard let state = try load(runID)?.state else { return PastTurn(runID: runID) }
+    guard let state = try stored(runID) else { return PastTurn(runID: runID) }
     return PastTurn(of: state)
   }
 

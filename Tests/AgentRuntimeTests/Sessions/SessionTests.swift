@@ -50,6 +50,19 @@ import Testing
     #expect(try texts(second, id).count == 8)
   }
 
+  @Test func `a run that another process has ended is told as it is, also by one that has it in memory`() throws {
+    let first = launch(holding: ["slow"])
+    let second = launch()
+    let id = try session(first).sessionID
+    let run = try #require(first.start("slow", startParams(), wait: false, session: id).runID)
+    second.act { engine in engine.wait(run, timeoutMilliseconds: 60_000, waiting: { _ in }, reply: { _ in }) }
+    try first.model.call(0).finish(.say("done"))
+    first.turn()
+    #expect(try texts(second, id) == ["user slow", "assistant done"])
+    _ = second.start("next", startParams(), session: id)
+    #expect(second.model.shown.last == ["user: slow", "assistant: done", "user: next"])
+  }
+
   @Test func `what another process adds before a cancel is in the log stays in the conversation, whoever looks meanwhile`() throws {
     let first = launch(holding: ["slow"])
     let second = launch()
