@@ -610,8 +610,8 @@ def test_a_cancelled_one_of_those_that_wait_to_be_merged_is_left_out(lab, which)
     assert users(m) == ["one"] + [f"q{n}" for n in left]
     reply(b, m, "both")
     assert b.result(ids[which])["status"] == "cancelled" and "mergedInto" not in b.result(ids[which])
-    assert [t for _, t in said(b, s)] == ["one", "1"] + [f"q{n}" for n in left] + ["both"]
     assert [b.result(ids[n])["answer"] for n in left] == ["both", "both"]
+    assert [t for _, t in said(b, s)] == ["one", "1"] + [f"q{n}" for n in left] + ["both"]
     assert b.result(ids[left[0]])["mergedInto"] == runs[left[1]]
 
 
