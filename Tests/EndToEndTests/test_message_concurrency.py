@@ -32,6 +32,14 @@ def release(b, o, text="go on"):
     return b.submit(o["runId"], {c["callId"]: text for c in o["pendingToolCalls"]})
 
 
+def to_be_merged(b, s, count):
+    """A turn whose model is asked, and those behind it that are to become one: their requests, and their runs."""
+    first = turn(b, s, "one", agent=strategy("merge"))
+    m = asked(b)
+    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(count)]
+    return first, m, ids, [queued(b, i) for i in ids]
+
+
 # ---- queue
 
 def test_a_turn_behind_another_is_queued_and_begins_when_it_ends(lab):
@@ -508,10 +516,7 @@ def test_a_turn_at_work_is_not_superseded(lab):
 def test_merge_makes_one_turn_of_those_that_wait(lab):
     b = window(lab)
     s = session(b)
-    first = turn(b, s, "one", agent=strategy("merge"))
-    m = asked(b)
-    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(3)]
-    runs = [queued(b, i) for i in ids]
+    first, m, ids, runs = to_be_merged(b, s, 3)
     reply(b, m, "1")
     b.result(first)
     m = asked(b)
@@ -598,10 +603,7 @@ def test_turns_that_come_while_a_merged_one_is_at_work_are_merged_next(lab):
 def test_a_cancelled_one_of_those_that_wait_to_be_merged_is_left_out(lab, which):
     b = window(lab)
     s = session(b)
-    first = turn(b, s, "one", agent=strategy("merge"))
-    m = asked(b)
-    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(3)]
-    runs = [queued(b, i) for i in ids]
+    first, m, ids, runs = to_be_merged(b, s, 3)
     b.call("run.cancel", {"runId": runs[which]})
     reply(b, m, "1")
     b.result(first)
@@ -618,10 +620,7 @@ def test_a_cancelled_one_of_those_that_wait_to_be_merged_is_left_out(lab, which)
 def test_a_cancel_of_the_newest_ends_those_that_are_merged_into_it(lab):
     b = window(lab)
     s = session(b)
-    first = turn(b, s, "one", agent=strategy("merge"))
-    m = asked(b)
-    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(3)]
-    runs = [queued(b, i) for i in ids]
+    first, m, ids, runs = to_be_merged(b, s, 3)
     b.call("run.cancel", {"runId": runs[2]})
     assert b.result(ids[2])["status"] == "cancelled"
     for i in ids[:2]:
@@ -637,10 +636,7 @@ def test_a_cancel_of_the_newest_ends_those_that_are_merged_into_it(lab):
 def test_a_cancel_of_one_whose_merged_turn_has_begun_leaves_what_was_said(lab):
     b = window(lab)
     s = session(b)
-    first = turn(b, s, "one", agent=strategy("merge"))
-    m = asked(b)
-    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(2)]
-    runs = [queued(b, i) for i in ids]
+    first, m, ids, runs = to_be_merged(b, s, 2)
     reply(b, m, "1")
     b.result(first)
     m = asked(b)
@@ -655,10 +651,7 @@ def test_a_cancel_of_one_whose_merged_turn_has_begun_leaves_what_was_said(lab):
 def test_the_merged_end_as_the_newest_ends(lab):
     b = window(lab)
     s = session(b)
-    first = turn(b, s, "one", agent=strategy("merge"))
-    m = asked(b)
-    ids = [turn(b, s, f"q{n}", agent=strategy("merge")) for n in range(2)]
-    runs = [queued(b, i) for i in ids]
+    first, m, ids, runs = to_be_merged(b, s, 2)
     reply(b, m, "1")
     b.result(first)
     asked(b)
