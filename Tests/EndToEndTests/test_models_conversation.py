@@ -1,6 +1,8 @@
 """The same agent and tools, unchanged, on all four providers: what is asked of the model, what comes of its answer."""
 import json
+import re
 import threading
+import time
 
 import pytest
 
@@ -79,6 +81,54 @@ def test_a_paused_call_is_answered_in_another_process(llm):
     assert (o["status"], o["answer"]) == ("success", "Done.")
     seen = llm.views(model)[1]
     assert seen.roles == ["user", "assistant", "tool"] and seen.messages[2].text == "rows: 3"
+
+
+@pytest.mark.parametrize("after", [0, 0.0003, 0.0006, 0.001, 0.002, 0.004])
+def test_a_kill_while_the_next_turn_is_prepared_neither_loses_nor_doubles_the_result(llm, after):
+    """The request is made while the result is being written: whatever of the two was done, another process asks the model with one result."""
+    model = llm.script(Turn(calls=[("look", {"path": "a"})]), *["Done."] * 3)
+    a = llm.bridge()
+    o = a.run(model, [tool("look", LOOK)], delivery="pause")
+    call = o["pendingToolCalls"][0]["callId"]
+    a.request("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": call, "content": "rows: 3"}]})
+    time.sleep(after)
+    a.kill9()
+    b = llm.bridge()
+    if b.get(o["runId"])["pendingToolCalls"]:
+        o = b.submit(o["runId"], {call: "rows: 3"})
+    else:
+        o = b.call("run.resume", {"runId": o["runId"]}) if not b.get(o["runId"])["ended"] else b.get(o["runId"])
+    assert (o["status"], o["answer"]) == ("success", "Done.")
+    assert len(b.log_of(o["runId"], "tool.completed")) == 1
+    for seen in llm.views(model)[1:]:
+        assert seen.roles == ["user", "assistant", "tool"] and seen.messages[2].text == "rows: 3"
+
+
+def test_what_another_process_adds_while_a_turn_is_prepared_is_shown_once_and_in_its_place(llm):
+    """Its appends have those that the turns were prepared for refused: each request still goes on from the one before it, and the last has all."""
+    turns, notes = 12, [f"note {n}" for n in range(40)]
+    model = llm.script(*[Turn(calls=[("look", {"path": f"p{n}"})]) for n in range(turns)], "Done.")
+    a, b = llm.parent(), llm.bridge()
+    begun = threading.Event()
+
+    def handle(p):
+        begun.set()
+        time.sleep(0.005)
+        return {"content": "of " + p["arguments"]["path"]}
+    a.handlers["look"] = handle
+    r = a.start(model, [tool("look", LOOK)])
+    run = a.start_id(r)
+    assert begun.wait(10)
+    given = [text for text in notes if b.wait_response(b.request("run.addNote", {"runId": run, "text": text})).error is None]
+    assert a.result(r)["status"] == "success"
+    shown = [[m.text for m in seen.messages] for seen in llm.views(model)]
+    for before, after in zip(shown, shown[1:]):
+        assert after[:len(before)] == before or after[:len(before) - 1] == before[:-1] and after[len(before) - 1].startswith(before[-1])
+    whole = "\n".join(shown[-1])
+    assert re.findall(r"of p(\d+)", whole) == [str(n) for n in range(turns)]
+    told = re.findall(r"note (\d+)", whole)
+    assert told and told == [str(n) for n in range(len(told))]
+    assert [d["text"] for d in b.log_of(run, "note.added")] == given == notes[:len(given)]
 
 
 def test_parallel_calls_are_answered_in_their_order(llm):
