@@ -60,12 +60,16 @@ class Machine:
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})}).stdout)
 
 
+LIBRARIES = {"sqlite3.h": "-lsqlite3", "curl/curl.h": "-lcurl"}
+
+
 def compile_floor(source, program):
     newest = max(file.stat().st_mtime for file in [source, *source.parent.glob("*.h")])
     if program.exists() and program.stat().st_mtime >= newest:
         return
-    libraries = ["-pthread"] + (["-lsqlite3"] if "sqlite3.h" in source.read_text() else [])
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-o", program, source, *libraries], check=True)
+    text = source.read_text()
+    libraries = [library for header, library in LIBRARIES.items() if header in text]
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-o", program, source, "-pthread", *libraries], check=True)
 
 
 def describe(machine):

@@ -4,9 +4,11 @@
 
    commits PATH bare [PORT]   one row of that size a commit
    commits PATH same [PORT]   what the bridge's store does in a commit: the run's row read and updated, three rows of a third each inserted
+   commits PATH libraries PORT   the same, and libcurl makes the exchange, with the headers that the bridge sends
 
    Page size, log and syncing are those of the bridge's store (Sources/SQLiteStore). */
 #define _GNU_SOURCE
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -55,10 +57,43 @@ static void commit_bytes(int size, int rows, const char *bytes) {
   run(commit);
 }
 
+static CURL *curl;
+
+static size_t drop(char *bytes, size_t size, size_t count, void *context) {
+  (void)bytes, (void)context;
+  return size * count;
+}
+
+static void curl_check(CURLcode code) {
+  if (code == CURLE_OK) return;
+  fprintf(stderr, "libcurl: %s\n", curl_easy_strerror(code));
+  exit(1);
+}
+
+static void curl_begin(const char *port) {
+  char url[64];
+  snprintf(url, sizeof url, "http://127.0.0.1:%s/call/", port);
+  struct curl_slist *headers = NULL;
+  const char *lines[] = {"Content-Type: application/json", "Accept: text/event-stream, application/json", "User-Agent: commits", "Authorization: Bearer x", "Expect:"};
+  for (size_t line = 0; line < sizeof lines / sizeof *lines; line++) headers = curl_slist_append(headers, lines[line]);
+  curl = curl_easy_init();
+  curl_check(curl_easy_setopt(curl, CURLOPT_URL, url));
+  curl_check(curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers));
+  curl_check(curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop));
+}
+
+static void curl_post(const char *body, long size) {
+  curl_check(curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body));
+  curl_check(curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, size));
+  curl_check(curl_easy_perform(curl));
+}
+
 int main(int count, char **arguments) {
   if (count != 3 && count != 4) return 64;
-  int provider = count == 4 ? http_connect(atoi(arguments[3])) : -1;
-  int rows = strcmp(arguments[2], "same") ? 1 : 3;
+  int rows = strcmp(arguments[2], "bare") ? 3 : 1;
+  int provider = -1;
+  if (!strcmp(arguments[2], "libraries")) curl_begin(arguments[3]);
+  else if (count == 4) provider = http_connect(atoi(arguments[3]));
   check(sqlite3_open_v2(arguments[1], &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
   check(sqlite3_exec(database, "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL", NULL, NULL, NULL));
   int on = 1;
@@ -84,6 +119,7 @@ int main(int count, char **arguments) {
     if (first >= 1 << 23 || second >= 1 << 23 || request >= 1 << 23 || payload >= 1 << 23) return 65;
     if (payload && fread(bytes, payload, 1, stdin) != 1) return 65;
     commit_bytes(first, rows, bytes);
+    if (curl) curl_post(bytes, request);
     if (provider >= 0) {
       http_post(provider, "/call/", bytes, request);
       http_answer(provider, -1);

@@ -146,7 +146,7 @@ final class HTTPLoop: @unchecked Sendable {
         transfer.deliver(.failed(.of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, transfer)))
       }
       multi?.remove(transfer.easy)
-      if code == CURLE_OK, transfer.failure == nil, transfer.wholeBody != nil {
+      if code == CURLE_OK, transfer.failure == nil {
         transfer.easy.forgetTransfer()
         spare = transfer.easy
       }

@@ -96,7 +96,7 @@ extension RunningTransfer {
 
   private func streamBody() throws(HTTPFailure) {
     // Fewer and larger writes; 64 KiB is the default.
-    if request.body.count > 1 << 20 { easy.prefer(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10) }
+    easy.prefer(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10)
     try unsafe easy.set(CURLOPT_READFUNCTION) { room, size, count, context in
       guard let room = unsafe room else { return 0 }
       return unsafe RunningTransfer.from(context).giveBody(UnsafeMutableRawBufferPointer(start: room, count: size * count))
