@@ -84,7 +84,7 @@ extension RunEngine {
         }
         return reply(.failure(error))
       }
-      takePlace(run)
+      lookAfterQueued(run)
       if request.wait { wait(run, token, .settled, nil, reply) }
     }
   }

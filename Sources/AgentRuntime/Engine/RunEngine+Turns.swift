@@ -20,32 +20,27 @@ extension RunEngine {
     let branch = try branch(branchID ?? session.mainBranch, of: sessionID)
     let next = branch.adding(runID, at: host.wallClock())
     let isBusy = try firstUnended(before: next.place) != nil
-    if isBusy, concurrency == .drop {
+    // One whose end is decided here, and on its way to the log, is no reason to refuse a message.
+    if isBusy, concurrency == .drop, try firstUnended(before: next.place, trustingDecided: true) != nil {
       throw RuntimeError(.runDropped, "a turn of the branch is not ended, and the agent drops messages that come meanwhile")
     }
     return TurnPlan(place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0)
   }
 
-  /// What a new turn does to those that wait before it, as its agent wants it. Done again whenever it might begin: the process may have died.
-  func settleQueue(before run: LiveRun) throws(RuntimeError) {
+  /// What a turn does to those that wait before it, as its agent wants it. Done again whenever it might begin: the process may have died.
+  ///
+  /// It begins no sooner than the log has that: another process may have begun one of them meanwhile.
+  private func settleQueue(before run: LiveRun) throws(RuntimeError) {
     let concurrency = concurrency(of: run)
     guard let turn = run.state.turn, concurrency.supersedes || concurrency == .merge else { return }
     try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in
-      if concurrency.supersedes {
-        input(earlier) { (machine) throws(RuntimeError) in machine.supersede(by: run.runID) }
-      } else {
-        input(earlier) { (machine) throws(RuntimeError) in machine.merge(into: run.runID) }
+      if concurrency.supersedes ? earlier.state.mergedInto != nil : earlier.state.mergedInto == run.runID { return }
+      input(earlier) { (machine) throws(RuntimeError) in
+        if concurrency.supersedes { machine.supersede(by: run.runID) } else { machine.merge(into: run.runID) }
+      } answered: { [unowned self, weak run] _, _ in
+        if let run, live[run.runID] === run { lookAfterQueued(run) }
       }
     }
-  }
-
-  /// A new turn is in the log.
-  func takePlace(_ run: LiveRun) {
-    guard run.state.turn != nil else { return }
-    do throws(RuntimeError) { try settleQueue(before: run) } catch {
-      host.log("what waits before run \(run.runID) could not be settled: \(error.message)")
-    }
-    lookAfterQueued(run)
   }
 
   private func concurrency(of run: LiveRun) -> MessageConcurrency {
@@ -55,27 +50,30 @@ extension RunEngine {
 
   // MARK: What waits
 
-  /// The nearest run before a turn that has neither ended nor became part of a later one.
-  private func firstUnended(before turn: TurnPlace) throws(RuntimeError) -> ULID? {
+  /// The nearest run before a turn that has neither ended nor became part of a later one, as the log has it.
+  ///
+  /// - Parameter trustingDecided: What was decided here and is on its way to the log counts as well. It may come out otherwise.
+  private func firstUnended(before turn: TurnPlace, trustingDecided: Bool = false) throws(RuntimeError) -> ULID? {
     var number = turn.number
     var previous = turn.previous
     while let runID = previous {
       guard let found = try progress(of: runID) else { return nil }
+      let decided = trustingDecided ? live[runID]?.state : nil
+      let hasEnded = found.hasEnded || decided?.status.hasEnded == true
       // One that has begun did so when all before it had ended.
-      if found.hasBegun { return found.hasEnded ? nil : runID }
-      if !found.hasEnded, live[runID]?.state.mergedInto == nil, try glance(runID).mergedInto == nil { return runID }
+      if found.hasBegun { return hasEnded ? nil : runID }
+      if !hasEnded, decided?.mergedInto == nil, try glance(runID).mergedInto == nil { return runID }
       number -= 1
       previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
     }
     return nil
   }
 
-  /// How far a turn is, by its row or by what was decided here and is on its way to the log; nil for a run that was deleted. What it has become part
-  /// of is asked in the same way, or a run could be found to wait for itself.
+  /// How far a turn is; nil for a run that was deleted. That it begins is believed as soon as it is decided here, that it has ended when the log has
+  /// it: nothing begins too soon, whatever becomes of what was decided.
   private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
     guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
-    let state = live[runID]?.state
-    return (row.epoch > 0 || state?.hasBegun == true, row.status.hasEnded || state?.status.hasEnded == true)
+    return (row.epoch > 0 || live[runID]?.state.hasBegun == true, row.status.hasEnded)
   }
 
   /// The turns directly before `turn` that have not begun, the nearest first.
@@ -86,6 +84,7 @@ extension RunEngine {
       if !found.hasEnded {
         let run = try run(runID)
         if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
+        release(run)
       }
       number -= 1
       previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
@@ -124,6 +123,7 @@ extension RunEngine {
         let (outcome, isWithdrawn) = (outcome(of: target), target.leftNothing)
         return input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome, isWithdrawn: isWithdrawn) }
       }
+      try settleQueue(before: run)
       let quiet = concurrency(of: run).quietMilliseconds
       let left = run.state.createdAt.milliseconds + quiet - host.wallClock().milliseconds
       if quiet > 0, left > 0 {
@@ -135,7 +135,6 @@ extension RunEngine {
         return
       }
       guard mayBegin(run) else { return }
-      try settleQueue(before: run)
       // What this bridge cannot carry on stays queued, for one that can.
       try checkDrivable(run.state)
       let toolbox = try toolboxNow(for: run)

@@ -105,6 +105,32 @@ extension SessionTests {
     #expect(try texts(other, id) == ["user one", "assistant first", "user two", "user three"])
   }
 
+  @Test("a message that waits, and that another process begins meanwhile, is not stepped over", arguments: ["latest", "merge"])
+  func begunMeanwhile(word: String) throws {
+    let (driver, process, other) = (launch(holding: ["one"]), launch(holding: ["two"]), launch())
+    let id = try session(driver).sessionID
+    let params = strategy("\"\(word)\"")
+    let concurrency = try MessageConcurrency(reading: CarriedJSON(string: word), at: "")
+    _ = driver.start("one", params, session: id)
+    let two = try #require(process.start("two", params, wait: false, session: id, concurrency: concurrency).runID)
+    try driver.model.call(0).finish(.say("first"))
+    driver.turn()
+    other.store.beforeSubmit = { batch in
+      guard batch.contains(where: { $0.summary.runID == two }) else { return }
+      other.store.beforeSubmit = nil
+      _ = process.resume(two)
+    }
+    let three = other.start("three", params, session: id, concurrency: concurrency)
+    #expect(other.store.beforeSubmit == nil)
+    #expect(process.model.shown.last == ["user: one", "assistant: first", "user: two"])
+    #expect(other.model.shown.isEmpty && !three.isThere)
+    try process.model.call(0).finish(.say("second"))
+    world.settle()
+    world.advance(milliseconds: 1000)
+    #expect(three.outcome?.status == .success)
+    #expect(other.model.shown.last == ["user: one", "assistant: first", "user: two", "assistant: second", "user: three"])
+  }
+
   @Test func `drop: a message that comes too early is refused, and nothing of it is stored`() throws {
     let process = launch(holding: ["one"])
     let id = try session(process).sessionID
