@@ -131,7 +131,7 @@ import Testing
     .expired: """
     approve: run.alreadyClaimed | running self | approval.decided tool.completed tool.resultRejected run.resumed model.started
     deny: run.alreadyClaimed | running self | approval.decided tool.completed tool.resultRejected run.resumed model.started
-    input: run.notWaiting | running self | approval.decided tool.completed run.resumed model.started
+    input: run.notWaiting | running self | approval.decided tool.completed tool.resultRejected run.resumed model.started
     results: run.alreadyClaimed | running self | approval.decided tool.completed tool.resultRejected run.resumed model.started
     resume: (waits) | running self | approval.decided tool.completed run.resumed model.started
     addNote: running | running self | approval.decided tool.completed note.added run.resumed model.started

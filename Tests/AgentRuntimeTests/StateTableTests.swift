@@ -75,21 +75,21 @@ import Testing
 
   private static let table: [Standing: String] = [
     .drivenHere: """
-    submit: run.notWaiting | running self
+    submit: run.notWaiting | running self | tool.resultRejected
     resume: (waits) | running self
     addNote: running | running self | note.added
     pause: (waits) | running self | pause.requested
     cancel: cancelled | cancelled none | run.cancelled
     """,
     .drivenElsewhere: """
-    submit: run.notWaiting | running other
+    submit: run.notWaiting | running other | tool.resultRejected
     resume: run.leaseHeld | running other
     addNote: running | running other | note.added
     pause: (waits) | running other | pause.requested
     cancel: (waits) | running other | cancel.requested
     """,
     .undriven: """
-    submit: run.notWaiting | running none
+    submit: run.notWaiting | running none | tool.resultRejected
     resume: (waits) | running self | run.reconfigured run.resumed model.started
     addNote: running | running none | note.added
     pause: paused | paused none | run.paused

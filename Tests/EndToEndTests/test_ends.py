@@ -163,6 +163,16 @@ def test_on_disconnect_retry_parks_an_idempotent_call(lab):
     assert o["status"] == "waiting_client_tool" and o["pendingToolCalls"][0]["state"] == "parked"
 
 
+def test_on_disconnect_retry_of_a_call_that_may_not_be_repeated_is_the_fallback(lab):
+    b = lab.parent()
+    r = b.start([calls("t"), say("went on", expect=expect(content="Client unavailable. Tool 't' may or may not have run; its result is unknown."))],
+                [tool("t", onDisconnect="retryWithBackoff")])
+    b.next_invoke("t")
+    assert b.hang_up() == 0
+    o = lab.bridge().call("run.resume", {"runId": b.result(r)["runId"]})
+    assert (o["status"], o["answer"]) == ("success", "went on")
+
+
 def test_the_agent_may_say_on_disconnect_for_all_tools(lab):
     b = lab.parent()
     r = b.start([calls("t"), say("ok")], [tool("t")], agent={"clientTools": {"onDisconnect": "failFast"}})

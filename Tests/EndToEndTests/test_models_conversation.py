@@ -107,7 +107,8 @@ def test_a_kill_while_the_next_turn_is_prepared_neither_loses_nor_doubles_the_re
 def test_what_another_process_adds_while_a_turn_is_prepared_is_shown_once_and_in_its_place(llm):
     """Its appends have those that the turns were prepared for refused: each request still goes on from the one before it, and the last has all."""
     turns, notes = 12, [f"note {n}" for n in range(40)]
-    model = llm.script(*[Turn(calls=[("look", {"path": f"p{n}"})]) for n in range(turns)], "Done.")
+    # A note that comes while the model ends is answered too.
+    model = llm.script(*[Turn(calls=[("look", {"path": f"p{n}"})]) for n in range(turns)], *["Done."] * len(notes))
     a, b = llm.parent(), llm.bridge()
     begun = threading.Event()
 
@@ -482,3 +483,4 @@ def test_an_output_schema_is_met_or_the_run_says_not(http):
     model = http.script('{"n": 3}')
     o = http.bridge().run(model, outputSchema=schema)
     assert o["structuredAnswer"] == {"n": 3}
+    assert json.loads(http.views(model)[0].system.split("\n", 1)[1]) == schema, "the model is told what it has to fit"

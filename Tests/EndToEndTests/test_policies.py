@@ -1,10 +1,11 @@
 """Section 5's policies of one tool, wherever it was registered: what runs alone, how often, how many, how long, how much."""
 import re
 import threading
+import time
 
 import pytest
 
-from harness import Never, calls, sh, tool
+from harness import Never, calls, say, sh, tool, until
 from told import opened, told, unchanged_by_kills  # noqa: F401
 
 IDEMPOTENT = {"annotations": {"idempotentHint": True}}
@@ -70,6 +71,59 @@ def test_commands_that_are_not_parallel_run_alone(lab, told):
     model = told.script(calls("S", "S", "S"), "ok")
     told.succeeds(b, model, toolkits=[opened("kit", sh("S", script, parallel=False))])
     assert lab.lines("log") == ["start", "end"] * 3
+
+
+ALONE = {"a client call that is out": ("c", {}), "a client call that is out and runs alone": ("c", {"parallel": False})}
+
+
+@pytest.mark.parametrize("out", ALONE)
+@pytest.mark.parametrize("where", ["a command", "a client call"])
+def test_an_approved_call_waits_for_a_call_that_is_out_when_either_runs_alone(lab, where, out):
+    """Whatever is approved meanwhile, and whoever drives the run."""
+    b = lab.parent()
+    name, policy = ALONE[out]
+    gated = {"requiresApproval": True, "parallel": bool(policy)}
+    second = sh("g", "echo ran", **gated) if where == "a command" else tool("g", **gated)
+    r = b.start([calls("g", name), say("ok")], [tool(name, **policy), second])
+    c = b.next_invoke(name)
+    run = c.params["runId"]
+    other = lab.parent()
+    pending = {p["name"]: p for p in b.get(run)["pendingToolCalls"]}
+    id = other.request("run.submitApprovals", {"runId": run, "approvals": [{"callId": pending["g"]["callId"], "decision": "approve"}]})
+    until(lambda: "approval.decided" in b.log_types(run))
+    time.sleep(0.5)
+    assert [d["callId"] for d in b.log_of(run, "tool.started")] == [c.call_id]
+    b.respond(c, {"content": "done"})
+    if where == "a client call":
+        until(lambda: b.invokes("g") or other.invokes("g"))
+        m, = b.invokes("g") + other.invokes("g")
+        (b if b.invokes("g") else other).respond(m, {"content": "ran"})
+    assert other.result(id)["status"] == "success" and b.result(r)["status"] == "success"
+    assert [d["callId"] for d in b.log_of(run, "tool.started")] == [c.call_id, pending["g"]["callId"]]
+
+
+def test_at_most_so_many_calls_are_out_in_all_processes_together(lab):
+    b = lab.parent()
+    b.start([calls(*["t"] * 5), say("ok")], [tool("t")], agent={"clientTools": {"maxParallelInvocations": 2}})
+    first = [b.next_invoke(), b.next_invoke()]
+    run = first[0].params["runId"]
+    other = lab.parent()
+    id = other.request("run.resume", {"runId": run})
+    time.sleep(0.6)
+    assert not other.invokes() and len(b.invokes()) == 2
+    for m in first:
+        b.respond(m, {"content": "done"})
+    seen = set()
+
+    def answered():
+        for side in (b, other):
+            for m in side.invokes():
+                if m.call_id not in seen and m not in first:
+                    seen.add(m.call_id)
+                    side.respond(m, {"content": "done"})
+        return len(seen) == 3
+    until(answered)
+    assert other.result(id)["status"] == "success"
 
 
 def test_others_run_together(told):

@@ -63,6 +63,14 @@ def test_retry_sends_the_same_call_id_with_a_higher_attempt(parent):
         parent.wait_cancelled(m.id)
 
 
+def test_a_late_result_of_an_earlier_attempt_cancels_the_request_that_is_out(parent):
+    r = parent.start([calls("t"), say("ok", expect=expect(content="the first"))], [tool("t", timeoutMs=200, onTimeout="retryWithBackoff", **IDEMPOTENT)])
+    first, second = parent.next_invoke(), parent.next_invoke()
+    parent.respond(first, {"content": "the first"})
+    parent.wait_cancelled(second.id)
+    assert parent.result(r)["status"] == "success"
+
+
 def test_retry_backs_off(parent):
     parent.start([calls("t"), say("ok")], [tool("t", timeoutMs=100, onTimeout="retryWithBackoff", **IDEMPOTENT)])
     got = [parent.next_invoke() for _ in range(3)]

@@ -1,12 +1,16 @@
 import JSON
 
 extension RunEngine {
-  /// The parts of the system prompt, the most lasting first: the agent's instructions, those of expanded toolkits and active skills, the memory,
-  /// the shared state and the context items, and which MCP servers offer nothing. The memory is read anew for every turn.
+  /// The parts of the system prompt, the most lasting first: the agent's instructions, the schema of the answer, the instructions of expanded
+  /// toolkits and active skills, the memory, the shared state and the context items, and which MCP servers offer nothing. The memory is read anew
+  /// for every turn.
   func systemPrompt(of state: RunState) throws(StoreError) -> [String] {
     let toolbox = state.toolbox
     let memory = try memoryPrompt(of: state)
-    return [state.agent.instructions].compactMap { $0 } + toolbox.prompts
+    let schema = state.params.outputSchema.map { schema in
+      "Your final answer must be nothing but JSON that fits this JSON Schema:\n\(schema.bytes.string)"
+    }
+    return [state.agent.instructions, schema].compactMap { $0 } + toolbox.prompts
       + [memory, toolbox.shownState, toolbox.shownFailures].compactMap { $0 }
   }
 

@@ -91,14 +91,14 @@ extension RunEngine {
     }
   }
 
-  /// The run that keeps a queued one from beginning, as far as it goes back.
+  /// The run that keeps a queued one from beginning, as far as it goes back. One that is being got out of its way does not.
   func blocker(of state: RunState) throws(RuntimeError) -> ULID? {
     guard let turn = state.turn, !state.hasBegun, !state.status.hasEnded else { return nil }
     if let other = state.mergedInto {
       let target = try glance(other)
       return target.status.hasEnded ? nil : try blocker(of: target) ?? other
     }
-    guard let nearest = try firstUnended(before: turn) else { return nil }
+    guard let nearest = try firstUnended(before: turn, trustingDecided: true) else { return nil }
     let found = try glance(nearest)
     return found.status == .paused ? nearest : try blocker(of: found) ?? nearest
   }

@@ -20,7 +20,10 @@ extension RunMachine {
       // Also of an attempt that is given up: the client is at work on the call, whatever was asked again since.
       if attempt == call.attempt || !call.isParked, !call.isDeferred { append(.callDeferred(callID: callID)) }
       advance(cause: .invoke)
-    case .result(let result, _): settle(call, result)
+    case .result(let result, _):
+      // The client need not do again what it has done.
+      if attempt != call.attempt { perform(.cancelInvocations(callID: callID, reason: "an earlier attempt was answered")) }
+      settle(call, result)
     case .error(let words, _):
       // An error of an attempt that is given up is late, and ignored.
       if attempt == call.attempt, !call.isParked, !awaitingRetry.contains(callID) { settle(call, .failure(words)) }
@@ -81,7 +84,8 @@ extension RunMachine {
   package mutating func parentHungUp(parkAll: Bool) {
     context.invokesHere = false
     for call in state.pendingClientCalls where call.sender == context.own && !call.isDeferred && !call.isParked && !state.status.hasEnded {
-      let strategy = parkAll ? .park : call.tool?.onDisconnect ?? state.agent.clientTools?.onDisconnect ?? .park
+      var strategy = parkAll ? .park : call.tool?.onDisconnect ?? state.agent.clientTools?.onDisconnect ?? .park
+      if strategy == .retryWithBackoff, call.tool?.isIdempotent != true { strategy = .fallbackMessage }
       switch strategy {
       case .park, .retryWithBackoff:
         append(.callParked(callID: call.callID))

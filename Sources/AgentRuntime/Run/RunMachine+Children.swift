@@ -28,12 +28,14 @@ extension RunState {
   package var hasPendingChildren: Bool { batch.contains { $0.isPending && $0.child != nil } }
 
   /// Server calls that are to be begun now, in order: one that must be alone waits until nothing else runs, and then nothing else is begun.
-  /// Sub-agents that wait count as running. A call that a dead process had begun is begun again.
+  /// Sub-agents that wait count as running, and client calls that are out. A call that a dead process had begun is begun again.
   func serverCallsToBegin(by own: OwnerID?) -> [Call] {
     let mayBegin = batch.contains { $0.isForServer && $0.child == nil && ($0.attempt == 0 || $0.sender != own || own == nil) }
     guard mayBegin else { return [] }
     let pending = pendingServerCalls
-    let running = pending.filter { $0.child != nil || ($0.attempt > 0 && $0.sender == own && own != nil) }
+    let running =
+      pending.filter { $0.child != nil || ($0.attempt > 0 && $0.sender == own && own != nil) }
+      + pendingClientCalls.filter { $0.attempt > 0 && !$0.isParked && !$0.isDeferred }
     var isAlone = running.contains { $0.tool?.runsAlone == true }
     var count = running.count
     var chosen: [Call] = []

@@ -28,7 +28,10 @@ extension RunMachine {
         keepEvidence(submission, judged.verdicts, only: .conflict)
         throw refusal(.runAlreadyClaimed, "what is stored for this call says something else", judged.verdicts)
       }
-      if state.awaitedCalls.isEmpty { throw refusal(.runNotWaiting, "the run has no pending call", judged.verdicts) }
+      if state.awaitedCalls.isEmpty {
+        keepEvidence(submission, judged.verdicts, only: .unknown)
+        throw refusal(.runNotWaiting, "the run has no pending call", judged.verdicts)
+      }
       try checkExact(submission, judged, awaited: state.awaitedCalls)
       if let problem = judged.problem { throw refusal(.invalidParams, problem.words, judged.verdicts, at: problem.pointer) }
     }

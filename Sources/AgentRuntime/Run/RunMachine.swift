@@ -309,9 +309,8 @@ package struct RunMachine {
   private func callsToSend() -> [Call] {
     guard context.invokesHere else { return [] }
     let pending = state.pendingClientCalls
-    let out = pending.filter {
-      $0.sender == context.own && !$0.isParked && !$0.isDeferred && $0.attempt > 0 && !toResend.contains($0.callID)
-    }
+    // Also at the parent of another process.
+    let out = pending.filter { $0.attempt > 0 && !toResend.contains($0.callID) && state.isOpen($0, isAlive: context.isAlive) }
     var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
     let begun = out + state.pendingServerCalls.filter { $0.child != nil }
     var isAlone = begun.contains { $0.tool?.runsAlone == true }

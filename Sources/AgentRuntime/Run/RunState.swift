@@ -192,11 +192,10 @@ package struct RunState: Sendable {
     return owner == own ? .own : .other
   }
 
-  /// What the run waits for, once the server calls of the batch are done, or as it stands while it is paused.
+  /// What the run waits for or is going to, and can be given: also while server calls of the batch are at work.
   /// Those of sub-agents stand among them, where the call of the sub-agent stands.
   private func listedCalls(isAlive: (OwnerID) -> Bool, child: (ULID) -> RunState?) -> [PendingCall] {
-    guard shownStatus.isWaiting || status == .paused else { return [] }
-    return batch.calls.flatMap { call -> [PendingCall] in
+    batch.calls.flatMap { call -> [PendingCall] in
       if call.isPending, let below = call.child.flatMap(child) { return below.listedCalls(isAlive: isAlive, child: child) }
       return call.need == nil ? [] : [listed(call, isAlive: isAlive)]
     }
