@@ -121,6 +121,23 @@ def test_a_fork_at_a_message_that_is_not_there(three, lab):
     assert len(branches(b, s)) == 1
 
 
+def test_a_fork_at_a_message_that_came_while_the_turn_before_it_is_not_ended(three):
+    """What was said before it is not complete until then."""
+    b, s = three
+    latest = {"messageConcurrency": "latest"}
+    slow = turn(b, s, "slow", agent=latest)
+    m = asked(b)
+    superseded, newest = [turn(b, s, text, agent=latest) for text in ("superseded", "newest")]
+    run = b.result(superseded)["runId"]
+    at = next(x for x in messages(b, s) if x["runId"] == run)
+    e = b.fails("session.fork", {"sessionId": s, "atMessageId": at["id"]}, kind="invalidParams")
+    assert e.data["pointer"] == "/atMessageId" and e.data["runId"] == b.start_id(slow)
+    reply(b, m, "said")
+    reply(b, asked(b), "more")
+    b.result(slow), b.result(newest)
+    assert said(b, s, branchId=fork(b, s, at)) == spoken(3) + [("user", "slow"), ("assistant", "said"), ("user", "superseded")]
+
+
 # ---- calls and their results
 
 @pytest.fixture

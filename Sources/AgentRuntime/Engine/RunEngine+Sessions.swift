@@ -77,6 +77,11 @@ extension RunEngine {
     guard let place = try findMessage(messageID, in: sessionID) else {
       throw .invalidParams("the session has no such message", at: "/atMessageId")
     }
+    if let runID = try turnRun(place.branchID, place.turns - 1), let open = try openTurn(before: runID) {
+      var error = RuntimeError.invalidParams("a turn before this message has not ended", at: "/atMessageId")
+      error.details = [("runId", CarriedJSON(string: open.text))]
+      throw error
+    }
     var fork = Branch(sessionID: sessionID, branchID: makeID())
     fork.base = place
     guard try read({ () throws(StoreError) in try store.write([fork.write(at: host.wallClock())]) }) else {

@@ -69,6 +69,12 @@ extension RunEngine {
     return nil
   }
 
+  /// The turn that keeps what was said up to a run's own input from being complete. Before one that has begun, all have ended.
+  func openTurn(before runID: ULID) throws(RuntimeError) -> ULID? {
+    guard let turn = try glance(runID).turn, let found = try progress(of: runID), !found.hasBegun else { return nil }
+    return try firstUnended(before: turn)
+  }
+
   /// How far a turn is; nil for a run that was deleted. That it begins is believed as soon as it is decided here, that it has ended when the log has
   /// it: nothing begins too soon, whatever becomes of what was decided.
   private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
