@@ -28,10 +28,11 @@ extension BridgeService {
   func listAgents(_ params: AgentList.Params, _ ticket: Ticket) throws(RuntimeError) {
     let limit = try limit(params.limit, default: 50, most: 1000)
     let outbox = outbox
-    read(ticket) { (engine) throws(RuntimeError) in
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.agents(limit: limit, cursor: params.cursor)
       return try outbox.page("agents", page.agents, next: page.nextCursor, for: ticket, engine) { agent, writer in
         Self.write(agent, to: &writer)
+        return .none
       } cursor: {
         $0.cursor
       }

@@ -12,7 +12,7 @@ extension BridgeService {
     let taken = Self.resolving(request.method, outbox, host, reply)
     outbox.after(request.afterSequence, of: request.runID) { [host] in
       outbox.whenRoom {
-        guard let fitting = outbox.fitting(), !fitting.isReady(request.params) else {
+        guard let fitting = outbox.fitting(), !fitting.isReady(request.params, .none) else {
           return questions.send(request, question, progress: progress, reply: taken)
         }
         host.post { engine in

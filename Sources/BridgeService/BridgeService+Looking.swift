@@ -7,11 +7,12 @@ import JSONRPC
 extension BridgeService {
   func get(_ params: RunIDParams, _ ticket: Ticket) throws(RuntimeError) {
     let runID = try runID(params.runId)
-    read(ticket) { (engine) throws(RuntimeError) in
+    let outbox = outbox
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let details = try engine.details(of: runID)
       var writer = JSONWriter(capacity: 1024)
       writer.beginObject()
-      OutcomeJSON.write(details.outcome, to: &writer, engine)
+      let naming = OutcomeJSON.write(details.outcome, to: &writer, engine)
       writer.member("createdAt", details.createdAt.text)
       writer.member("updatedAt", details.updatedAt.text)
       writer.member("agent", ifPresent: details.shownAgent)
@@ -20,7 +21,7 @@ extension BridgeService {
       writer.member("context", ifPresent: details.context)
       writer.member("rejectedResults", details.rejectedResults)
       writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
+      return try outbox.fitted(CarriedJSON(trusted: writer.finish()), besides: ticket.idBytes, engine, naming)
     }
   }
 
@@ -45,14 +46,15 @@ extension BridgeService {
     let driver = params.driver.flatMap { RunOutcome.Driver(rawValue: $0.rawValue) }
     let wanted = query
     let outbox = outbox
-    read(ticket) { (engine) throws(RuntimeError) in
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.runs(matching: wanted, driver: driver)
       return try outbox.page("runs", page.runs, next: page.more?.text, for: ticket, engine) { details, writer in
         writer.beginObject()
-        OutcomeJSON.write(details.outcome, to: &writer, engine)
+        let naming = OutcomeJSON.write(details.outcome, to: &writer, engine)
         writer.member("createdAt", details.createdAt.text)
         writer.member("updatedAt", details.updatedAt.text)
         writer.endObject()
+        return naming
       } cursor: {
         $0.outcome.runID.text
       }
@@ -64,7 +66,7 @@ extension BridgeService {
     let limit = try limit(params.limit, default: 1000, most: 10000)
     let after = try position(params.afterSeq, "/afterSeq") ?? 0
     let outbox = outbox
-    read(ticket) { (engine) throws(RuntimeError) in
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let last = try engine.standing(of: runID).lastSequence
       let events = try engine.events(of: runID, after: after, limit: limit, maxBytes: 8 << 20)
       var newest = after
@@ -74,7 +76,7 @@ extension BridgeService {
       writer.beginArray()
       for event in events {
         let around = ticket.idBytes + Outbox.aroundItems
-        let json = try outbox.fitted(CarriedJSON(trusted: event.event), besides: around, engine, lastResort: .data)
+        let json = try outbox.fitted(CarriedJSON(trusted: event.event), besides: around, engine, lastResort: .data, .logged)
         // A page ends where the client could not read it; one event is always there.
         if newest > after, outbox.fitting()?.fits(writer.count + json.bytes.count, besides: around) == false { break }
         writer.value(json)
@@ -183,17 +185,21 @@ extension BridgeService {
 
   /// Answers with what `body` finds, on the engine's thread.
   func read(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
+    let outbox = outbox
+    readFitted(ticket) { (engine) throws(RuntimeError) in try outbox.fitted(try body(engine), besides: ticket.idBytes, engine) }
+  }
+
+  /// As `read`, with a `body` that has fitted what it gives: once more would take the names of blobs in it for somebody else's.
+  func readFitted(_ ticket: Ticket, _ body: @escaping @Sendable (RunEngine) throws(RuntimeError) -> CarriedJSON) {
     post(ticket) { service, engine in
-      do throws(RuntimeError) {
-        ticket.request.succeed(try service.outbox.fitted(try body(engine), besides: ticket.idBytes, engine))
-      } catch { service.fail(ticket, error, engine) }
+      do throws(RuntimeError) { ticket.request.succeed(try body(engine)) } catch { service.fail(ticket, error, engine) }
     }
   }
 
   /// Refuses a request; what is too long in the error's data for the client travels as a blob.
   func fail(_ ticket: Ticket, _ error: RuntimeError, _ engine: RunEngine) {
     var mapped = ErrorMapping.rpcError(error)
-    if let fitting = outbox.fitting(), !fitting.isReady(mapped.json, besides: ticket.idBytes) {
+    if let fitting = outbox.fitting(), !fitting.isReady(mapped.json, besides: ticket.idBytes, .none) {
       mapped = ErrorMapping.withShortText(mapped, 512)
       let around = mapped.json.bytes.count - (mapped.data?.bytes.count ?? 0) + ticket.idBytes
       mapped.data = mapped.data.map { data in (try? outbox.fitted(data, besides: around, engine, lastResort: .none)) ?? data }

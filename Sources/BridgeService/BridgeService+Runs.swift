@@ -178,9 +178,11 @@ extension BridgeService {
     case .success(let answer):
       // Cancelled in the meantime: what began the run is answered so, when the run has come to its end.
       if ticket.request.isCancelled, ticket.begunRun != nil { return }
-      let whole = OutcomeJSON.make(answer, engine)
+      let (whole, naming) = OutcomeJSON.make(answer, engine)
       let json: CarriedJSON
-      do throws(RuntimeError) { json = try outbox.fitted(whole, besides: ticket.idBytes, engine) } catch { return ticket.fail(error) }
+      do throws(RuntimeError) { json = try outbox.fitted(whole, besides: ticket.idBytes, engine, naming) } catch {
+        return ticket.fail(error)
+      }
       if precedesEvents {
         _ = ticket.request.succeed(json)
         return
@@ -209,10 +211,10 @@ extension RunStart {
 
 enum OutcomeJSON {
   /// A RunOutcome with all values whole, and the verdicts of a submit.
-  static func make(_ answer: RunAnswer, _ engine: RunEngine) -> CarriedJSON {
+  static func make(_ answer: RunAnswer, _ engine: RunEngine) -> (json: CarriedJSON, naming: BlobNaming) {
     var writer = JSONWriter(capacity: 512)
     writer.beginObject()
-    write(answer.outcome, to: &writer, engine)
+    let naming = write(answer.outcome, to: &writer, engine)
     if let verdicts = answer.verdicts { writer.member("verdicts", verdicts.json) }
     if !answer.warnings.isEmpty {
       writer.key("warnings")
@@ -221,11 +223,18 @@ enum OutcomeJSON {
       writer.endArray()
     }
     writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
+    return (CarriedJSON(trusted: writer.finish()), naming)
   }
 
-  /// A blob that cannot be read now stays a reference: the outcome is worth more than the whole answer.
-  static func write(_ outcome: RunOutcome, to writer: inout JSONWriter, _ engine: RunEngine) {
-    outcome.writeMembers(to: &writer) { value in (try? engine.load(value)) ?? value.wire }
+  /// A blob that cannot be read now stays a reference: the outcome is worth more than the whole answer. The result says which do.
+  static func write(_ outcome: RunOutcome, to writer: inout JSONWriter, _ engine: RunEngine) -> BlobNaming {
+    var unread: Set<ULID> = []
+    outcome.writeMembers(to: &writer) { value in
+      do throws(StoreError) { return try engine.load(value) } catch {
+        if case .blob(let reference) = value { unread.insert(reference.id) }
+        return value.wire
+      }
+    }
+    return .carried(besides: unread)
   }
 }

@@ -57,12 +57,13 @@ extension BridgeService {
     }
     let start = before
     let outbox = outbox
-    read(ticket) { (engine) throws(RuntimeError) in
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.sessions(before: start, limit: limit)
       return try outbox.page("sessions", page.sessions, next: page.more?.text, for: ticket, engine) { session, writer in
         writer.beginObject()
         Self.writeMembers(of: session, to: &writer)
         writer.endObject()
+        return .none
       } cursor: {
         $0.sessionID.text
       }
@@ -106,10 +107,11 @@ extension BridgeService {
     }
     let cursor = start
     let outbox = outbox
-    read(ticket) { (engine) throws(RuntimeError) in
+    readFitted(ticket) { (engine) throws(RuntimeError) in
       let page = try engine.messages(of: sessionID, branchID: branchID, from: cursor, limit: limit)
       return try outbox.page("messages", page.messages, next: page.next?.text, for: ticket, engine) { message, writer in
         message.write(to: &writer)
+        return .logged
       } cursor: {
         $0.next.text
       }

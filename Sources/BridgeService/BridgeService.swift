@@ -210,7 +210,7 @@ extension BridgeService: Parent {
           sent()
         }
         let params = Invocations.params(invocation)
-        guard let fitting = outbox.fitting(), !fitting.isReady(params) else { return send(params) }
+        guard let fitting = outbox.fitting(), !fitting.isReady(params, .none) else { return send(params) }
         host.post { engine in
           do throws(RuntimeError) { send(try outbox.fitted(params, engine, lastResort: .none)) } catch {
             reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))

@@ -36,13 +36,15 @@ final class MessageFitting {
   func fits(_ bytes: Int, besides reserved: Int = 0) -> Bool { bytes <= room - reserved }
 
   /// Whether it goes out as it is: it fits, and nothing in it could be mistaken for the name of a blob.
-  func isReady(_ json: CarriedJSON, besides reserved: Int = 0) -> Bool {
-    fits(json.bytes.count, besides: reserved) && !json.holdsLiteralBlobName
+  func isReady(_ json: CarriedJSON, besides reserved: Int = 0, _ naming: BlobNaming) -> Bool {
+    fits(json.bytes.count, besides: reserved) && !naming.isMistakable(json)
   }
 
   /// The value with as much of it stored as makes it fit, and what a `$blob` in it would make ambiguous.
-  func fit(_ json: CarriedJSON, besides reserved: Int, _ lastResort: LastResort, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    let whole = MessagePart(json, lastResort: lastResort)
+  func fit(
+    _ json: CarriedJSON, besides reserved: Int, _ lastResort: LastResort, _ naming: BlobNaming, _ engine: RunEngine
+  ) throws(RuntimeError) -> CarriedJSON {
+    let whole = MessagePart(json, lastResort: lastResort, naming)
     let preview = choose(whole, room - reserved)
     var writer = JSONWriter(capacity: max(0, whole.bytes) + 64)
     try write(whole, preview, to: &writer, engine)
@@ -147,17 +149,5 @@ final class MessageFitting {
     if known.count >= 256 { known = [:] }
     known[json.bytes] = reference
     return reference
-  }
-}
-
-extension CarriedJSON {
-  /// Whether an object in it has a member `$blob` and is no reference of ours.
-  var holdsLiteralBlobName: Bool {
-    guard holdsMember("$blob") else { return false }
-    if hasMember("$blob") { return BlobReference(wire: self) == nil }
-    var found = false
-    forEachMember { _, value in found = found || value.holdsLiteralBlobName }
-    forEachElement { found = found || $0.holdsLiteralBlobName }
-    return found
   }
 }

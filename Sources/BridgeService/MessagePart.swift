@@ -51,11 +51,13 @@ final class MessagePart {
   private(set) var bytes: Int
   private(set) var isChanged = false
 
-  convenience init(_ json: CarriedJSON, lastResort: MessageFitting.LastResort) {
-    self.init(json, nil, lastResort, isInList: false, isWary: json.holdsLiteralBlobName)
+  convenience init(_ json: CarriedJSON, lastResort: MessageFitting.LastResort, _ naming: BlobNaming) {
+    self.init(json, nil, lastResort, isInList: false, isWary: naming.isMistakable(json), naming)
   }
 
-  private init(_ json: CarriedJSON, _ name: String?, _ lastResort: MessageFitting.LastResort?, isInList: Bool, isWary: Bool) {
+  private init(
+    _ json: CarriedJSON, _ name: String?, _ lastResort: MessageFitting.LastResort?, isInList: Bool, isWary: Bool, _ naming: BlobNaming
+  ) {
     self.json = json
     bytes = json.bytes.count
     let isKept = name.map(Self.kept.contains) == true
@@ -65,11 +67,11 @@ final class MessagePart {
       isAmbiguous = false
       if !isKept { role = .value }
     case .object where json.hasMember("$blob"):
-      let reference = BlobReference(wire: json)
+      let reference = naming.reference(json)
       isAmbiguous = reference == nil
       role = reference.map(Role.reference) ?? .value
     case .object where isCarried || isKept, .array where isCarried || isKept:
-      isAmbiguous = isWary && json.holdsLiteralBlobName
+      isAmbiguous = isWary && naming.isMistakable(json)
       if !isKept || isAmbiguous { role = .value }
     case .object, .array:
       isAmbiguous = false
@@ -79,9 +81,9 @@ final class MessagePart {
       guard bytes > Self.smallest || isWary else { break }
       let inner = lastResort == .data && name == nil ? lastResort : nil
       json.forEachMember { name, value in
-        parts.append((name, MessagePart(value, name.text, inner, isInList: isInList || isList, isWary: isWary)))
+        parts.append((name, MessagePart(value, name.text, inner, isInList: isInList || isList, isWary: isWary, naming)))
       }
-      json.forEachElement { parts.append((nil, MessagePart($0, nil, nil, isInList: isInList || isList, isWary: isWary))) }
+      json.forEachElement { parts.append((nil, MessagePart($0, nil, nil, isInList: isInList || isList, isWary: isWary, naming))) }
     case .number, .bool, .null: isAmbiguous = false
     }
     isReplaced = isAmbiguous

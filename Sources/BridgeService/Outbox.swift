@@ -106,10 +106,11 @@ final class Outbox: Sendable {
   ///
   /// - Parameter reserved: Bytes that something else in the line takes.
   func fitted(
-    _ json: CarriedJSON, besides reserved: Int = 0, _ engine: RunEngine, lastResort: MessageFitting.LastResort = .whole
+    _ json: CarriedJSON, besides reserved: Int = 0, _ engine: RunEngine, lastResort: MessageFitting.LastResort = .whole,
+    _ naming: BlobNaming = .none
   ) throws(RuntimeError) -> CarriedJSON {
-    guard let fitting = fitting(), !fitting.isReady(json, besides: reserved) else { return json }
-    let fitted = try fitting.fit(json, besides: reserved, lastResort, engine)
+    guard let fitting = fitting(), !fitting.isReady(json, besides: reserved, naming) else { return json }
+    let fitted = try fitting.fit(json, besides: reserved, lastResort, naming, engine)
     BlobNames.collect(in: fitted.bytes, into: &state.value.blobs)
     // What the log names in a part that travels as a blob is the client's to name all the same.
     if lastResort == .data { BlobNames.collect(in: json.bytes, into: &state.value.blobs) }
@@ -165,7 +166,7 @@ final class Outbox: Sendable {
       let events = try engine.events(of: feed.runID, after: feed.cursor, limit: 256, maxBytes: 256 << 10)
       var ready: [(sequence: Int, type: String, bytes: Bytes)] = []
       for event in events {
-        let json = try fitted(CarriedJSON(trusted: event.event), engine, lastResort: .data)
+        let json = try fitted(CarriedJSON(trusted: event.event), engine, lastResort: .data, .logged)
         ready.append((event.sequence, EventKind.read(event.event), json.bytes))
       }
       send(ready, feed)

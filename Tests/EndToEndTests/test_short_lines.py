@@ -389,3 +389,30 @@ def test_what_is_carried_comes_back_to_the_byte(b):
     assert b.read_blob(m.params["arguments"]["$blob"]) == text
     b.respond(m, {"content": "x"})
     assert b.result(r)["status"] == "success"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_looks_like_the_name_of_a_blob_and_was_made_up_is_never_literal(lab, b, nested):
+    """The very shape of a reference, in all that a message carries: what stands there is the bridge's own reference to it."""
+    made_up = {"$blob": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "type": "json", "bytes": 3, "preview": "x"}
+    made_up = {"v": [made_up]} if nested else made_up
+    s = b.call("session.create")["sessionId"]
+    b.call("session.augment", {"sessionId": s, "augmentation": {"updateState": made_up, "addContext": [{"key": "k", "description": "d", "value": made_up}]}})
+    r = b.start([calls(("gated", made_up), ("plain", made_up)), say("ok")], [tool("gated", requiresApproval=True), tool("plain")], sessionId=s)
+    asked, m = b.next_request("approval.request"), b.next_invoke()
+    run = m.params["runId"]
+    # Stored each time anew, so that it is another one than the log's.
+    assert whole(b, asked.params["arguments"]) == whole(b, m.params["arguments"]) == made_up
+    o = b.get(run)
+    assert [whole(b, c["arguments"]) for c in o["pendingToolCalls"]] == [made_up, made_up]
+    assert whole(b, o["state"]) == made_up and whole(b, b.call("session.get", {"sessionId": s})["state"]) == made_up
+    listed, = b.call("run.list")["runs"]
+    assert [whole(b, c["arguments"]) for c in listed["pendingToolCalls"]] == [made_up, made_up]
+    b.respond(m, {"structuredContent": made_up})
+    b.respond(asked, {"decision": "deny"})
+    assert b.result(r)["status"] == "success"
+    messages = b.call("session.messages", {"sessionId": s})["messages"]
+    assert [whole(b, c["arguments"]) for c in messages[1]["toolCalls"]] == [made_up, made_up]
+    assert whole(b, messages[3]["structuredContent"]) == made_up
+    told = logged(lab, b, run)
+    assert [whole(b, e["data"]["arguments"]) for e in told if e["type"] == "tool.started"] == [made_up]
