@@ -5,6 +5,7 @@ import JSON
 extension ToolResult {
   var namesBlobs: Bool {
     content.contains { block in block.members.contains { $0.value.namesBlob } } || structuredContent?.namesBlob == true
+      || [stdout, stderr].contains { $0?.contains { $0.namesBlob } == true }
   }
 
   /// - Throws: `blob.notFound` and `invalidParams` (a text that names a JSON blob, say) with the pointer.
@@ -14,13 +15,27 @@ extension ToolResult {
       for (index, member) in block.members.enumerated() {
         let wantsString = block.wantsString(member.name)
         result.content[place].members[index].value = try member.value.resolved(
-          outbox, engine, wantsString: wantsString, at: "\(pointer)/content/\(place)/\(member.name)")
+          outbox, engine, wantsString: wantsString,
+          // A text that stands for the content is no member of a block that the client sent.
+          at: isPlainText ? pointer + "/content" : "\(pointer)/content/\(place)/\(member.name)")
       }
     }
     result.structuredContent = try structuredContent.map { value throws(RuntimeError) in
       try value.resolved(outbox, engine, wantsString: false, at: pointer + "/structuredContent")
     }
+    result.stdout = try Self.resolved(stdout, outbox, engine, at: pointer + "/stdout")
+    result.stderr = try Self.resolved(stderr, outbox, engine, at: pointer + "/stderr")
     return result
+  }
+
+  private static func resolved(_ lines: [StoredValue]?, _ outbox: Outbox, _ engine: RunEngine, at pointer: String) throws(RuntimeError)
+    -> [StoredValue]?
+  {
+    guard var lines else { return nil }
+    for index in lines.indices {
+      lines[index] = try lines[index].resolved(outbox, engine, wantsString: true, at: "\(pointer)/\(index)")
+    }
+    return lines
   }
 }
 

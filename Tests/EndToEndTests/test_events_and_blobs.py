@@ -267,6 +267,32 @@ def test_a_blob_that_was_sent_to_this_connection_may_be_named_too(parent):
     parent.succeeds([calls("t"), say("ok", expect=expect(content=BIG))], [tool("t")])
 
 
+def test_blobs_may_be_named_as_items_of_stdout_and_stderr(bridge):
+    """In a submit and in an answer, beside other items; the log has them as any string."""
+    o = bridge.run([calls("t"), say("ok", expect=expect(content=contains("out of a blob")))], [tool("t")])
+    out, err = written(bridge, "out of ", "a blob"), written(bridge, BIG)
+    o = bridge.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: {"stdout": ["first", {"$blob": out}], "stderr": [{"$blob": err}]}})
+    assert o["status"] == "success"
+    d = bridge.log_of(o["runId"], "tool.completed")[0]
+    assert bridge.whole(d["stdout"]) == ["first", "out of a blob"] and bridge.whole(d["stderr"]) == [BIG]
+
+
+def test_an_answer_may_name_blobs_as_items_of_stdout(parent):
+    parent.handlers["t"] = {"stdout": [{"$blob": written(parent, "out of a blob")}]}
+    parent.succeeds([calls("t"), say("ok", expect=expect(content=contains("out of a blob")))], [tool("t")])
+
+
+@pytest.mark.parametrize("result,place", [
+    ({"content": "?"}, "/content"), ({"content": [{"type": "text", "text": "?"}]}, "/content/0/text"), ({"stdout": ["x", "?"]}, "/stdout/1"), ({"stderr": ["?"]}, "/stderr/0"),
+])
+def test_what_must_be_a_text_and_names_no_blob_is_refused_where_it_stands(bridge, result, place):
+    """A blob of nobody's, and one that holds no text."""
+    o = bridge.run([calls("t"), say("ok")], [tool("t")])
+    for id in ("01ARZ3NDEKTSV4RRFFQ69G5FAV", written(bridge, "[1]", type="json")):
+        given = loads(dumps(result).replace(b'"?"', dumps({"$blob": id})))
+        bridge.refuses("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": o["pendingToolCalls"][0]["callId"], **given}]}, "/results/0" + place)
+
+
 def test_a_blob_of_another_connection_is_literal(lab):
     a, b = lab.bridge(), lab.parent()
     id = written(a, "secret of a")

@@ -77,7 +77,8 @@ package struct ToolResult: Sendable, Equatable {
     guard value.kind == .array else { throw .invalidParams("must be a list of strings", at: pointer) }
     var lines: [StoredValue] = []
     try value.forEachElement { (line) throws(RuntimeError) in
-      if line.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(lines.count)") }
+      // A blob's name is judged by who knows the client's blobs, as in a content block.
+      if line.kind != .string, !line.hasMember("$blob") { throw .invalidParams("must be a string", at: "\(pointer)/\(lines.count)") }
       lines.append(.inline(line))
     }
     return lines

@@ -147,7 +147,13 @@ struct SubmittedFile {
     for (index, block) in result.content.enumerated() where block.type != "json" {
       for member in block.members where member.name != "resource" {
         guard case .inline(let value) = member.value, value.hasMember("$blob") else { continue }
-        throw .invalidParams("must be a string", at: "\(pointer)/content/\(index)/\(member.name)")
+        let place = result.isPlainText ? "/content" : "/content/\(index)/\(member.name)"
+        throw .invalidParams("must be a string", at: pointer + place)
+      }
+    }
+    for (name, lines) in [("stdout", result.stdout), ("stderr", result.stderr)] {
+      for (index, line) in (lines ?? []).enumerated() where line.wire.kind != .string {
+        throw .invalidParams("must be a string", at: "\(pointer)/\(name)/\(index)")
       }
     }
   }
