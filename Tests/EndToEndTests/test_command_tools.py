@@ -21,6 +21,22 @@ def test_stdout_is_the_result(bridge):
     assert d["isError"] is False and "hello from a command" in text_of(d["content"]) and d["exitCode"] == 0 and d["target"] == "server"
 
 
+COUNT = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+
+
+def test_with_an_output_schema_stdout_is_the_structured_content(bridge):
+    o = bridge.succeeds([calls("c"), say("ok", expect=expect(content='{"n": 1}\n', isError=False))], [sh("c", """echo '{"n": 1}'""", outputSchema=COUNT)])
+    d, = done(bridge, o)
+    assert d["isError"] is False and d["structuredContent"] == {"n": 1} and d["exitCode"] == 0
+
+
+@pytest.mark.parametrize("output,words", [("n is 1", "not JSON"), ('{"n": "one"}', "/n")])
+def test_with_an_output_schema_what_does_not_fit_is_a_tool_error_that_says_so(bridge, output, words):
+    o = bridge.succeeds([calls("c"), say("ok", expect=expect(content=contains("outputSchema"), isError=True))], [sh("c", f"echo '{output}'", outputSchema=COUNT)])
+    d, = done(bridge, o)
+    assert d["isError"] is True and words in text_of(d["content"]) and "structuredContent" not in d
+
+
 def test_arguments_come_as_json_on_stdin(lab, bridge):
     bridge.succeeds([calls(("c", {"a": [1, "ü", None]})), say("ok")], [sh("c", f"cat > {lab.path}/in")])
     assert json.loads((lab.path / "in").read_text()) == {"a": [1, "ü", None]}

@@ -16,6 +16,28 @@ struct CommandResultTests {
     #expect(workshop.run("printf '\(line)'") == .success(line))
   }
 
+  @Test(arguments: [#"{"b": 0.10, "a": [18446744073709551615]}"#, "[]", "null", "\"text\"", "7"])
+  func `with an outputSchema the JSON on standard output is the structured content too, as it is`(json: String) {
+    var expected = ToolResult.success(" \(json)\n", stderr: "note\n")
+    expected.structuredContent = .inline(CarriedJSON(trusted: Bytes(json)))
+    #expect(workshop.run(.structured("cat <<'END'\n \(json)\nEND\necho note >&2")) == expected)
+  }
+
+  @Test(arguments: ["", "not JSON\n", "{\"a\":1} {\"a\":2}\n", "{\"a\":\n"])
+  func `with an outputSchema what is not JSON is an error that keeps both outputs and the exit code`(output: String) {
+    let result = workshop.run(.structured("printf '%s' '\(output)'; echo note >&2"))
+    #expect(result.isError && result.structuredContent == nil && result.exitCode == 0)
+    #expect(result.text?.hasPrefix("The command's output is not JSON, which the tool's outputSchema asks for: ") == true)
+    #expect(result.stdout == (output.isEmpty ? nil : .list(output)))
+    #expect(result.stderr == .list("note\n"))
+  }
+
+  @Test func `with an outputSchema a command that fails is the error that it is without`() {
+    #expect(
+      workshop.run(.structured("echo '{}'; echo err >&2; exit 3"))
+        == .failed("The command failed with exit code 3.", stdout: "{}\n", stderr: "err\n", exitCode: 3))
+  }
+
   @Test func `a command without output has no content`() {
     #expect(workshop.run("true") == .success(""))
   }

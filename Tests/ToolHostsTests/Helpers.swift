@@ -113,6 +113,13 @@ extension Tool {
   static func shell(_ words: String, timeoutMs: Int? = nil, cwd: String? = nil, env: [String: String]? = nil) -> Tool {
     command(["/bin/sh", "-c", words], timeoutMs: timeoutMs, cwd: cwd, env: env)
   }
+
+  /// A shell's words that print JSON.
+  static func structured(_ words: String) -> Tool {
+    var tool = shell(words)
+    tool.outputSchema = CarriedJSON(trusted: Bytes("true"))
+    return tool
+  }
 }
 
 extension ToolResult {

@@ -36,6 +36,16 @@ package struct ToolResult: Sendable, Equatable {
     return result
   }
 
+  /// The error that stands for a result that cannot be used. What a command printed, and how it ended, stays.
+  package func refused(_ words: String) -> ToolResult {
+    var result = ToolResult.failure(words)
+    // Its output was the content, and was not kept twice.
+    result.stdout = stdout ?? (exitCode == nil ? nil : content.first?["text"].map { [$0] })
+    result.stderr = stderr
+    result.exitCode = exitCode
+    return result
+  }
+
   /// What in a ToolResult is only carried.
   package static let carriedPaths: CarriedPaths = [
     "/structuredContent", "/content/*/value", "/content/*/resource", "/content/*/annotations", "/content/*/_meta", "/_meta",

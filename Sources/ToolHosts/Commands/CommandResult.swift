@@ -4,9 +4,12 @@ import POSIXSupport
 
 /// What a command's end means to the model.
 enum CommandResult {
-  /// - Parameter exit: nil when it could not be ended.
+  /// - Parameters:
+  ///   - exit: nil when it could not be ended.
+  ///   - isStructured: The tool has an `outputSchema`: what the command prints is JSON.
   static func make(
-    exit: ChildProcess.Exit?, interruption: CommandCourse.Interruption?, stdout: Bytes, stderr: Bytes, limits: CommandLimits
+    exit: ChildProcess.Exit?, interruption: CommandCourse.Interruption?, stdout: Bytes, stderr: Bytes, isStructured: Bool,
+    limits: CommandLimits
   ) -> ToolResult {
     var result = ToolResult()
     result.stderr = output(stderr)
@@ -14,6 +17,10 @@ enum CommandResult {
       // The output is the content, and not stored again as `stdout`.
       if !stdout.isEmpty { result.content = [.text(.inline(text(stdout)))] }
       result.exitCode = 0
+      guard isStructured else { return result }
+      do throws(JSONError) { result.structuredContent = .inline(try CarriedJSON(validating: stdout)) } catch {
+        return result.refused("The command's output is not JSON, which the tool's outputSchema asks for: \(error.message).")
+      }
       return result
     }
     result.isError = true

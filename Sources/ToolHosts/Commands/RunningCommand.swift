@@ -128,7 +128,9 @@ final class RunningCommand {
     if course.hasExited { children.release(child) }
     let exit = child.reap()
     order.completion(
-      CommandResult.make(exit: exit, interruption: course.interruption, stdout: stdout.finish(), stderr: stderr.finish(), limits: limits))
+      CommandResult.make(
+        exit: exit, interruption: course.interruption, stdout: stdout.finish(), stderr: stderr.finish(),
+        isStructured: order.call.tool.outputSchema != nil, limits: limits))
     return exit != nil
   }
 
