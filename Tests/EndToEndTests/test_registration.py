@@ -219,6 +219,24 @@ def test_toolkits_and_skills_are_named_by_the_same_rule(told, name):
     assert b.call("toolkit.list")["toolkits"] == []
 
 
+def test_what_a_session_is_offered_has_what_its_agent_has(told):
+    """As the next turn has it, whichever level overrides which; and without an agent that is gone."""
+    b = told.bridge()
+    agent = {"model": told.script("ok"), "tools": [A, tool("both", title="the agent's")], "toolkits": [toolkit("kit", B)]}
+    a = b.call("agent.create", {"agent": agent})["agentId"]
+    s = b.call("session.create", {"agentId": a})["sessionId"]
+    b.call("tool.register", {"tools": [tool("both", title="the session's")], "sessionId": s})
+    b.call("tool.register", {"tools": [tool("here")]})
+    listed = b.call("toolkit.list", {"sessionId": s})
+    assert [(k["name"], k["level"], k["expanded"]) for k in listed["toolkits"]] == [("kit", "agent", False)]
+    assert [t.get("title") for t in listed["tools"] if t["name"] == "both"] == ["the session's"]
+    run = b.call("run.start", {"sessionId": s, "input": "go"})["runId"]
+    assert [t["name"] for t in listed["tools"]] == [t["name"] for t in b.log_of(run, "run.started")[0]["tools"]]
+    assert b.call("toolkit.list", {"sessionId": s}) == listed
+    b.call("agent.delete", {"agentId": a})
+    assert [t["name"] for t in b.call("toolkit.list", {"sessionId": s})["tools"]] == ["both", "here"]
+
+
 @pytest.mark.parametrize("name", ["_", "a", "A-b_9", "a" * 64])
 def test_good_names_are_good(told, name):
     b = told.bridge()

@@ -67,9 +67,24 @@ extension RunEngine {
   /// What the next run of this connection would be offered besides what it brings itself.
   package func offeredToolbox(sessionID: ULID?) throws(RuntimeError) -> Toolbox {
     guard let sessionID else { return connection.toolbox }
-    var toolbox = try currentToolbox(of: try branch(try session(sessionID).mainBranch, of: sessionID))
+    let session = try session(sessionID)
+    var toolbox = try currentToolbox(of: try branch(session.mainBranch, of: sessionID))
     try toolbox.takeLevel(.connection, of: connection.toolbox)
+    guard let agent = try agentNow(of: session) else { return toolbox }
+    // After the connection's, as a run registers them: what overrides what comes to the same.
+    try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: "/agent")
     return toolbox
+  }
+
+  /// The stored agent of a session as it is now; nil for one that has been deleted, with which no turn begins.
+  private func agentNow(of session: Session) throws(RuntimeError) -> Agent? {
+    guard let agentID = session.agentID else { return nil }
+    do throws(RuntimeError) {
+      return try RunParams.read(Agent.self, try agent(agentID).json, at: "/agent", carrying: Agent.carriedPaths)
+    } catch {
+      guard error.kind == .agentNotFound else { throw error }
+      return nil
+    }
   }
 
   /// What a branch has now: that of the turn at work, or what the next one begins with.
