@@ -44,6 +44,8 @@ package final class BridgeService: Sendable {
   /// Called on the reader thread when it has nothing more to pass on, with what another thread may do in its place until this returns.
   private let onRest: @Sendable (_ standIn: @escaping @Sendable () -> Void) -> Void
   private let links = Mutex(Links())
+  /// Why the request is given up whose `cancel` is being carried out: that calls what `onCancel` was given before it returns.
+  private let givenReason = Mutex<String?>(nil)
 
   private struct Links {
     var peer: Peer?
@@ -125,8 +127,8 @@ extension BridgeService: PeerHandler {
   package func peer(_ peer: Peer, receivedNotification method: String, params: CarriedJSON?) {
     let params = params ?? .emptyObject
     switch method {
-    case WireNotification.cancelled: cancelRequest(params["requestId"])
-    case WireNotification.cancelRequest: cancelRequest(params["id"])
+    case WireNotification.cancelled: cancelRequest(params["requestId"], reason: params["reason"]?.stringValue)
+    case WireNotification.cancelRequest: cancelRequest(params["id"], reason: nil)
     case WireNotification.progress:
       guard let token = params["progressToken"]?.stringValue else { return }
       questions.progressed(token, params)
@@ -135,9 +137,11 @@ extension BridgeService: PeerHandler {
     }
   }
 
-  private func cancelRequest(_ id: CarriedJSON?) {
+  private func cancelRequest(_ id: CarriedJSON?, reason: String?) {
     guard let id = id.flatMap(RequestID.init) else { return }
+    givenReason.withLock { $0 = reason }
     peer.openRequest(id)?.cancel()
+    givenReason.withLock { $0 = nil }
   }
 
   /// Cancelling what began a run cancels the run; cancelling anything else ends the waiting.
@@ -148,13 +152,14 @@ extension BridgeService: PeerHandler {
         if let wait = ticket.wait { _ = engine.cancelWait(wait) }
       }
     }
+    let reason = givenReason.withLock { $0 } ?? "the request was cancelled"
     host.post { engine in
       guard let runID = ticket.begunRun else {
         ticket.request.fail(ErrorMapping.cancelled())
         if let wait = ticket.wait { _ = engine.cancelWait(wait) }
         return
       }
-      engine.cancel(runID, reason: "the request was cancelled", waiting: { _ in }) { [outbox = self.outbox] result in
+      engine.cancel(runID, reason: reason, waiting: { _ in }) { [outbox = self.outbox] result in
         let sequence = (try? result.get())?.outcome.lastSequence ?? 0
         outbox.after(sequence, of: runID) { ticket.request.fail(ErrorMapping.cancelled(run: runID)) }
       }

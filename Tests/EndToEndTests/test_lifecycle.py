@@ -201,6 +201,20 @@ def test_cancelling_a_run_start_in_a_model_call_cancels_the_run(bridge):
     e = bridge.error_of(r)
     assert e.code == -32800 and e.data["runId"] == run
     assert bridge.wait_run(run)["status"] == "cancelled"
+    assert bridge.log_of(run, "run.cancelled")[0]["reason"] == "enough"
+
+
+@pytest.mark.parametrize("method,params", [("notifications/cancelled", {"requestId": "@"}), ("notifications/cancelled", {"requestId": "@", "reason": None}),
+                                           ("$/cancelRequest", {"id": "@", "reason": "not a member of it"})])
+def test_a_run_start_that_is_cancelled_without_a_reason_has_one_all_the_same(bridge, method, params):
+    """Not that of another request."""
+    other = bridge.request("run.wait", {"runId": bridge.run([calls("t")], [tool("t")], delivery="pause")["runId"]})
+    bridge.notify("notifications/cancelled", {"requestId": other, "reason": "of the other"})
+    r = bridge.start([say("late", delayMs=60_000)])
+    run = bridge.start_id(r)
+    bridge.notify(method, {k: r if v == "@" else v for k, v in params.items()}, valid=False)
+    assert bridge.error_of(r).data["runId"] == run
+    assert bridge.log_of(run, "run.cancelled")[0]["reason"] == "the request was cancelled"
 
 
 @pytest.mark.parametrize("method,member", [("notifications/cancelled", "requestId"), ("$/cancelRequest", "id")])
