@@ -27,7 +27,9 @@ package struct ClientCapabilities: Sendable {
       case "elicitation":
         elicitation = try Self.isDeclared(value, place)
         // As in MCP, an empty object means forms; one that names only other modes does not.
-        if elicitation, value.hasMember("url") { elicitation = value.hasMember("form") }
+        if elicitation, try value["url"].map({ url throws(JSONError) in try Self.isDeclared(url, place) }) == true {
+          elicitation = try value["form"].map { form throws(JSONError) in try Self.isDeclared(form, place) } ?? false
+        }
       case "sampling":
         sampling = try Self.isDeclared(value, place)
         if sampling, let tools = value["tools"] { samplingTools = try Self.isDeclared(tools, place) }

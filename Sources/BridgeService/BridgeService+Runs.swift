@@ -195,12 +195,12 @@ extension BridgeService {
 extension RunStart {
   private static let passing: Set<String> = ["input", "wait", "delivery", "events", "_meta"]
 
-  /// What of the params makes the run what it is, in the order in which it was given.
+  /// What of the params makes the run what it is, in the order in which it was given; a member that is null is absent.
   static func lasting(_ params: CarriedJSON) -> CarriedJSON {
     var writer = JSONWriter(capacity: params.bytes.count)
     writer.beginObject()
     params.forEachMember { name, value in
-      guard !passing.contains(name.text) else { return }
+      guard !passing.contains(name.text), !value.isNull else { return }
       writer.key(name)
       writer.value(value)
     }

@@ -57,7 +57,8 @@ package struct ContentBlock: Sendable, Equatable {
       try need("mimeType", .string, "a string")
     case "binary":
       try need("mimeType", .string, "a string")
-      try need(self["url"] == nil ? "data" : "url", .string, "a string")
+      // A member that is null is absent.
+      try need([nil, .inline(.null)].contains(self["url"]) ? "data" : "url", .string, "a string")
     case "resource_link":
       try need("uri", .string, "a string")
       try need("name", .string, "a string")

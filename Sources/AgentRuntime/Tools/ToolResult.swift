@@ -52,11 +52,12 @@ package struct ToolResult: Sendable, Equatable {
     "/augmentation",
   ]
 
-  /// Reads what a parent sent. `callId` is left to the caller.
+  /// Reads what a parent sent. `callId` is left to the caller. A member that is null is absent, but for `structuredContent`, which may be any value.
   /// - Throws: `invalidParams` with the pointer of what is wrong.
   package init(reading value: CarriedJSON, at pointer: String = "") throws(RuntimeError) {
     guard value.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
     try value.forEachMember { (name, member) throws(RuntimeError) in
+      if member.isNull, name != "structuredContent" { return }
       let place = pointer + "/" + name.text
       switch name {
       case "content":
