@@ -129,12 +129,18 @@ extension BridgeService: PeerHandler {
     switch method {
     case WireNotification.cancelled: cancelRequest(params["requestId"], reason: params["reason"]?.stringValue)
     case WireNotification.cancelRequest: cancelRequest(params["id"], reason: nil)
-    case WireNotification.progress:
-      guard let token = params["progressToken"]?.stringValue else { return }
-      questions.progressed(token, params)
-      if let callID = ULID(token) { invocations.progressed(callID, params) }
+    case WireNotification.progress: progressed(params)
     default: break
     }
+  }
+
+  private func progressed(_ params: CarriedJSON) {
+    guard let token = params["progressToken"]?.stringValue else { return }
+    guard let progress = Progress(reading: params) else {
+      return host.log("the client's notifications/progress was ignored: progress and total must be numbers, message a string")
+    }
+    questions.progressed(token, progress.members)
+    if let callID = ULID(token) { invocations.progressed(callID, progress.members) }
   }
 
   private func cancelRequest(_ id: CarriedJSON?, reason: String?) {

@@ -156,7 +156,8 @@ def test_a_timeout_of_one_call_leaves_the_others_open(parent):
 # ---- progress
 
 def progress(parent, m, n, **more):
-    parent.notify("notifications/progress", {"progressToken": m.params["_meta"]["progressToken"], "progress": n, **more})
+    valid = None not in more.values()
+    parent.notify("notifications/progress", {"progressToken": m.params["_meta"]["progressToken"], "progress": n, **more}, valid=valid)
 
 
 def test_progress_restarts_the_timeout(parent):
@@ -177,6 +178,27 @@ def test_progress_reaches_observers_as_tool_progress(parent):
     e = parent.wait_event("tool.progress")
     assert e.seq is None and e.data["callId"] == m.call_id
     assert (e.data["progress"], e.data["total"], e.data["message"]) == (1, 4, "reading")
+    parent.respond(m, {"content": "x"})
+    parent.result(r)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"progress": None}, {"progress": "x"}, {"progress": [1]}, {"progress": 1, "total": "many"}, {"progress": 1, "message": 5}], ids=str)
+def test_progress_that_is_none_is_ignored_with_a_line_in_the_log(parent, wrong):
+    r = parent.start([calls("t"), say("ok")], [tool("t")])
+    m = parent.next_invoke()
+    parent.notify("notifications/progress", {"progressToken": m.call_id, **wrong}, valid=False)
+    progress(parent, m, 2)
+    assert parent.wait_event("tool.progress").data == {"callId": m.call_id, "progress": 2}
+    parent.respond(m, {"content": "x"})
+    parent.result(r)
+    until(lambda: bytes(parent.stderr).count(b"notifications/progress was ignored") == 1, "a line in the log")
+
+
+def test_of_progress_observers_see_what_it_is_defined_to_say(parent):
+    r = parent.start([calls("t"), say("ok")], [tool("t")])
+    m = parent.next_invoke()
+    progress(parent, m, 0.5, total=None, message="half", text=5, stream="neither", callId="another")
+    assert parent.wait_event("tool.progress").data == {"callId": m.call_id, "progress": 0.5, "message": "half"}
     parent.respond(m, {"content": "x"})
     parent.result(r)
 
