@@ -41,7 +41,7 @@ extension BridgeService {
       } catch { return ticket.fail(error) }
       engine.start(begin) { [self] runID, isNew in
         if isNew { ticket.begunRun = runID }
-        if begin.wait, wantsEvents { accept(ticket, runID) }
+        if begin.wait, wantsEvents { accept(ticket, runID, engine) }
         if wantsEvents { subscribe(runID, after: isNew ? 0 : nil, engine) }
       } waiting: {
         ticket.wait = $0
@@ -60,7 +60,7 @@ extension BridgeService {
   }
 
   /// The waiting client learns its run at once.
-  private func accept(_ ticket: Ticket, _ runID: ULID) {
+  private func accept(_ ticket: Ticket, _ runID: ULID, _ engine: RunEngine) {
     guard connection.capabilities.wants(eventType: "run.accepted") else { return }
     var writer = JSONWriter()
     writer.beginObject()
@@ -71,6 +71,7 @@ extension BridgeService {
     writer.beginObject()
     writer.member("requestId", ticket.request.id.json)
     writer.endObject()
+    writer.member("_meta", ifPresent: engine.trace(of: runID))
     writer.endObject()
     peer.notify(WireNotification.runEvent, CarriedJSON(trusted: writer.finish()))
   }

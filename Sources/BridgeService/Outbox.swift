@@ -28,6 +28,8 @@ final class Outbox: Sendable {
 
   private struct Streams {
     var runs: Set<ULID> = []
+    /// The `_meta` of the events of those that were started with a trace context; few are.
+    var traces: [ULID: CarriedJSON] = [:]
     var pending: [(runID: ULID, delta: StreamedDelta)] = []
     /// Runs whose events wait: what is streamed waits with them.
     var lagging: Set<ULID> = []
@@ -55,7 +57,11 @@ final class Outbox: Sendable {
     } else {
       state.value.feeds[runID] = Feed(runID: runID, cursor: sequence)
     }
-    streams.withLock { _ = $0.runs.insert(runID) }
+    let trace = engine.trace(of: runID)
+    streams.withLock { streams in
+      streams.runs.insert(runID)
+      if let trace { streams.traces[runID] = trace }
+    }
     engine.watch(runID, after: last, shown: min(sequence, last))
     if sequence < last {
       markLagging(runID)
@@ -66,6 +72,7 @@ final class Outbox: Sendable {
   func unsubscribe(_ runID: ULID, on engine: RunEngine) {
     streams.withLock { streams in
       streams.runs.remove(runID)
+      streams.traces[runID] = nil
       streams.lagging.remove(runID)
       streams.pending.removeAll { $0.runID == runID }
     }
@@ -213,36 +220,37 @@ final class Outbox: Sendable {
   /// From any thread.
   func stream(_ runID: ULID, _ delta: StreamedDelta) {
     guard connection.capabilities.wants(eventType: delta.type) else { return }
-    let goesOut = streams.withLock { streams in
-      guard streams.runs.contains(runID) else { return false }
+    let traces = streams.withLock { streams -> [ULID: CarriedJSON]? in
+      guard streams.runs.contains(runID) else { return nil }
       if !streams.pending.isEmpty || streams.isFlushing || streams.lagging.contains(runID) || peer.isCongested {
         streams.pending.append((runID, delta))
         if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
-        return false
+        return nil
       }
-      return true
+      return streams.traces
     }
-    guard goesOut else { return }
-    notify([(runID, delta)])
+    if let traces { notify([(runID, delta)], traces) }
   }
 
   func streamForeign(_ chunk: LiveChunk) {
     guard state.value.feeds[chunk.runID]?.isLagging == false, !peer.isCongested,
       connection.capabilities.wants(eventType: EventKind.read(chunk.event))
     else { return }
-    if let fitting = fitting(), !fitting.fits(chunk.event.count) {
+    let traces = streams.withLock { $0.traces }
+    let event = chunk.event.traced(traces[chunk.runID])
+    if let fitting = fitting(), !fitting.fits(event.count) {
       // As what is streamed here: text in shorter pieces, progress not at all.
-      if let text = StreamedDelta(textOf: chunk.event) { notify([(chunk.runID, text)]) }
+      if let text = StreamedDelta(textOf: chunk.event) { notify([(chunk.runID, text)], traces) }
       return
     }
-    peer.notify(WireNotification.runEvent, CarriedJSON(trusted: chunk.event))
+    peer.notify(WireNotification.runEvent, CarriedJSON(trusted: event))
   }
 
   /// Sends the text that waited of one run, or of all, and what is streamed meanwhile.
   private func flushPending(_ runID: ULID?) {
     var runID = runID
     while true {
-      let ready = streams.withLock { streams -> [(runID: ULID, delta: StreamedDelta)] in
+      let (ready, traces) = streams.withLock { streams -> ([(runID: ULID, delta: StreamedDelta)], [ULID: CarriedJSON]) in
         var ready: [(runID: ULID, delta: StreamedDelta)] = []
         if !streams.pending.isEmpty, !peer.isCongested {
           var waiting: [(runID: ULID, delta: StreamedDelta)] = []
@@ -253,20 +261,21 @@ final class Outbox: Sendable {
           streams.pending = waiting
         }
         streams.isFlushing = !ready.isEmpty
-        return ready
+        return (ready, streams.traces)
       }
       if ready.isEmpty { return }
-      notify(ready)
+      notify(ready, traces)
       runID = nil
     }
   }
 
-  private func notify(_ deltas: [(runID: ULID, delta: StreamedDelta)]) {
+  private func notify(_ deltas: [(runID: ULID, delta: StreamedDelta)], _ traces: [ULID: CarriedJSON]) {
     let now = host.wallClock()
     let most = connection.capabilities.maxMessageBytes
+    let traceBytes = traces.isEmpty ? 0 : deltas.map { traces[$0.runID]?.bytes.count ?? 0 }.max() ?? 0
     // A character takes at most six bytes in JSON.
-    let longest = most.map { min(StreamedDelta.longestText, ($0 - 512) / 6) } ?? StreamedDelta.longestText
-    let events = StreamedDelta.merged(deltas, longest: longest).map { $0.delta.event(of: $0.runID, at: now) }
+    let longest = most.map { min(StreamedDelta.longestText, ($0 - 512 - traceBytes) / 6) } ?? StreamedDelta.longestText
+    let events = StreamedDelta.merged(deltas, longest: longest).map { $0.delta.event(of: $0.runID, at: now).traced(traces[$0.runID]) }
     // Progress that the client cannot read is not shown; the result will be.
     peer.notify(events.filter { $0.count + 256 <= most ?? .max }.map { (WireNotification.runEvent, CarriedJSON(trusted: $0)) })
   }
@@ -290,6 +299,22 @@ final class EngineBound<Value>: @unchecked Sendable {
 
 enum EventKind {
   static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
+}
+
+extension Bytes {
+  /// The ephemeral event with what the run's other events have as their `_meta`.
+  fileprivate func traced(_ trace: CarriedJSON?) -> Bytes {
+    guard let trace else { return self }
+    var writer = JSONWriter(capacity: count + trace.bytes.count + 16)
+    writer.beginObject()
+    CarriedJSON(trusted: self).forEachMember { name, value in
+      writer.key(name)
+      writer.value(value)
+    }
+    writer.member("_meta", trace)
+    writer.endObject()
+    return writer.finish()
+  }
 }
 
 /// The ids of `$blob` references in an event.

@@ -174,6 +174,42 @@ def test_a_blob_is_read_in_another_process_after_a_crash(lab):
     assert text_of(lab.bridge().whole(content)) == BIG
 
 
+# ---- trace context
+
+TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "k=v"}
+
+
+@pytest.mark.parametrize("meta", [None, {"other": 1}, TRACE, {**TRACE, "other": 1}], ids=["none", "another", "trace", "both"])
+def test_the_trace_context_of_a_run_stands_in_all_its_events(lab, meta):
+    """In those that no log has too, here and at an observer in another process."""
+    a, c = lab.parent(), lab.bridge()
+    s = a.call("session.create")["sessionId"]
+    c.call("session.subscribe", {"sessionId": s})
+    r = a.start([calls("t", text="some words"), say("more words")], [tool("t")], sessionId=s, **({"_meta": meta} if meta else {}))
+    m = a.next_invoke()
+    run = m.params["runId"]
+    until(lambda: c.events(run, "run.paused"), "the observer to see the run")
+    a.notify("notifications/progress", {"progressToken": m.call_id, "progress": 1})
+    until(lambda: c.events(run, "tool.progress"), "the observer to see progress")
+    a.respond(m, {"content": "x"})
+    assert a.result(r)["status"] == "success"
+    until(lambda: c.events(run, "run.completed"), "the observer to see the end")
+    late = lab.bridge()
+    late.call("run.subscribe", {"runId": run, "afterSeq": 0})
+    until(lambda: late.events(run, "run.completed"), "the end")
+    for one, kinds in ((a, {"run.accepted", "text.delta", "tool.progress"}), (c, {"text.delta", "tool.progress"}), (late, set())):
+        seen = one.events(run)
+        assert {e.type for e in seen if e.seq is None} == kinds
+        assert [e.params.get("_meta") for e in seen] == [TRACE if meta and "traceparent" in meta else None] * len(seen)
+
+
+def test_text_is_whole_for_a_client_that_can_read_little_beside_a_long_trace_context(lab):
+    b = lab.bridge(capabilities={"maxMessageBytes": 4096})
+    o = b.run([say("\x01" * 3000)], _meta={"traceparent": "t" * 900, "tracestate": "s" * 900})
+    deltas = b.events(o["runId"], "text.delta")
+    assert "".join(e.data["text"] for e in deltas) == "\x01" * 3000 and all(len(e.params["_meta"]["tracestate"]) == 900 for e in deltas)
+
+
 # ---- blob.read
 
 def blob_in(content):

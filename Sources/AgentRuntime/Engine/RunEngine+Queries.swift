@@ -132,6 +132,14 @@ extension RunEngine {
     try read { () throws(StoreError) in try store.events(of: runID, after: sequence, limit: limit, maxBytes: maxBytes) }
   }
 
+  /// The `_meta` of the run's events; nil for a run that was started without a trace context.
+  package func trace(of runID: ULID) -> CarriedJSON? {
+    if let run = live[runID] { return run.state.trace }
+    // Its first event has it as all others: no need to fold the log.
+    guard let first = try? events(of: runID, after: 0, limit: 1, maxBytes: 1).first else { return nil }
+    return CarriedJSON(trusted: first.event)["_meta"]
+  }
+
   package func delete(_ runID: ULID) throws(RuntimeError) {
     let state = try glance(runID)
     guard state.status.hasEnded else {
