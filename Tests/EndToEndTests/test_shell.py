@@ -693,6 +693,7 @@ def test_the_judges_errors_are_printed_with_what_they_name(lab):
     (b'{"01ARZ3NDEKTSV4RRFFQ69G5FAV": {"content": 5}}', "/01ARZ3NDEKTSV4RRFFQ69G5FAV/content"),
     (b'{"01ARZ3NDEKTSV4RRFFQ69G5FAV": {"content": "a", "content": "b"}}', "/01ARZ3NDEKTSV4RRFFQ69G5FAV/content"),
     (b'{"01ARZ3NDEKTSV4RRFFQ69G5FAV": {"content": {"$blob": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}}}', "must be a string"),
+    (b'{"01ARZ3NDEKTSV4RRFFQ69G5FAV": {"stdout": [{"$blob": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}]}}', "/stdout/0: must be a string"),
     (b'{"results": [], "partail": true}', "/partail"), (b'{"result": []}', "/result"), (b'{"results": [], "approvals": {}}', "/approvals"),
     (b'{"results": [], "runId": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}', "/runId"), (b'5', "standard input"), (b'{"results": [}', "line 1, column 14"),
 ])
