@@ -35,6 +35,7 @@ def test_with_an_output_schema_what_does_not_fit_is_a_tool_error_that_says_so(br
     o = bridge.succeeds([calls("c"), say("ok", expect=expect(content=contains("outputSchema"), isError=True))], [sh("c", f"echo '{output}'", outputSchema=COUNT)])
     d, = done(bridge, o)
     assert d["isError"] is True and words in text_of(d["content"]) and "structuredContent" not in d
+    assert d["exitCode"] == 0 and d["stdout"]
 
 
 def test_arguments_come_as_json_on_stdin(lab, bridge):

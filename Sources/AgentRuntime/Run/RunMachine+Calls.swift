@@ -123,11 +123,11 @@ extension RunMachine {
     guard let schema = tool?.outputSchema, !result.isError, !result.deferred else { return result }
     guard case .inline(let value)? = result.structuredContent else {
       if result.structuredContent != nil { return result }
-      return .failure("The tool's result has no structuredContent, which its outputSchema asks for.")
+      return result.refused("The tool's result has no structuredContent, which its outputSchema asks for.")
     }
     let failures = context.failures(schema, value)
     return failures.isEmpty
-      ? result : .failure("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
+      ? result : result.refused("The tool's structuredContent does not fit its outputSchema: \(failures.joined(separator: "; ")).")
   }
 
   /// Refused results that are kept of a run, as events.

@@ -31,7 +31,7 @@ package enum MessageConcurrency: Sendable, Equatable {
     case "merge": self = .merge
     case "drop": self = .drop
     case "debounce":
-      guard let quiet = value["debounceMs"] else {
+      guard let quiet = value["debounceMs"], !quiet.isNull else {
         self = .debounce(milliseconds: Self.defaultDebounceMilliseconds)
         return
       }
