@@ -62,6 +62,100 @@ import Testing
       ])
   }
 
+  // MARK: Servers that name items loosely
+
+  private func item(_ type: String, _ members: String) -> String { #"{"type":"\#(type)",\#(members)}"# }
+  private func added(_ place: String, _ item: String) -> String { event("response.output_item.added", place + #""item":\#(item)"#) }
+  private func done(_ place: String, _ item: String) -> String { event("response.output_item.done", place + #""item":\#(item)"#) }
+  private func text(_ place: String, _ delta: String) -> String { event("response.output_text.delta", place + #""delta":"\#(delta)""#) }
+  private func arguments(_ place: String, _ delta: String) -> String {
+    event("response.function_call_arguments.delta", place + #""delta":"\#(delta)""#)
+  }
+  private func call(_ id: String, _ name: String, _ arguments: String = "") -> String {
+    item("function_call", #"\#(id)"name":"\#(name)","arguments":"\#(arguments)""#)
+  }
+  private func end(_ output: String...) -> String {
+    event("response.completed", #""response":{"status":"completed","output":[\#(output.joined(separator: ","))],\#(usage)}"#)
+  }
+  private func expectCalls(_ body: String, _ text: String, _ calls: String, _ location: SourceLocation = #_sourceLocation) {
+    for step in [1, 1 << 20] {
+      let last = TurnStream.read(ResponsesTurnReader(model: "m"), body, by: step).last ?? ""
+      #expect(last.hasPrefix(#"finished tool_use "\#(text)" [\#(calls)] 10/4"#), "\(last)", sourceLocation: location)
+    }
+  }
+
+  @Test func `without places, items are told apart by their ids`() {
+    let a = #""call_id":"fc_a","#
+    let b = #""call_id":"fc_b","#
+    let begun =
+      added("", call(a, "a")) + arguments(#""item_id":"fc_a","#, #"{\"x\":1}"#) + added("", call(b, "b"))
+      + arguments(#""item_id":"fc_b","#, #"{\"x\""#) + arguments(#""item_id":"fc_","#, ":2}")
+    let (wholeA, wholeB) = (call(a, "a", #"{\"x\":1}"#), call(b, "b", #"{\"x\":2}"#))
+    let wanted = #"a{"x":1} b{"x":2}"#
+    for ended in ["", done("", wholeA), done("", wholeB), done("", wholeA) + done("", wholeB), done("", wholeB) + done("", wholeA)] {
+      expectCalls(begun + ended + end(), "", wanted)
+      expectCalls(begun + ended + end(wholeA, wholeB), "", wanted)
+      expectCalls(begun + ended + end(wholeB), "", wanted)
+    }
+    // Two calls of one function, and texts between them.
+    let message = item("message", #""content":[{"type":"output_text","text":"Hi"}]"#)
+    let begin = added("", item("message", #""content":[]"#)) + text("", "Hi")
+    expectCalls(
+      begin + done("", message) + done("", call(a, "a", "{}")) + begin + done("", message) + done("", call(b, "a", "{}"))
+        + end(message, call(a, "a", "{}"), message, call(b, "a", "{}")), "HiHi", "a{} a{}")
+  }
+
+  @Test func `with place 0 for all, too`() {
+    let place = #""output_index":0,"#
+    let names = [#""id":"fc_1","call_id":"c1","#, #""id":"fc_2","call_id":"c2","#]
+    let ids = [#""item_id":"fc_1","#, #""item_id":"fc_2","#]
+    let wholes = names.map { call($0, "a", "{}") }
+    let inTurn = (0...1).map { added(place, call(names[$0], "a")) + arguments(place + ids[$0], "{}") + done(place, wholes[$0]) }
+    let atOnce =
+      names.map { added(place, call($0, "a")) }.joined() + ids.map { arguments(place + $0, "{}") }.joined()
+      + wholes.map { done(place, $0) }.joined()
+    for body in [inTurn.joined(), atOnce] {
+      expectCalls(body + end(), "", "a{} a{}")
+      expectCalls(body + end(wholes[0], wholes[1]), "", "a{} a{}")
+    }
+    // Without any ids, what has ended is not gone on with.
+    let nameless = [("a", "{}"), ("b", "{}")].map { added(place, call("", $0)) + arguments(place, $1) + done(place, call("", $0, $1)) }
+    expectCalls(nameless.joined() + end(call("", "a", "{}"), call("", "b", "{}")), "", "a{} b{}")
+  }
+
+  @Test func `ids that change from event to event name one item, by its place and its turn`() {
+    func place(_ index: Int) -> String { #""output_index":\#(index),"# }
+    let body =
+      added(place(0), item("message", #""id":"A","content":[]"#)) + text(place(0) + #""item_id":"B","#, "Hi")
+      + done(place(0), item("message", #""id":"C","content":[{"type":"output_text","text":"Hi"}]"#))
+      + added(place(1), call(#""id":"f1","call_id":"c1","#, "a")) + arguments(place(1) + #""item_id":"f1","#, "{}")
+      + done(place(1), call(#""id":null,"call_id":"c2","#, "a", "{}")) + added(place(2), call(#""id":"f2","call_id":"c3","#, "a"))
+      + done(place(2), call(#""id":"f2","call_id":"c4","#, "a", "{}"))
+    expectCalls(
+      body
+        + end(
+          item("message", #""id":"D","content":[{"type":"output_text","text":"Hi"}]"#), call(#""id":"f8","call_id":"c8","#, "a", "{}"),
+          call(#""id":"f9","call_id":"c9","#, "a", "{}")), "Hi", "a{} a{}")
+  }
+
+  @Test func `one id for all calls is no reason to take them for one`() {
+    let c = #""call_id":"c","#
+    let body = (0...1).map { added(#""output_index":\#($0),"#, call(c, "a")) + done(#""output_index":\#($0),"#, call(c, "a", "{}")) }
+    expectCalls(body.joined() + end(call(c, "a", "{}"), call(c, "a", "{}")), "", "a{} a{}")
+  }
+
+  @Test func `what only the end lists stands where it is listed, and ends what was only begun`() {
+    let message = item("message", #""id":"m","content":[{"type":"output_text","text":"Hi"}]"#)
+    expectCalls(
+      added(#""output_index":1,"#, call(#""id":"f","call_id":"c","#, "a")) + arguments(#""output_index":1,"#, "{")
+        + end(message, call(#""id":"f","call_id":"c","#, "a", #"{\"x\":1}"#), call(#""call_id":"d","#, "b", "{}")),
+      "Hi", #"a{"x":1} b{}"#)
+    // An item that says less than its deltas.
+    TurnStream.expect(
+      ResponsesTurnReader(model: "m"), text("", "Hi") + end(item("message", #""content":[]"#)),
+      ["text Hi", #"finished end_turn "Hi" [] 10/4 cache 6/0"#])
+  }
+
   @Test func `a call that is said to be incomplete is cut, whatever is said of the response`() {
     TurnStream.expect(
       ResponsesTurnReader(model: "m"),
