@@ -84,6 +84,17 @@ import Testing
       #"{"index":0,"function":{"name":"a","arguments":""}}"#, #"{"index":0,"function":{"name":"a","arguments":"{\"x\":"}}"#,
       #"{"index":0,"function":{"name":"a","arguments":"1}"}}"#, #"{"index":0,"function":{"name":"a","arguments":"{\"x\":2}"}}"#,
     ],
+    // The name first, and a second call of the same tool at the index, under the id, of the first.
+    [
+      #"{"index":0,"id":"c","function":{"name":"a","arguments":""}}"#, #"{"index":0,"function":{"arguments":"{\"x\":1}"}}"#,
+      #"{"index":0,"id":"c","function":{"name":"a","arguments":""}}"#, #"{"index":0,"function":{"arguments":"{\"x\""}}"#,
+      #"{"index":0,"function":{"arguments":":2}"}}"#,
+    ],
+    // No index, in turns: the id says which it is.
+    [
+      #"{"id":"c1","function":{"name":"a","arguments":"{\"x\""}}"#, #"{"id":"c2","function":{"name":"a","arguments":"{\"x\""}}"#,
+      #"{"id":"c1","function":{"name":"a","arguments":":1}"}}"#, #"{"id":"c2","function":{"arguments":":2}"}}"#,
+    ],
     // Another id in each fragment.
     [
       #"{"index":0,"id":"r1","function":{"name":"a","arguments":"{\"x\""}}"#, #"{"index":0,"id":"r2","function":{"arguments":":1}"}}"#,
@@ -99,6 +110,20 @@ import Testing
         TurnStream.read(ChatTurnReader(model: "m"), body, by: step).last?.hasPrefix(twoCalls) == true,
         "\(TurnStream.read(ChatTurnReader(model: "m"), body, by: step))")
     }
+  }
+
+  @Test(
+    arguments: [
+      #"{"index":0,"id":"c1","type":"function","function":{"name":"a","arguments":""}}"#,
+      #"{"index":0,"id":"c1","function":{"name":"a"}}"#, #"{"index":0,"function":{"name":"a","arguments":null}}"#,
+      #"{"index":0,"function":{"name":"a","arguments":" \n"}}"#, #"{"id":"c1","function":{"name":"a","arguments":""}}"#,
+      #"{"function":{"name":"a"}}"#, #"{"index":0,"id":"c1","function":{"name":"","arguments":""}}"#, #"{"index":0,"id":"c1"}"#,
+    ], ["", #"{"index":0,"id":"c1","function":{"name":"a","arguments":""}}"#])
+  func `a call that is named once more at its end is one call`(last: String, again: String) {
+    let first = #"{"index":0,"id":"c1","function":{"name":"a","arguments":"{\"x\":1}"}}"#
+    let body = chunks(#"{"tool_calls":[\#([first, last, again].filter { !$0.isEmpty }.joined(separator: ","))]}"#, finish: "tool_calls")
+    let end = TurnStream.read(ChatTurnReader(model: "m"), body, by: 1 << 20).last ?? ""
+    #expect(end.hasPrefix(#"finished tool_use "" [a{"x":1}"#) && end.split(separator: #""type":"call""#).count == 2, "\(end)")
   }
 
   @Test func `arguments that are nothing, and the old function_call`() {

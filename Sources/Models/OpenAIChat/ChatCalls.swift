@@ -14,6 +14,8 @@ struct ChatCalls: Sendable {
     var object: Bytes?
     /// What Google's compatible service wants back, under `extra_content`.
     var extra: CarriedJSON?
+    /// It was named once more when it was whole: arguments that follow are another call's.
+    var isNamedAgain = false
 
     var bytes: Bytes { object ?? Bytes(arguments.text) }
     var isWhole: Bool { object != nil || bytes.isJSONObject }
@@ -69,21 +71,41 @@ struct ChatCalls: Sendable {
 
   /// Which call a fragment belongs to; begins one when it is none of those that are there.
   private mutating func place(_ index: Int?, _ id: String?, _ name: String?, _ arguments: CarriedJSON?) -> Int {
-    let known = index.map { index in all.lastIndex { $0.index == index } } ?? all.indices.last
-    if let known, !begins(all[known], id, name, arguments) { return known }
-    all.append(Call(index: index, name: ""))
+    let known = index.map { index in all.lastIndex { $0.index == index } } ?? named(id) ?? all.indices.last
+    guard let known else { return begin(index, "") }
+    if name == nil, all[known].isNamedAgain, Self.brings(arguments) { return begin(index, all[known].name) }
+    return begins(known, id, name, arguments) ? begin(index, "") : known
+  }
+
+  private func named(_ id: String?) -> Int? {
+    id.flatMap { id in all.lastIndex { $0.id?.stringValue == id } }
+  }
+
+  private mutating func begin(_ index: Int?, _ name: String) -> Int {
+    all.append(Call(index: index, name: name))
     return all.count - 1
   }
 
-  /// Whether a fragment begins another call than `call`, which it might go on with.
-  private mutating func begins(_ call: Call, _ id: String?, _ name: String?, _ arguments: CarriedJSON?) -> Bool {
+  /// Whether there is more in them than white space.
+  private static func brings(_ arguments: CarriedJSON?) -> Bool {
+    guard let arguments else { return false }
+    return arguments.kind == .object || arguments.inside.map { !EscapedText.isBlank($0) } == true
+  }
+
+  /// Whether a fragment begins another call than the one at `known`, which it might go on with.
+  private mutating func begins(_ known: Int, _ id: String?, _ name: String?, _ arguments: CarriedJSON?) -> Bool {
     guard let name else { return false }
+    let call = all[known]
     if let id, let known = call.id?.stringValue, id != known { return true }
     if call.name.isEmpty { return false }
     if name != call.name { return true }
-    // The same name again: said once more, or another call of the same tool.
+    // The same name again: said once more, or another call of the same tool. One that brings nothing may be the last word of this call or the
+    // first of another, which what follows will tell.
+    let isWhole = call.isWhole
+    let brings = Self.brings(arguments)
+    if isWhole, !brings { all[known].isNamedAgain = true }
     let isNew =
-      call.isWhole
+      isWhole && brings
       && (!repeatsNames || arguments?.kind == .object || arguments?.inside.map { $0.count > 0 && $0[0] == 0x7B } == true)
     if !isNew { repeatsNames = true }
     return isNew
