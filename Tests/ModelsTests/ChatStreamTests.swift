@@ -164,11 +164,30 @@ import Testing
     (#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#, "contextOverflow: context_length_exceeded: too long"),
     (#"{"error":{"message":"pay","code":"insufficient_quota"}}"#, "unavailable: insufficient_quota: pay"),
     (#"{"error":{}}"#, "passing: an error without a message"),
+    (#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, "refused: BadRequestError: m"),
   ])
   func `an error inside the stream`(error: String, wanted: String) {
     TurnStream.expect(
       ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, finish: nil, usage: false, done: false) + "data: \(error)\n\n",
       ["text Hi", wanted])
+  }
+
+  @Test(arguments: [
+    ("error: {\"code\":500,\"message\":\"no slot\",\"type\":\"server_error\"}\n\n", "passing: server_error: no slot"),
+    (
+      "error: {\"code\":400,\"message\":\"the request exceeds the available context size\"}\n\n",
+      "contextOverflow: the request exceeds the available context size"
+    ),
+    ("event: error\ndata: [{\"error\":{\"code\":400,\"message\":\"m\"}}]\n\n", "refused: m"),
+    ("data: [{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}]\n\n", "passing: UNAVAILABLE: m"),
+    ("event: error\ndata: [\"m\"]\n\n", "passing: m"), ("event: error\ndata: plain words\n\n", "passing: plain words"),
+    ("data: [1]\n\n", "passing: an event that is no JSON object"), ("data: words\n\n", "passing: an event that is not JSON"),
+  ])
+  func `an error inside the stream, in other shapes`(event: String, wanted: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, finish: nil, usage: false, done: false) + event, ["text Hi", wanted])
+    TurnStream.expect(ResponsesTurnReader(model: "m"), event, [wanted])
+    TurnStream.expect(AnthropicTurnReader(model: "m"), event, [wanted])
   }
 
   @Test func `an answer that is no stream`() throws {
@@ -188,6 +207,7 @@ import Testing
       )
         == ["text Hi", #"tool_use "Hi" [a{}] 1/2"#])
     #expect(try whole(#"{"ok":true}"#) == ["passing: it answered with JSON that is no completion"])
+    #expect(try whole(#"[{"error":{"code":400,"message":"m"}}]"#) == ["refused: m"])
     #expect(try whole("<html>") == ["passing: it answered with a page of HTML"])
     #expect(try whole("") == ["passing: it answered with nothing"])
     #expect(try whole("{") == ["passing: it answered with something that is not JSON"])

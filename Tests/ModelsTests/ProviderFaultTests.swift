@@ -23,7 +23,15 @@ import Testing
     ("{\"error\":{\"type\":\"t\",\"message\":\"m\"}}", "t: m"), ("{\"error\":{\"type\":\"t\",\"code\":\"c\",\"message\":\"m\"}}", "c: m"),
     ("{\"error\":{\"code\":400,\"message\":\"m\"}}", "m"), ("{\"error\":\"words\"}", "words"),
     ("{\"object\":\"error\",\"message\":\"m\",\"type\":\"T\",\"code\":400}", "T: m"),
-    ("{\"detail\":\"d\"}", "d"), ("{\"detail\":[{\"msg\":\"d\",\"loc\":[1]}]}", "d"), ("{\"message\":\"m\"}", "m"), ("\"text\"", "text"),
+    ("{\"detail\":\"d\"}", "d"), ("{\"detail\":[{\"msg\":\"d\",\"loc\":[\"body\",1]},{\"msg\":\"e\"}]}", "d (body.1); e"),
+    (
+      "{\"object\":\"error\",\"message\":{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"x\"],\"msg\":\"no extras\"}]},\"type\":\"t\",\"code\":null}",
+      "t: no extras (body.x)"
+    ),
+    ("[{\"error\":{\"code\":400,\"message\":\"m\",\"status\":\"INVALID_ARGUMENT\"}}]", "INVALID_ARGUMENT: m"), ("[\"m\"]", "m"),
+    ("{\"success\":false,\"errors\":[{\"code\":1000,\"message\":\"m\"}]}", "m"), ("{\"status\":\"error\",\"message\":\"m\"}", "m"),
+    ("{\"error\":true,\"message\":\"m\"}", "m"), (String(repeating: "[", count: 100) + String(repeating: "]", count: 100), ""),
+    ("{\"message\":\"m\"}", "m"), ("\"text\"", "text"),
     ("[]", ""), ("{}", ""), ("null", ""),
     ("{\"error\":{\"message\":null}}", ""), ("{\"error\":{\"message\":{\"a\":1},\"code\":400}}", ""), ("", ""),
     ("plain\n\n  words\u{0} ", "plain words"),
@@ -35,11 +43,20 @@ import Testing
     "prompt is too long: 210345 tokens > 200000 maximum", "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
     "This model's maximum context length is 4096 tokens.", "Your input exceeds the context window of this model.",
     "the request exceeds the available context size. try increasing it", "Trying to keep the first 9 tokens when context the overflows.",
+    "This model's maximum prompt length is 131072 but the request contains 200000 tokens.", "Requested input exceeded max context length",
+    "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000", "Inputs tokens + max_new_tokens must be <= 4096",
+    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
   ])
   func `words for too much context`(message: String) {
     let body = "{\"error\":{\"message\":\(CarriedJSON(string: message).bytes.string)}}"
     #expect(fault(400, body).kind == .contextOverflow && fault(413, body).kind == .contextOverflow)
     #expect(fault(500, body).kind == .passing)
+  }
+
+  @Test func `too many bytes are too much context`() {
+    let fault = fault(
+      413, "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\",\"message\":\"Request exceeds the maximum size\"}}")
+    #expect(fault.kind == .contextOverflow && fault.words == "request_too_large: Request exceeds the maximum size")
   }
 
   @Test func `a request id is taken from either header, or from the body`() {

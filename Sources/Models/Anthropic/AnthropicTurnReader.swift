@@ -33,7 +33,7 @@ struct AnthropicTurnReader: TurnReader {
     var type: String?
     var index: Int?
     var body: CarriedJSON?
-    let json = try CarriedJSON(event: event.data)
+    let json = try CarriedJSON(event: event)
     json.forEachMember { name, value in
       switch name {
       case "type": type = value.stringValue

@@ -6,7 +6,7 @@ import JSON
 ///     while let event = try parser.next() { … }
 ///
 /// The data of an event that lies within a piece is a part of that piece, not a copy.
-/// `id` and `retry` are for clients that connect again, which asks for a new answer of a model; they are passed over.
+/// A field `error` with JSON, as llama.cpp sends it, is an event of that name. `id` and `retry` are for clients that connect again, which asks for a new answer of a model; they are passed over.
 struct SSEParser: ~Copyable {
   private static let lineFeed = UInt8(0x0A)
   private static let carriageReturn = UInt8(0x0D)
@@ -113,6 +113,7 @@ struct SSEParser: ~Copyable {
 
   private static let dataField = Bytes("data")
   private static let eventField = Bytes("event")
+  private static let errorField = Bytes("error")
 
   private mutating func take(_ line: Bytes) throws(SSEError) {
     let colon = line.firstIndex(of: 0x3A) ?? line.count
@@ -125,6 +126,9 @@ struct SSEParser: ~Copyable {
       try add(value)
     } else if field == Self.eventField {
       name = value
+    } else if field == Self.errorField, !value.isEmpty, value[0] == 0x7B || value[0] == 0x5B {
+      name = field
+      try add(value)
     }
   }
 

@@ -26,18 +26,20 @@ struct ChatTurnReader: TurnReader {
       isDone = true
       return
     }
-    let json = try CarriedJSON(event: event.data)
+    let json = try CarriedJSON(event: event)
     var choices: CarriedJSON?
     var error: CarriedJSON?
     json.forEachMember { name, value in
       switch name {
       case "choices": choices = value
       case "usage": count(value)
-      case "error": error = value
+      case "error": error = value.isNull ? nil : value
+      // vLLM has said it like this: the members of the error beside it.
+      case "object": if value.bytes == Self.errorObject { error = json }
       default: break
       }
     }
-    if error.map({ !$0.isNull }) ?? (event.name == "error") { throw ProviderFault(inAnswer: json) }
+    if error != nil { throw ProviderFault(inAnswer: json) }
     choices?.forEachElement { choice in
       take(choice: choice, as: "delta", &signals)
     }
@@ -53,6 +55,7 @@ struct ChatTurnReader: TurnReader {
   }
 
   private static let done = Bytes("[DONE]")
+  private static let errorObject = Bytes("\"error\"")
 
   private mutating func take(choice: CarriedJSON, as name: StaticString, _ signals: inout [ModelSignal]) {
     var delta: CarriedJSON?

@@ -23,7 +23,7 @@ struct ResponsesTurnReader: TurnReader {
     var delta: CarriedJSON?
     var item: CarriedJSON?
     var response: CarriedJSON?
-    let json = try CarriedJSON(event: event.data)
+    let json = try CarriedJSON(event: event)
     json.forEachMember { name, value in
       switch name {
       case "type": type = value.stringValue

@@ -80,8 +80,9 @@ extension ProviderFault {
   }
 
   /// An error that came inside an answer with status 200.
-  init(inAnswer value: CarriedJSON) {
-    let error = ErrorBody(value)
+  init(inAnswer value: CarriedJSON) { self.init(inAnswer: ErrorBody(value)) }
+
+  init(inAnswer error: ErrorBody) {
     let words = error.words
     self.init(Self.kind(of: error), words.isEmpty ? "an error without a message" : words, requestID: error.requestID)
   }
@@ -103,7 +104,7 @@ extension ProviderFault {
   /// https://platform.claude.com/docs/en/api/errors, https://platform.openai.com/docs/guides/error-codes, and the codes of
   /// openai-python, src/openai/types/responses/response_error.py.
   private static let refusals: Set<String> = [
-    "invalid_request_error", "authentication_error", "permission_error", "not_found_error", "request_too_large", "billing_error",
+    "invalid_request_error", "authentication_error", "permission_error", "not_found_error", "billing_error",
     "invalid_api_key", "model_not_found", "invalid_prompt", "invalid_value", "unsupported_value", "unsupported_parameter",
     "unknown_parameter", "missing_required_parameter", "insufficient_permissions", "content_policy_violation", "cyber_policy",
     "invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small",
@@ -121,124 +122,5 @@ extension ProviderFault {
     case .libraryMissing, .closed: self.init(.unavailable, failure.message)
     case .tooLarge: self.init(.unusable, failure.message)
     }
-  }
-}
-
-/// What a provider says about an error, whatever shape it says it in.
-struct ErrorBody {
-  private(set) var message: String?
-  private(set) var type: String?
-  private(set) var code: String?
-  private(set) var requestID: String?
-  private var isMarkup = false
-
-  init(_ body: Bytes) {
-    let json: CarriedJSON
-    do throws(JSONError) { json = try CarriedJSON(validating: body) } catch {
-      let text = body.string
-      isMarkup = text.drop(while: \.isWhitespace).first == "<"
-      message = text.isEmpty || isMarkup ? nil : text
-      return
-    }
-    self = ErrorBody(json)
-  }
-
-  /// `{"error": {"message", "type", "code"}}`, and what stands there at other servers: a text, or its members one level higher.
-  init(_ json: CarriedJSON) {
-    var source = json
-    if let error = json["error"] ?? json["detail"] {
-      switch error.kind {
-      case .object: source = error
-      case .string: message = error.stringValue
-      case .array: message = error.elements.first?["msg"]?.stringValue
-      default: break
-      }
-    } else if json.kind == .string {
-      message = json.stringValue
-    }
-    message = message ?? source["message"]?.stringValue ?? source["msg"]?.stringValue
-    if source["type"]?.stringValue != "error" { type = source["type"]?.stringValue }
-    code = source["code"].flatMap { $0.stringValue ?? ($0.kind == .number ? $0.bytes.string : nil) }
-    requestID = json["request_id"]?.stringValue
-  }
-
-  /// For people: the name of the error and its message, of any length.
-  var words: String {
-    if isMarkup { return "a page of HTML" }
-    let name = [code, type].compactMap(\.self).first { !$0.isEmpty && Int($0) == nil }
-    return [name, message].compactMap(\.self).filter { !$0.isEmpty }.joined(separator: ": ")
-  }
-
-  var tellsEmptyPurse: Bool {
-    let codes = ["insufficient_quota", "billing_hard_limit_reached"]
-    return code.map(codes.contains) == true || type.map(codes.contains) == true
-  }
-
-  /// Whether it says that the input does not fit into the model's context.
-  ///
-  /// There is no common code. The words are those of Anthropic, OpenAI, vLLM, llama.cpp, LM Studio and OpenRouter.
-  var tellsOverflow: Bool {
-    let codes = ["context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded", "exceed_context_size_error"]
-    if let code, codes.contains(code) { return true }
-    if let type, codes.contains(type) { return true }
-    guard let text = message?.prefix(2000).lowercased() else { return false }
-    return [
-      "prompt is too long", "input is too long", "maximum context length", "exceed context limit", "exceeds the context window",
-      "exceeds the available context size", "exceeds the model's context", "context length exceeded", "context window exceeded",
-      "greater than the context length", "context the overflows", "context overflow",
-    ].contains { text.contains($0) }
-  }
-}
-
-/// Text from outside on its way into a message for people.
-enum ErrorText {
-  static let longest = 500
-
-  /// One line, of bounded length.
-  static func clean(_ text: String, most: Int = longest) -> String {
-    var cleaned = ""
-    var count = 0
-    var isBlank = true
-    for scalar in text.unicodeScalars {
-      let isSpace = scalar.value < 0x21 || scalar.value == 0x7F
-      if isSpace, isBlank { continue }
-      if count == most { return cleaned + "…" }
-      cleaned.unicodeScalars.append(isSpace ? " " : scalar)
-      isBlank = isSpace
-      count += 1
-    }
-    if isBlank, count > 0 { cleaned.removeLast() }
-    return cleaned
-  }
-
-  /// The text with each of `secrets` taken out: a server may quote the key that it was sent.
-  static func redact(_ text: String, _ secrets: [String]) -> String {
-    var redacted = text
-    for secret in secrets where !secret.isEmpty { redacted = redacted.split(secret).joined(separator: "[key]") }
-    return redacted
-  }
-}
-
-extension String {
-  /// Whether `part`, which is ASCII or matched byte by byte, stands in it.
-  fileprivate func contains(_ part: String) -> Bool { split(part).count > 1 }
-
-  /// The text between the occurrences of `part`.
-  fileprivate func split(_ part: String) -> [String] {
-    let wanted = Array(part.utf8)
-    let bytes = Array(utf8)
-    var pieces: [String] = []
-    var start = 0
-    var at = 0
-    while at + wanted.count <= bytes.count {
-      if bytes[at] == wanted[0], bytes[at..<at + wanted.count].elementsEqual(wanted) {
-        pieces.append(String(decoding: bytes[start..<at], as: UTF8.self))
-        at += wanted.count
-        start = at
-      } else {
-        at += 1
-      }
-    }
-    return pieces + [String(decoding: bytes[start...], as: UTF8.self)]
   }
 }

@@ -115,6 +115,7 @@ struct ResponseReader: ~Copyable {
         let what = body.first { $0 > 0x20 } == 0x3C ? "a page of HTML" : body.isEmpty ? "nothing" : "something that is not JSON"
         throw .passing("it answered with \(what)")
       }
+      if json.isListOfErrors { throw ProviderFault(inAnswer: json) }
       try reader.takeWhole(json, &signals)
       return try reader.turn()
     }
@@ -123,8 +124,17 @@ struct ResponseReader: ~Copyable {
 
 extension CarriedJSON {
   /// The JSON of an event.
-  init(event data: Bytes) throws(ProviderFault) {
-    do throws(JSONError) { try self.init(validating: data) } catch { throw .passing("an event that is not JSON") }
+  /// - Throws: what the event says is wrong, when it is called an error, whatever its data is, or is a list of errors.
+  init(event: SSEEvent) throws(ProviderFault) {
+    if event.name == "error" { throw ProviderFault(inAnswer: ErrorBody(event.data)) }
+    do throws(JSONError) { try self.init(validating: event.data) } catch { throw .passing("an event that is not JSON") }
+    if isListOfErrors { throw ProviderFault(inAnswer: self) }
     if kind != .object { throw .passing("an event that is no JSON object") }
+  }
+
+  /// `[{"error": ...}]`, as Google's services say it.
+  fileprivate var isListOfErrors: Bool {
+    guard kind == .array, let error = elements.first?["error"] else { return false }
+    return !error.isNull
   }
 }

@@ -40,6 +40,12 @@ import Testing
     #expect(read(Self.nasty) == Reading(events: Self.nastyEvents, isCut: true))
   }
 
+  @Test func `an error beside data is an event`() {
+    #expect(
+      read("error: {\"x\":1}\n\ndata: one\n\nerror:[2]\r\n\r\nerror: words\nerror:\nerror\n\n")
+        == Reading(events: ["error={\"x\":1}", "message=one", "error=[2]"], isCut: false))
+  }
+
   @Test func `where a stream is cut makes no difference`() {
     let bytes = Array(Self.nasty.utf8)
     let expected = Reading(events: Self.nastyEvents, isCut: true)
