@@ -139,6 +139,10 @@ import Testing
       ("\"medium\"", "claude-opus-4-6", "{\"type\":\"adaptive\"}", "{\"effort\":\"medium\"}", 32768),
       ("{\"effort\":\"max\"}", "claude-sonnet-5-20270101", "{\"type\":\"adaptive\"}", "{\"effort\":\"max\"}", 32768),
       ("{\"budgetTokens\":5000}", "m", "{\"type\":\"enabled\",\"budget_tokens\":5000}", nil, 13192),
+      ("{\"budgetTokens\":5000}", "claude-opus-4-6", "{\"type\":\"enabled\",\"budget_tokens\":5000}", nil, 13192),
+      ("{\"budgetTokens\":2048}", "claude-opus-4-7", "{\"type\":\"adaptive\"}", "{\"effort\":\"low\"}", 32768),
+      ("{\"budgetTokens\":5000}", "claude-sonnet-5", "{\"type\":\"adaptive\"}", "{\"effort\":\"medium\"}", 32768),
+      ("{\"budgetTokens\":50000}", "claude-mythos-preview", "{\"type\":\"adaptive\"}", "{\"effort\":\"high\"}", 58192),
       (
         "{\"type\":\"adaptive\",\"effort\":\"low\",\"display\":\"omitted\"}", "m", "{\"type\":\"adaptive\",\"display\":\"omitted\"}",
         "{\"effort\":\"low\"}", 32768
@@ -160,6 +164,15 @@ import Testing
     try expect(body["thinking"], is: "{\"type\":\"enabled\",\"budget_tokens\":1500}")
     #expect(body["max_tokens"]?.intValue == 3000)
     #expect(try Sample.body("anthropic:m", agent: "\"reasoning\":\"high\",\"maxOutputTokens\":1000", [Sample.user("x")])["thinking"] == nil)
+  }
+
+  @Test(
+    arguments: [(100, nil), (2047, nil), (3000, 1500), (5000, 2500), (5001, 5000), (6000, 5000)] as [(Int, Int?)])
+  func `a budget leaves room for an answer`(limit: Int, budget: Int?) throws {
+    let body = try Sample.body(
+      "anthropic:m", agent: "\"reasoning\":{\"budgetTokens\":5000},\"maxOutputTokens\":\(limit)", [Sample.user("x")])
+    #expect(body["thinking"]?["budget_tokens"]?.intValue == budget && (body["thinking"] == nil) == (budget == nil))
+    #expect(body["max_tokens"]?.intValue == limit)
   }
 
   @Test func `options take the place of the bridge's members, but for those that are its own`() throws {

@@ -72,7 +72,7 @@ enum OpenAIReasoning {
   static func effort(_ agent: Agent) -> String? {
     if let effort = agent.reasoningEffort { return effort }
     guard let budget = agent.reasoningBudget else { return nil }
-    return budget <= 2048 ? "low" : budget <= 8192 ? "medium" : "high"
+    return ReasoningEffort.nearest(budget)
   }
 }
 

@@ -60,3 +60,8 @@ extension Agent {
   /// `{"budgetTokens": ...}`.
   var reasoningBudget: Int? { reasoning?["budgetTokens"]?.intValue }
 }
+
+enum ReasoningEffort {
+  /// A budget for services that know efforts alone.
+  static func nearest(_ budget: Int) -> String { budget <= 2048 ? "low" : budget <= 8192 ? "medium" : "high" }
+}
