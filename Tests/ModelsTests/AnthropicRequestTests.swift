@@ -37,7 +37,8 @@ import Testing
     #expect(sent.url == "https://gateway.example/eu/v1/messages")
     #expect(
       sent.headers.map { "\($0.name): \($0.value)" } == [
-        "Content-Type: application/json", "Accept: text/event-stream, application/json", "User-Agent: footbridge/9", "x-api-key: key-a",
+        "Content-Type: application/json", "Accept: text/event-stream, application/json", "Accept-Encoding: identity",
+        "User-Agent: footbridge/9", "x-api-key: key-a",
         "anthropic-version: 2023-06-01",
       ])
   }

@@ -177,6 +177,26 @@ import Testing
     }
   }
 
+  @Test func `an answer that is compressed is refused at once, by the name of its coding`() throws {
+    http.answer(.head(200, "Content-Type: text/event-stream", "Content-Encoding: GZip"), .body("\u{1F}\u{8B}"))
+    #expect(
+      seen.lines == [
+        "failed model.invalidOutput: openai's answer cannot be taken: it is compressed (Content-Encoding: GZip), which was not asked for"
+      ])
+    #expect(http.sent[0].exchange.isCancelled && http.waits == [])
+
+    let other = try ModelExchangeTests()
+    other.http.answer(.head(400, "content-encoding: identity, br"), .body("\u{1}\u{2}"), .finished)
+    #expect(
+      other.seen.lines == [
+        "failed model.rejected: openai refused the request (status 400): it is compressed (Content-Encoding: br), which was not asked for"
+      ])
+
+    let plain = try ModelExchangeTests()
+    plain.http.answer(.head(200, "content-encoding: identity"), .body(answer))
+    #expect(plain.seen.lines.last == "finished end_turn \"Here.\" [] 0/0")
+  }
+
   @Test func `a store that fails ends the turn before it is asked, and a key that is gone before that`() throws {
     let http = ScriptedHTTP()
     let keys = Box<[String: String]>(["OPENAI_API_KEY": "k"])

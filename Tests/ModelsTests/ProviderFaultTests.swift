@@ -39,6 +39,18 @@ import Testing
   ])
   func `error bodies of any shape`(body: String, words: String) { #expect(ErrorText.clean(fault(418, body).words) == words) }
 
+  @Test func `what is no text is not shown`() {
+    let zipped: [UInt8] = [
+      0x1F, 0x8B, 0x08, 0x00, 0x12, 0x9A, 0x6A, 0x00, 0x03, 0xAB, 0x56, 0x4A, 0x2D, 0x2A, 0xCA, 0x2F, 0x52, 0xB2, 0xAA,
+    ]
+    let fault = ProviderFault(HTTPHead(status: 400, lines: Bytes()), body: Bytes(zipped), now: 0)
+    #expect(fault.reason == "status 400: something that is no text")
+    // A few bytes of another encoding do not make it so.
+    let latin = ProviderFault(
+      HTTPHead(status: 400, lines: Bytes()), body: Bytes(Array("verweigert f".utf8) + [0xFC] + Array("r".utf8)), now: 0)
+    #expect(latin.words == "verweigert f\u{FFFD}r")
+  }
+
   @Test(arguments: [
     "prompt is too long: 210345 tokens > 200000 maximum", "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
     "This model's maximum context length is 4096 tokens.", "Your input exceeds the context window of this model.",

@@ -35,6 +35,12 @@ struct HTTPHead: Sendable, Equatable {
     }
   }
 
+  /// How the body is coded, as with gzip; nil when it is as it is.
+  var contentCoding: String? {
+    let codings = first("content-encoding")?.split { ", \t".contains($0) }.filter { $0.lowercased() != "identity" } ?? []
+    return codings.isEmpty ? nil : codings.joined(separator: ", ")
+  }
+
   private static func value(in line: UnsafeRawBufferPointer, of name: [UInt8]) -> String? {
     guard line.count > name.count, unsafe line[name.count] == 0x3A else { return nil }
     for i in 0..<name.count where unsafe lowercase(line[i]) != lowercase(name[i]) { return nil }

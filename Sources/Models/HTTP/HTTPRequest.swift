@@ -31,7 +31,7 @@ struct HTTPRequest: Sendable {
   /// http or https. Credentials in it are used and never shown.
   var url: String
   var method = Method.post
-  /// What is sent besides `Host` and `Content-Length`. `Accept` is any unless it is here. The answer is not asked to be compressed.
+  /// What is sent besides `Host` and `Content-Length`. `Accept` is any unless it is here.
   var headers: [(name: String, value: String)]
   var body: HTTPBody
   var deadlines = HTTPDeadlines()

@@ -6,18 +6,27 @@ struct ErrorBody {
   private(set) var type: String?
   private(set) var code: String?
   private(set) var requestID: String?
-  private var isMarkup = false
+  /// What the body is, when there are no words in it.
+  private var nature: String?
 
   init(_ body: Bytes) {
     let json: CarriedJSON
     do throws(JSONError) { json = try CarriedJSON(validating: body) } catch {
       let text = body.string
-      isMarkup = text.drop(while: \.isWhitespace).first == "<"
-      message = text.isEmpty || isMarkup ? nil : text
+      if text.drop(while: \.isWhitespace).first == "<" {
+        nature = "a page of HTML"
+      } else if ErrorText.isText(text) {
+        message = text.isEmpty ? nil : text
+      } else {
+        nature = "something that is no text"
+      }
       return
     }
     self = ErrorBody(json)
   }
+
+  /// A body that cannot be read for how it is coded.
+  init(coding: String) { nature = "it is compressed (Content-Encoding: \(coding)), which was not asked for" }
 
   /// `{"error": {"message", "type", "code"}}`, and what stands there at other servers: a text, a list of these, or its members one level higher.
   init(_ json: CarriedJSON) {
@@ -64,7 +73,7 @@ struct ErrorBody {
 
   /// For people: the name of the error and its message, of any length.
   var words: String {
-    if isMarkup { return "a page of HTML" }
+    if let nature { return nature }
     let name = [code, type].compactMap(\.self).first { !$0.isEmpty && Int($0) == nil }
     return [name, message].compactMap(\.self).filter { !$0.isEmpty }.joined(separator: ": ")
   }

@@ -19,6 +19,17 @@ enum ErrorText {
     return cleaned
   }
 
+  /// Whether people can read it: bytes that are no UTF-8, and control characters, are few in it.
+  static func isText(_ text: String) -> Bool {
+    var count = 0
+    var odd = 0
+    for scalar in text.unicodeScalars.prefix(2000) {
+      count += 1
+      if scalar == "\u{FFFD}" || (scalar.value < 0x20 && !(0x07...0x0D).contains(scalar.value) && scalar.value != 0x1B) { odd += 1 }
+    }
+    return odd * 8 <= count
+  }
+
   /// The text with each of `secrets` taken out: a server may quote the key that it was sent.
   static func redact(_ text: String, _ secrets: [String]) -> String {
     var redacted = text

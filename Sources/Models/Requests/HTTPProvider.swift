@@ -40,9 +40,12 @@ struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
   private func turn(_ request: ModelRequest) throws(StoreError) -> HTTPTurn {
     let format = Format(agent: request.agent, model: model, base: base)
     let transcript = try TranscriptRenderer.render(request.transcript, as: format, cache: request.cache, load: request.load)
+    // Some servers compress for whoever does not forbid it, and nothing here undoes that.
     let headers =
-      [("Content-Type", "application/json"), ("Accept", "text/event-stream, application/json"), ("User-Agent", userAgent)]
-      + format.headers(key: key)
+      [
+        ("Content-Type", "application/json"), ("Accept", "text/event-stream, application/json"), ("Accept-Encoding", "identity"),
+        ("User-Agent", userAgent),
+      ] + format.headers(key: key)
     let plan = ModelExchange.Plan(
       provider: Format.provider, secrets: [key], makeReader: { format.makeTurnReader() }, policy: policy, now: { Clock.wallMilliseconds() },
       schedule: request.schedule)

@@ -64,7 +64,7 @@ struct ProviderFault: Error, Sendable, Equatable {
 extension ProviderFault {
   /// An answer with a status that is no success, by its head and as much of its body as was read.
   init(_ head: HTTPHead, body: Bytes, now: Int) {
-    let error = ErrorBody(body)
+    let error = head.contentCoding.map { ErrorBody(coding: $0) } ?? ErrorBody(body)
     let id = head.first("request-id") ?? head.first("x-request-id") ?? error.requestID
     self.init(.refused, error.words, requestID: id)
     status = head.status

@@ -55,7 +55,7 @@ struct ResponseReader: ~Copyable {
   mutating func take(_ event: HTTPEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
     switch event {
     case .head(let head):
-      phase = Self.phase(after: head)
+      phase = try Self.phase(after: head)
       return nil
     case .body(let bytes): return try take(bytes, &signals)
     case .finished: return try end(&signals)
@@ -63,8 +63,10 @@ struct ResponseReader: ~Copyable {
     }
   }
 
-  private static func phase(after head: HTTPHead) -> Phase {
+  private static func phase(after head: HTTPHead) throws(ProviderFault) -> Phase {
     guard (200..<300).contains(head.status) else { return .error(head) }
+    // A server that does so once does so always.
+    if let coding = head.contentCoding { throw ProviderFault(.unusable, ErrorBody(coding: coding).words) }
     let type = head.first("content-type")?.mediaType ?? ""
     // Servers that say nothing, or something odd, may still stream.
     return ["application/json", "text/html", "application/xhtml+xml"].contains(type) ? .whole : .stream
