@@ -37,6 +37,20 @@ import Testing
     #expect(chosen["max_completion_tokens"]?.intValue == 7 && chosen["max_tokens"] == nil)
   }
 
+  @Test(arguments: [
+    ("https://api.openai.com/v1", true), ("https://API.OpenAI.com:443/v1", true), ("https://eu.api.openai.com/v1", true),
+    ("https://me.openai.azure.com/openai/v1", true), ("https://me.openai.azure.us/openai/v1", true),
+    ("https://api.openai.com.evil.example/v1", false), ("https://api.openai.com@evil.example/v1", false),
+    ("https://myapi.openai.com/v1", false), ("https://evil.example/api.openai.com", false),
+    ("https://openai.azure.com.evil.example", false), ("https://evil.example?.openai.azure.com", false),
+  ])
+  func `whose service it is, its host says`(base: String, isOpenAI: Bool) throws {
+    let body = try Sample.body(
+      "openai:m", agent: "\"maxOutputTokens\":9", [Sample.user("Hi")], environment: ["OPENAI_BASE_URL": base])
+    #expect(body[isOpenAI ? "max_completion_tokens" : "max_tokens"]?.intValue == 9)
+    #expect(body[isOpenAI ? "max_tokens" : "max_completion_tokens"] == nil)
+  }
+
   @Test func `files of results follow after all results of the batch`() throws {
     let notes =
       "{\"provider\":\"openai\",\"model\":\"m\",\"parts\":[{\"type\":\"text\",\"bytes\":4},{\"type\":\"call\",\"id\":\"c1\",\"extra_content\":{\"s\":1}},{\"type\":\"call\"}]}"

@@ -39,7 +39,9 @@ struct HTTPRequest: Sendable {
   var maxResponseBytes = 256 << 20
 
   /// The host and port of the URL, for people: no user name, path or query.
-  var host: Substring {
+  var host: Substring { Self.host(of: url) }
+
+  static func host(of url: String) -> Substring {
     var rest = url[...]
     if let scheme = rest.firstRange(ofText: "://") { rest = rest[scheme.upperBound...] }
     rest = rest[..<(rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex)]

@@ -11,13 +11,19 @@ struct ChatFormat: HTTPProviderFormat {
 
   let model: String
   private let agent: Agent
-  /// Whether it is OpenAI's own service that is asked; the others know only the older names of some members.
-  private let isOpenAI: Bool
+  private let base: String
 
   init(agent: Agent, model: String, base: String) {
     self.agent = agent
     self.model = model
-    isOpenAI = base.hasPrefix("https://api.openai.com/")
+    self.base = base
+  }
+
+  /// Whether it is OpenAI's own service that is asked, in whatever region, or the same at Azure; the others know only the older names of some
+  /// members.
+  private var isOpenAI: Bool {
+    let host = HTTPRequest.host(of: base).prefix { $0 != ":" }.lowercased()
+    return host == "api.openai.com" || [".api.openai.com", ".openai.azure.com", ".openai.azure.us"].contains { host.hasSuffix($0) }
   }
 
   func headers(key: String) -> [(name: String, value: String)] { [("Authorization", "Bearer " + key)] }
