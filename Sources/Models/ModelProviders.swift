@@ -69,6 +69,7 @@ package struct ModelProviders: ModelCatalog {
     _ format: Format.Type, _ agent: Agent, _ model: String, _ prefix: String, _ base: String
   ) throws(RuntimeError) -> any ModelProvider {
     try agent.checkProviderOptions()
+    try agent.checkProviderTools()
     let access = ProviderAccess(
       environment: environment, baseVariable: prefix + "_BASE_URL", defaultBase: base,
       keyVariable: agent.apiKeyEnv.flatMap { $0.isEmpty ? nil : $0 } ?? prefix + "_API_KEY")

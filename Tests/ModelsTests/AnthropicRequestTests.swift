@@ -176,6 +176,36 @@ import Testing
     #expect(body["max_tokens"]?.intValue == limit)
   }
 
+  @Test func `the provider's own tools follow those of the run`() throws {
+    let own = #""providerOptions":{"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#
+    let search = #"{"type":"web_search_20250305","name":"web_search"}"#
+    func tools(_ model: String, _ tools: [Tool], _ transcript: [TranscriptEntry] = [Sample.user("x")]) throws -> CarriedJSON? {
+      try Sample.body(model, agent: own, transcript, tools: tools)["tools"]
+    }
+    try expect(
+      tools("anthropic:m", [Sample.tool("a")]),
+      is: """
+        [{"name":"a","description":"does \\"a\\"","input_schema":{"type":"object","x":0.10},"cache_control":{"type":"ephemeral"}},\(search)]
+        """)
+    for model in ["anthropic:m", "openai:m", "openai-responses:m"] {
+      try expect(tools(model, []), is: "[\(search)]")
+      #expect(
+        try tools(model, [Sample.tool("a"), Sample.tool("b")])?.elements.map { $0["type"]?.stringValue }.last == "web_search_20250305")
+      #expect(try tools(model, [Sample.tool("a"), Sample.tool("b")])?.elements.count == 3)
+      for wrong in ["{}", "\"x\"", "[1]"] {
+        let error = #expect(throws: RuntimeError.self) {
+          try Sample.body(model, agent: "\"providerOptions\":{\"tools\":\(wrong)}", [Sample.user("x")])
+        }
+        #expect(error?.kind == .invalidParams)
+      }
+      #expect(try Sample.body(model, agent: "\"providerOptions\":{\"tools\":null}", [Sample.user("x")])["tools"] == nil)
+    }
+    let called = [
+      Sample.user("Go."), try Sample.said("", [(Sample.callA, "a", "{}")]), try Sample.tool(Sample.callA, "a", "{\"content\":\"x\"}"),
+    ]
+    try expect(tools("anthropic:m", [], called), is: "[\(search)]")
+  }
+
   @Test func `options take the place of the bridge's members, but for those that are its own`() throws {
     let body = try Sample.body(
       "anthropic:m",

@@ -35,6 +35,31 @@ import Testing
       + "data: {\"type\":\"content_block_stop\",\"index\":\(index)}\n\n"
   }
 
+  @Test func `what the service's own tools did goes back, call and result`() {
+    let search = #"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}"#
+    let result =
+      #"{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result","encrypted_content":"e"}]}"#
+    let body =
+      claudeStart
+      + block(
+        0, search, #"{"type":"input_json_delta","partial_json":"{\"query\""}"#, #"{"type":"input_json_delta","partial_json":": \"x\"}"}"#)
+      + block(1, result) + block(2, #"{"type":"text","text":"Found."}"#)
+      + block(3, #"{"type":"server_tool_use","id":"srvtoolu_2","name":"web_search","input":{}}"#)
+    TurnStream.expect(
+      AnthropicTurnReader(model: "m"), body + claudeEnd("end_turn"),
+      [
+        "text Found.",
+        #"finished end_turn "Found." [] 18/20 cache 5/3 {"provider":"anthropic","model":"m","parts":["#
+          + #"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query": "x"}},\#(result),{"type":"text","bytes":6}]}"#,
+      ])
+    TurnStream.expect(
+      AnthropicTurnReader(model: "m"), body + claudeEnd("pause_turn"),
+      [
+        "text Found.",
+        "unusable: it is only the first part of one (stop reason pause_turn), since a tool of the service takes longer",
+      ])
+  }
+
   @Test func `thinking, text and parallel calls`() {
     let body =
       claudeStart
@@ -63,7 +88,7 @@ import Testing
 
   @Test(arguments: [
     ("end_turn", "end_turn"), ("stop_sequence", "end_turn"), ("max_tokens", "max_tokens"), ("model_context_window_exceeded", "max_tokens"),
-    ("refusal", "refusal"), ("pause_turn", "end_turn"), ("something_new", "end_turn"),
+    ("refusal", "refusal"), ("something_new", "end_turn"),
   ])
   func `reasons to stop`(said: String, wanted: String) {
     TurnStream.expect(

@@ -49,6 +49,19 @@ import Testing
       ])
   }
 
+  @Test func `what the service's own tools did goes back after the reasoning that led to it`() {
+    let reasoning = #"{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"e"}"#
+    let search = #"{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"x"}}"#
+    TurnStream.expect(
+      ResponsesTurnReader(model: "m"),
+      done(#""output_index":0,"#, reasoning) + done(#""output_index":1,"#, search)
+        + end(reasoning, search, item("message", #""content":[{"type":"output_text","text":"Hi"}]"#)),
+      [
+        #"finished end_turn "Hi" [] 10/4 cache 6/0 {"provider":"openai-responses","model":"m","parts":["#
+          + #"\#(reasoning),\#(search),{"type":"text","bytes":2}]}"#
+      ])
+  }
+
   @Test func `an answer that only its end tells`() {
     TurnStream.expect(
       ResponsesTurnReader(model: "m"),

@@ -33,7 +33,8 @@ struct AnthropicFormat: HTTPProviderFormat {
     // Thinking allows no other temperature than its own.
     if let temperature = agent.temperature, thinking.setting == nil { members.set("temperature", temperature) }
     if !request.system.allSatisfy(\.isEmpty) { members.set("system", Self.system(request.system)) }
-    if !request.tools.isEmpty || transcript.hasCalls { members.set("tools", Self.tools(request.tools)) }
+    let own = agent.providerTools
+    if !request.tools.isEmpty || !own.isEmpty || transcript.hasCalls { members.set("tools", Self.tools(request.tools, own)) }
     members.merge(agent.providerOptions, owned: ["messages", "stream", "tools", "model"])
     return members.body("messages", Self.messages(transcript))
   }
@@ -56,7 +57,7 @@ struct AnthropicFormat: HTTPProviderFormat {
   }
 
   /// Calls in the messages demand that there are tools, also when the run has lost them.
-  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
+  private static func tools(_ tools: [Tool], _ own: [CarriedJSON]) -> [RequestPiece] {
     var writer = PartWriter()
     writer.raw("[")
     for (index, tool) in tools.enumerated() {
@@ -70,7 +71,8 @@ struct AnthropicFormat: HTTPProviderFormat {
       if index == tools.count - 1 { writer.raw(mark) }
       writer.raw("}")
     }
-    if tools.isEmpty {
+    writer.add(own, toEmptyList: tools.isEmpty)
+    if tools.isEmpty, own.isEmpty {
       writer.raw(
         "{\"name\":\"no_tools\",\"description\":\"There are no tools any more. Do not call this.\",\"input_schema\":{\"type\":\"object\"}}")
     }

@@ -11,6 +11,10 @@ struct AnthropicTurnReader: TurnReader {
     /// Sent back as it came.
     case sealed(CarriedJSON)
     case call(id: CarriedJSON?, name: String, whole: Bytes?)
+    /// A call of a tool that the service has itself, as it began, and its result. They go back together or not at all: the service refuses one
+    /// without the other.
+    case serviceCall(CarriedJSON)
+    case serviceResult(CarriedJSON)
   }
 
   private struct Block: Sendable {
@@ -79,6 +83,8 @@ struct AnthropicTurnReader: TurnReader {
       // Services that only resemble Anthropic's may give the whole input here.
       let whole = start["input"].flatMap { $0.kind == .object && $0.bytes.count > 2 ? $0.bytes.compacted() : nil }
       block.kind = .call(id: Self.id(start["id"]), name: start["name"]?.stringValue ?? "", whole: whole)
+    case "server_tool_use", "mcp_tool_use": block.kind = .serviceCall(CarriedJSON(trusted: start.bytes.compacted()))
+    case let type? where type.hasSuffix("_tool_result"): block.kind = .serviceResult(CarriedJSON(trusted: start.bytes.compacted()))
     default: break
     }
     blocks.append(block)
@@ -113,7 +119,7 @@ struct AnthropicTurnReader: TurnReader {
       let shown = blocks[place].text.append(value)
       if !shown.isEmpty { signals.append(.reasoning(shown)) }
     case ("signature_delta", .thinking): _ = blocks[place].signature.append(value)
-    case ("input_json_delta", .call): _ = blocks[place].text.append(value)
+    case ("input_json_delta", .call), ("input_json_delta", .serviceCall): _ = blocks[place].text.append(value)
     default: break
     }
   }
@@ -121,6 +127,11 @@ struct AnthropicTurnReader: TurnReader {
   // MARK: The turn
 
   func turn() throws(ProviderFault) -> ModelTurn {
+    // The service asks to be sent what there is, to go on with it. To take it for the answer would be wrong, and another attempt no better.
+    if stopReason == "pause_turn" {
+      throw ProviderFault(.unusable, "it is only the first part of one (stop reason pause_turn), since a tool of the service takes longer")
+    }
+    let whole = wholeServiceCalls
     var builder = TurnBuilder(provider: AnthropicFormat.provider, model: model)
     let isRefusal = stopReason == "refusal"
     for block in blocks {
@@ -131,6 +142,10 @@ struct AnthropicTurnReader: TurnReader {
       case .call(let id, let name, let whole):
         // A message that the service broke off holds no call that the model meant to its end.
         if !isRefusal { builder.add(call: name, block.text.isEmpty ? whole ?? Bytes() : Bytes(block.text.text), id: id) }
+      case .serviceCall(let start):
+        if let id = start["id"]?.bytes, whole.contains(id) { builder.carry(Self.serviceCall(start, block.text)) }
+      case .serviceResult(let result):
+        if let id = result["tool_use_id"]?.bytes, whole.contains(id) { builder.carry(result) }
       case .unknown: break
       }
     }
@@ -140,8 +155,34 @@ struct AnthropicTurnReader: TurnReader {
     return try builder.turn(stop: stop, usage: usage)
   }
 
-  /// https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons. `pause_turn` comes only with the service's own tools, which are not
-  /// offered; it counts as the end.
+  /// The ids of those calls of the service's tools that have their results.
+  private var wholeServiceCalls: Set<Bytes> {
+    var calls: Set<Bytes> = []
+    var results: Set<Bytes> = []
+    for block in blocks {
+      switch block.kind {
+      case .serviceCall(let start): if let id = start["id"]?.bytes { calls.insert(id) }
+      case .serviceResult(let result): if let id = result["tool_use_id"]?.bytes { results.insert(id) }
+      default: break
+      }
+    }
+    return calls.intersection(results)
+  }
+
+  private static func serviceCall(_ start: CarriedJSON, _ input: StreamedText) -> CarriedJSON {
+    let streamed = Bytes(input.text)
+    guard streamed.isJSONObject else { return start }
+    var writer = JSONWriter()
+    writer.beginObject()
+    start.forEachMember { name, value in
+      writer.key(escaping: name.text)
+      writer.value(name == "input" ? CarriedJSON(trusted: streamed) : value)
+    }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
+  /// https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
   private var stop: TurnBuilder.Stop {
     switch stopReason {
     case "max_tokens", "model_context_window_exceeded": .cut

@@ -38,16 +38,18 @@ struct ChatFormat: HTTPProviderFormat {
     if let most = agent.maxOutputTokens { members.set(isOpenAI ? "max_completion_tokens" : "max_tokens", most) }
     if let temperature = agent.temperature { members.set("temperature", temperature) }
     if let effort = OpenAIReasoning.effort(agent) { members.set("reasoning_effort", effort) }
-    if !request.tools.isEmpty { members.set("tools", Self.tools(request.tools)) }
+    let own = agent.providerTools
+    if !request.tools.isEmpty || !own.isEmpty { members.set("tools", Self.tools(request.tools, own)) }
     members.merge(
       agent.providerOptions, owned: ["messages", "stream", "tools", "model"], rivals: [["max_tokens", "max_completion_tokens"]])
     return members.body("messages", Self.messages(request.system, transcript))
   }
 
-  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
+  private static func tools(_ tools: [Tool], _ own: [CarriedJSON]) -> [RequestPiece] {
     var writer = PartWriter()
+    writer.raw("[")
     for (index, tool) in tools.enumerated() {
-      writer.raw(index == 0 ? "[" : ",")
+      if index > 0 { writer.raw(",") }
       writer.raw("{\"type\":\"function\",\"function\":{\"name\":")
       writer.string(tool.name)
       writer.raw(",\"description\":")
@@ -56,6 +58,7 @@ struct ChatFormat: HTTPProviderFormat {
       writer.raw(EscapedText.wellFormed(tool.schemaForModels))
       writer.raw("}}")
     }
+    writer.add(own, toEmptyList: tools.isEmpty)
     writer.raw("]")
     return writer.finish()
   }

@@ -32,7 +32,8 @@ struct ResponsesFormat: HTTPProviderFormat {
     if let most = agent.maxOutputTokens { members.set("max_output_tokens", most) }
     if let temperature = agent.temperature { members.set("temperature", temperature) }
     if let reasoning = Self.reasoning(agent) { members.set("reasoning", reasoning) }
-    if !request.tools.isEmpty { members.set("tools", Self.tools(request.tools)) }
+    let own = agent.providerTools
+    if !request.tools.isEmpty || !own.isEmpty { members.set("tools", Self.tools(request.tools, own)) }
     members.merge(agent.providerOptions, owned: ["input", "stream", "tools", "model"])
     return members.body("input", [.plain(Bytes("["))] + transcript.pieces + [.plain(Bytes("]"))])
   }
@@ -53,10 +54,11 @@ struct ResponsesFormat: HTTPProviderFormat {
   }
 
   /// Left out, `strict` would be true, and that changes what a schema means.
-  private static func tools(_ tools: [Tool]) -> [RequestPiece] {
+  private static func tools(_ tools: [Tool], _ own: [CarriedJSON]) -> [RequestPiece] {
     var writer = PartWriter()
+    writer.raw("[")
     for (index, tool) in tools.enumerated() {
-      writer.raw(index == 0 ? "[" : ",")
+      if index > 0 { writer.raw(",") }
       writer.raw("{\"type\":\"function\",\"name\":")
       writer.string(tool.name)
       writer.raw(",\"description\":")
@@ -65,6 +67,7 @@ struct ResponsesFormat: HTTPProviderFormat {
       writer.raw(EscapedText.wellFormed(tool.schemaForModels))
       writer.raw(",\"strict\":false}")
     }
+    writer.add(own, toEmptyList: tools.isEmpty)
     writer.raw("]")
     return writer.finish()
   }

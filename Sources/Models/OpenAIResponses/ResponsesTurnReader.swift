@@ -87,6 +87,9 @@ struct ResponsesTurnReader: TurnReader {
           isCutOff: item.json?["status"]?.stringValue == "incomplete", extras: Self.extras(of: item))
       case "reasoning":
         if item.isDone, let json = item.json, json["encrypted_content"]?.kind == .string { builder.carry(Self.withoutStatus(json)) }
+      // What tools of the service did: it refuses reasoning without the item that followed it.
+      case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools":
+        if item.isDone, let json = item.json { builder.carry(json) }
       default: break
       }
     }

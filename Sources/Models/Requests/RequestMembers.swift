@@ -17,7 +17,7 @@ struct RequestMembers {
     set(name, CarriedJSON(trusted: writer.finish()))
   }
 
-  /// Members of `options` take the place of the bridge's, but for those it must `own`. An option's `rivals` go too: other names for the same.
+  /// Members of `options` take the place of the bridge's, but for those it must `own`, among which are the tools (`providerTools`). An option's `rivals` go too: other names for the same.
   mutating func merge(_ options: CarriedJSON?, owned: [String], rivals: [[String]] = []) {
     options?.forEachMember { name, value in
       let name = name.text
@@ -53,6 +53,16 @@ extension Agent {
       throw .invalidParams("must be an object such as {\"effort\": \"low\"}", at: "/agent/reasoning")
     }
   }
+
+  /// - Throws: `invalidParams` when the provider's own tools are no list of objects.
+  func checkProviderTools() throws(RuntimeError) {
+    guard let tools = providerOptions?["tools"], !tools.isNull else { return }
+    if tools.kind == .array, tools.elements.allSatisfy({ $0.kind == .object }) { return }
+    throw .invalidParams("must be an array of objects", at: "/agent/providerOptions/tools")
+  }
+
+  /// Tools that the provider has itself, such as its search, as its API names them. They follow those of the run.
+  var providerTools: [CarriedJSON] { providerOptions?["tools"]?.elements ?? [] }
 
   /// `low`, `medium`, `high` or what else a provider knows: `{"effort": ...}`, or the word alone.
   var reasoningEffort: String? { reasoning?.stringValue ?? reasoning?["effort"]?.stringValue }

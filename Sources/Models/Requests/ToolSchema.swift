@@ -17,3 +17,13 @@ extension Tool {
     return writer.finish()
   }
 }
+
+extension PartWriter {
+  /// Tools of the provider, after those that the list has already.
+  mutating func add(_ tools: [CarriedJSON], toEmptyList isEmpty: Bool) {
+    for (index, tool) in tools.enumerated() {
+      if index > 0 || !isEmpty { raw(",") }
+      raw(EscapedText.wellFormed(tool.bytes))
+    }
+  }
+}
