@@ -110,4 +110,15 @@ import Testing
     #expect(ErrorText.clean(String(repeating: "ü", count: 600)) == String(repeating: "ü", count: 500) + "…")
     #expect(ErrorText.redact("x k1 k1k2 k", ["k1", "", "k2"]) == "x [key] [key][key] k")
   }
+
+  @Test(arguments: [
+    #"sk/A\b%20=+"#, #"sk\/A\\b%20=+"#, #"sk%2FA%5Cb%2520%3D%2B"#, #"sk%2fA\b%2520%3d%2b"#, #"sk%252FA\b%20=%252B"#,
+    #"sk\u002fA\u005Cb%20=\u002B"#, #"sk\\/A\\\\b%20=\\u002b"#, #"%73%6B/A\b%20=+"#,
+  ])
+  func `a secret is known in the spellings of JSON and URLs`(spelling: String) {
+    let secret = #"sk/A\b%20=+"#
+    #expect(ErrorText.redact("key '\(spelling)', \(spelling)", [secret]) == "key '[key]', [key]")
+    #expect(ErrorText.redact(spelling.dropLast() + "!", [secret]) == spelling.dropLast() + "!")
+    for end in 0..<spelling.utf8.count { #expect(ErrorText.redact(String(spelling.prefix(end)), [secret]) == spelling.prefix(end)) }
+  }
 }

@@ -101,6 +101,6 @@ struct ErrorBody {
       "greater than the context length", "context the overflows", "context overflow",
       "maximum prompt length is", "exceeded max context length", "inputs tokens + max_new_tokens must be",
       "exceeds the maximum number of tokens allowed",
-    ].contains { text.contains($0) }
+    ].contains { text.holds($0) }
   }
 }

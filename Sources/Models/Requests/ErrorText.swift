@@ -30,34 +30,61 @@ enum ErrorText {
     return odd * 8 <= count
   }
 
-  /// The text with each of `secrets` taken out: a server may quote the key that it was sent.
+  /// The text with each of `secrets` taken out: a server may quote the key that it was sent, also as JSON or a URL escapes it.
   static func redact(_ text: String, _ secrets: [String]) -> String {
-    var redacted = text
-    for secret in secrets where !secret.isEmpty { redacted = redacted.split(secret).joined(separator: "[key]") }
-    return redacted
+    var bytes = Array(text.utf8)
+    for secret in secrets where !secret.isEmpty { bytes = redact(bytes, Array(secret.utf8)) }
+    return String(decoding: bytes, as: UTF8.self)
   }
-}
 
-extension String {
-  /// Whether `part`, which is ASCII or matched byte by byte, stands in it.
-  func contains(_ part: String) -> Bool { split(part).count > 1 }
-
-  /// The text between the occurrences of `part`.
-  fileprivate func split(_ part: String) -> [String] {
-    let wanted = Array(part.utf8)
-    let bytes = Array(utf8)
-    var pieces: [String] = []
-    var start = 0
+  private static func redact(_ bytes: [UInt8], _ secret: [UInt8]) -> [UInt8] {
+    var redacted: [UInt8] = []
     var at = 0
-    while at + wanted.count <= bytes.count {
-      if bytes[at] == wanted[0], bytes[at..<at + wanted.count].elementsEqual(wanted) {
-        pieces.append(String(decoding: bytes[start..<at], as: UTF8.self))
-        at += wanted.count
-        start = at
+    while at < bytes.count {
+      if let end = end(of: secret, in: bytes, from: at) {
+        redacted += "[key]".utf8
+        at = end
       } else {
+        redacted.append(bytes[at])
         at += 1
       }
     }
-    return pieces + [String(decoding: bytes[start...], as: UTF8.self)]
+    return redacted
+  }
+
+  /// Where the secret ends that begins there; nil when none does.
+  private static func end(of secret: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+    // As it stands, first: it may itself hold what looks like an escape.
+    if bytes[start...].starts(with: secret) { return start + secret.count }
+    var at = start
+    for byte in secret {
+      guard let length = length(of: byte, in: bytes, at) else { return nil }
+      at += length
+    }
+    return at
+  }
+
+  /// How many bytes there stand for that one: itself, or an escape of it, which may have been escaped again, as JSON inside JSON is.
+  private static func length(of wanted: UInt8, in bytes: [UInt8], _ at: Int) -> Int? {
+    guard at < bytes.count else { return nil }
+    var next = at + 1
+    switch bytes[at] {
+    case 0x25:
+      while wanted != 0x25, hex(bytes, next, 2) == 0x25 { next += 2 }
+      if hex(bytes, next, 2) == Int(wanted) { return next + 2 - at }
+    case 0x5C:
+      if wanted != 0x5C {
+        while next < bytes.count, bytes[next] == 0x5C { next += 1 }
+      }
+      guard next < bytes.count else { break }
+      if bytes[next] == wanted { return next + 1 - at }
+      if bytes[next] == 0x75, hex(bytes, next + 1, 4) == Int(wanted) { return next + 5 - at }
+    default: break
+    }
+    return bytes[at] == wanted ? 1 : nil
+  }
+
+  private static func hex(_ bytes: [UInt8], _ at: Int, _ count: Int) -> Int? {
+    at + count <= bytes.count ? Int(String(decoding: bytes[at..<at + count], as: UTF8.self), radix: 16) : nil
   }
 }
