@@ -3,7 +3,7 @@ import pytest
 
 from harness import tool
 from mock_models import Call, Raw, Thought, Turn
-from mock_models.fixtures import chat, completed, http, retries, streamed  # noqa: F401
+from mock_models.fixtures import chat, completed, http, responses, retries, streamed  # noqa: F401
 
 LOOK = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 LOOSE = {
@@ -44,6 +44,28 @@ def test_a_loose_server_is_understood(chat, compat):
         assert u["inputTokens"] == 0
     else:
         assert (u["inputTokens"], u["outputTokens"]) == (20, 10)
+
+
+LOOSE_ITEMS = {
+    "llama.cpp": {"index": "missing", "ids": "missing"}, "vLLM": {"ids": "changing"}, "no places": {"index": "missing"}, "place 0 for all": {"index": "zero"},
+    "place 0 for all, no ids": {"index": "zero", "ids": "missing"}, "place 0 for all, ids that change": {"index": "zero", "ids": "changing"},
+    "no places, ids that change": {"index": "missing", "ids": "changing"},
+}
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("compat", LOOSE_ITEMS.values(), ids=LOOSE_ITEMS)
+def test_items_named_loosely_are_told_apart(responses, compat, listed):
+    turn = Turn(blocks=["Let me look.", Call("look", {"path": "ä"}), Call("look", {"path": "b"}), Call("list", {"path": "c"})]).like(**compat, listed=listed)
+    model = responses.script(turn, Turn("Done.").like(**compat, listed=listed))
+    b = responses.parent()
+    b.handlers["look"] = b.handlers["list"] = lambda p: {"content": "rows of " + p["arguments"]["path"]}
+    o = b.succeeds(model, [tool("look", LOOK), tool("list", LOOK)], answer="Done.")
+    assert retries(b, o["runId"]) == []
+    assert sorted((m.params["name"], m.params["arguments"]["path"]) for m in b.invocations) == [("list", "c"), ("look", "b"), ("look", "ä")]
+    first = completed(b, o["runId"])[0]
+    assert first["text"] == "Let me look." and streamed(b, o["runId"])[first["messageId"]] == "Let me look."
+    assert [m.text for m in responses.views(model)[1].of("tool")] == ["rows of ä", "rows of b", "rows of c"]
 
 
 def test_a_call_whose_id_comes_twice_is_two_calls(chat):

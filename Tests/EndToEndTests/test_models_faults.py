@@ -1,5 +1,6 @@
 """Faults of a model's server: what is retried and how it is told, what is not, and what the run is then."""
 import email.utils
+import gzip
 import json
 import threading
 import time
@@ -318,6 +319,29 @@ def test_an_error_body_in_any_shape_is_survived(http, body, type):
             assert words in message or "400" in message
 
 
+@pytest.mark.parametrize("body,words", [
+    ([{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}], "INVALID_ARGUMENT: API key not valid."),
+    ({"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "x"], "msg": "No extras"}]}, "type": "t"}, "t: No extras (body.x)"),
+    ({"detail": [{"msg": "Field required", "loc": ["body", "y"]}]}, "Field required (body.y)"), ({"detail": "Not here"}, "Not here")],
+    ids=["Gemini", "Mistral", "FastAPI", "detail"])
+def test_the_words_of_an_error_are_shown(http, body, words):
+    model = http.script(Status(422, body=json.dumps(body).encode()), "never")
+    assert words in model_error(http.bridge().run(model), "model.rejected", False)
+
+
+def test_a_compressed_answer_is_refused_by_the_name_of_its_coding(http):
+    zipped = (("content-encoding", "gzip"),)
+    model = http.script(Raw(gzip.compress(b"data: {}\n\n" * 99), headers=zipped), "never")
+    b = http.bridge()
+    o = b.run(model)
+    assert "gzip" in model_error(o, "model.invalidOutput", False) and retries(b, o["runId"]) == []
+    asked, = http.asked(model)
+    assert asked.header("accept-encoding") == "identity"
+    model = http.script(Status(400, body=gzip.compress(b'{"error":{"message":"bad field"}}'), headers=zipped), "never")
+    message = model_error(b.run(model), "model.rejected", False)
+    assert "gzip" in message and message.isascii()
+
+
 def test_a_rejection_inside_the_stream_is_not_retried(http):
     fault = StreamError(HALF, "invalid_request_error", "because the moon is full", "invalid_prompt")
     model = http.script(fault, "never")
@@ -342,11 +366,15 @@ def test_an_empty_purse_is_not_retried(http):
 # ---------------------------------------------------------------- too much context
 
 OVERFLOWS = {
-    "anthropic": [Status(400, "prompt is too long: 210345 tokens > 200000 maximum"), Status(400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again")],
+    "anthropic": [Status(400, "prompt is too long: 210345 tokens > 200000 maximum"), Status(400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"),
+                  Status(413, "Request exceeds the maximum size", type="request_too_large")],
     "openai": [Status(400, "This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens. Please reduce the length of the messages.", error_code="context_length_exceeded"),
                Status(400, body=json.dumps({"object": "error", "message": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.", "type": "BadRequestError", "param": None, "code": 400}).encode()),
                Status(400, body=json.dumps({"error": {"code": 400, "message": "the request exceeds the available context size. try increasing the context size or enable context shift", "type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 4}}).encode())],
     "openai-responses": [Status(400, "Your input exceeds the context window of this model. Please adjust your input and try again.", error_code="context_length_exceeded"),
+                         Status(400, "This model's maximum prompt length is 131072 but the request contains 200000 tokens."),
+                         Status(422, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 100 `max_new_tokens`"),
+                         Status(400, body=json.dumps([{"error": {"code": 400, "message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "status": "INVALID_ARGUMENT"}}]).encode()),
                          StreamError(Turn("x"), message="Your input exceeds the context window of this model. Please adjust your input and try again.", code="context_length_exceeded"),
                          StreamError(Turn("x"), "invalid_request_error", "Your input exceeds the context window of this model.", "context_length_exceeded", shape="nested")],
 }
@@ -358,7 +386,8 @@ def test_too_much_context_has_a_kind_of_its_own(lab, kind, n):
     model = llm.script(OVERFLOWS[kind][n], "never")
     o = llm.bridge().run(model)
     assert o["status"] == "error"
-    assert "context" in model_error(o, "model.contextOverflow", False) or "too long" in o["error"]["message"]
+    message = model_error(o, "model.contextOverflow", False)
+    assert any(words in message for words in ("context", "too long", "maximum", "`max_new_tokens`"))
     assert len(llm.asked(model)) == 1
     llm.close()
 

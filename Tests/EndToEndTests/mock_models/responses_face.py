@@ -11,6 +11,7 @@ from .chat_face import REQUEST_ID, error_body  # noqa: F401  the same service, t
 from .sse import dress, event, pieces
 from .turns import Call, StreamError, Thought
 
+# What `Compat` says of ids and indices holds here of `item_id`, of the ids of calls' items, and of `output_index`.
 
 def content(turn, ids):
     """The output items of the finished response."""
@@ -42,7 +43,21 @@ def stream(turn, model, ids, fault: StreamError | None = None, request=None):
                 "top_p": 1.0, "truncation": "disabled", "usage": None, "user": None, "metadata": {}}
     out = []
 
+    c = turn.compat
+
     def say(type, **data):
+        if c.index != "normal" and "output_index" in data:
+            data["output_index"] = 0
+            if c.index == "missing":
+                del data["output_index"]
+        if c.ids == "changing" and "item_id" in data:
+            data["item_id"] = ids.next("other_")
+        if c.ids == "changing" and type == "response.output_item.added":
+            data["item"] = renamed(data["item"], ids)
+        if c.ids == "missing" and "item_id" in data:
+            data["item_id"] = next(i.get("call_id", i["id"]) for i in items if i["id"] == data["item_id"])
+        if c.ids == "missing" and data.get("item", {}).get("type") == "function_call":
+            data["item"] = nameless(data["item"])
         out.append((type, {"type": type, "sequence_number": len(out), **data}))
 
     say("response.created", response=response)
@@ -68,13 +83,24 @@ def stream(turn, model, ids, fault: StreamError | None = None, request=None):
         else:
             say("response.failed", response={**response, "status": "failed", "error": {"code": fault.code or "server_error", "message": fault.message}})
     elif not w.no_end:
-        done = {**response, "output": items, "usage": usage, "status": "completed"}
+        whole = [renamed(i, ids) for i in items] if c.ids == "changing" else [nameless(i) for i in items] if c.ids == "missing" else items
+        done = {**response, "output": whole if c.listed else [], "usage": usage, "status": "completed"}
         if cut_short:
             reason = "max_output_tokens" if turn.reason == "max_tokens" else "content_filter"
             say("response.incomplete", response={**done, "status": "incomplete", "incomplete_details": {"reason": reason}})
         else:
             say("response.completed", response=done)
     return dress([event(name, data, w) for name, data in out], w), items
+
+
+def renamed(item, ids):
+    """As vLLM says an item again: under ids that it has made up anew."""
+    return {**item, "id": ids.next("other_"), **({"call_id": ids.next("other_")} if "call_id" in item else {})}
+
+
+def nameless(item):
+    """As llama.cpp says a call: the call has an id, the item has none."""
+    return {k: v for k, v in item.items() if k != "id"} if item["type"] == "function_call" else item
 
 
 def reasoning(say, n, source, item, fragments):

@@ -84,7 +84,7 @@ class Wire:
 @dataclass
 class Compat:
     """How servers that only resemble OpenAI's differ (Ollama, vLLM, llama.cpp, LM Studio, OpenRouter)."""
-    ids: str = "normal"               # "missing", "empty", "null", "same" (one id for all calls), "repeated" (in every fragment)
+    ids: str = "normal"               # "missing", "empty", "null", "same" (one id for all calls), "repeated" (in every fragment), "changing" (others in each event)
     whole: bool = False               # arguments in one piece
     as_object: bool = False           # arguments as an object, not a string
     index: str = "normal"             # "missing", "zero" (0 for every call)
@@ -99,6 +99,7 @@ class Compat:
     null_fields: bool = False         # "tool_calls": null, "content": null, "refusal": null in every delta
     no_choice_index: bool = False
     type_missing: bool = False        # tool calls without "type"
+    listed: bool = True               # the end of a response lists its items
 
 
 @dataclass
