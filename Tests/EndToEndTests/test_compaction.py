@@ -154,6 +154,22 @@ def test_summarize_has_the_model_say_what_is_left_out(http):
     assert "They said much." in first.messages[0].text
 
 
+def test_a_summary_is_not_asked_with_the_tools_of_the_provider(http):
+    model = small(http, 1500, lambda seen: Turn("Much.") if seen.messages[-1].text.startswith("Summarise the conversation above") else None)
+    schema, named = {"type": "object", "properties": {}}, {"name": "web_search", "description": "the provider's"}
+    entry = {
+        "anthropic": {**named, "input_schema": schema},
+        "openai": {"type": "function", "function": {**named, "parameters": schema}},
+        "openai-responses": {"type": "function", **named, "parameters": schema, "strict": False},
+    }[model.split(":")[0]]
+    b = http.bridge()
+    s = session(b)
+    for n in range(5):
+        assert speak(b, s, model, f"q{n}", compaction="summarize", providerOptions={"tools": [entry]})["status"] == "success"
+    bodies = [json.dumps(m.json) for m in http.asked(model)]
+    assert {("Summarise the conversation above" in body, "web_search" in body) for body in bodies} == {(True, False), (False, True)}
+
+
 def test_when_no_summary_comes_the_messages_are_left_out(http):
     def answer(seen):
         if seen.messages[-1].text.startswith("Summarise the conversation above"):

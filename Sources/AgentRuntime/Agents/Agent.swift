@@ -34,6 +34,22 @@ package struct Agent: Sendable, Codable, Equatable {
 
   var hasServers: Bool { mcpServers?.isEmpty == false }
 
+  /// For requests that are answered in words alone.
+  var withoutProviderTools: Agent {
+    guard let options = providerOptions, options.hasMember("tools") || options.hasMember("tool_choice") else { return self }
+    var writer = JSONWriter(capacity: options.bytes.count)
+    writer.beginObject()
+    options.forEachMember { name, value in
+      if name == "tools" || name == "tool_choice" { return }
+      writer.key(name)
+      writer.value(value)
+    }
+    writer.endObject()
+    var agent = self
+    agent.providerOptions = CarriedJSON(trusted: writer.finish())
+    return agent
+  }
+
   package static let carriedPaths = CarriedPaths([
     "/reasoning", "/providerOptions", "/messageConcurrency",
   ]).union(RunParams.toolPaths.nested(under: "/tools")).union(Toolkit.listPaths.nested(under: "/toolkits"))

@@ -31,7 +31,7 @@ extension RunEngine {
     entries.append(.user([.text(.inline(CarriedJSON(string: Self.summaryRequest)))]))
     if case .assistant? = entries.first { entries.insert(.user([.text(.inline(CarriedJSON(string: Self.beginning)))]), at: 0) }
     let request = ModelRequest(
-      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent,
+      runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent.withoutProviderTools,
       system: [run.state.agent.instructions].compactMap { $0 }, transcript: entries, tools: [], parent: parent,
       load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: scheduler)

@@ -62,7 +62,7 @@ extension RunEngine {
 
   private func callModel(for request: SamplingRequest, _ run: LiveRun, _ id: QuestionID) {
     let runID = run.runID
-    var agent = run.state.agent
+    var agent = run.state.agent.withoutProviderTools
     agent.maxOutputTokens = min(request.maxTokens, agent.maxOutputTokens ?? .max)
     agent.temperature = request.temperature ?? agent.temperature
     let provider: any ModelProvider
