@@ -642,3 +642,47 @@ def test_a_run_with_a_never_answering_client_can_be_looked_at(parent):
     until(lambda: parent.get(run)["status"] == "waiting_client_tool")
     assert_pending(parent.get(run), ["t"], state="open", attempt=1)
     cancel(parent, run)
+
+
+# ---- whose parent later calls go to
+
+def shared(lab):
+    """A run of two calls that are out at one parent, of which another has given the first its result; a later call follows."""
+    b, other = lab.parent(), lab.parent()
+    r = b.start([calls("c", "e"), calls("later"), say("ok")], [tool("c"), tool("e"), tool("later")])
+    c, e = b.next_invoke("c"), b.next_invoke("e")
+    o = other.submit(c.params["runId"], [{"callId": c.call_id, "content": "1"}], partial=True)
+    assert o["verdicts"] == {c.call_id: "accepted"}
+    b.wait_cancelled(c.id)
+    return b, other, r, e
+
+
+def test_after_a_submit_that_was_a_part_later_calls_go_to_its_parent(lab):
+    b, other, r, e = shared(lab)
+    b.respond(e, {"content": "2"})
+    later = other.next_invoke("later")
+    other.respond(later, {"content": "3"})
+    assert b.result(r)["status"] == "success" and not b.invokes("later")
+
+
+def test_when_that_parent_hangs_up_later_calls_go_to_the_first_again(lab):
+    b, other, r, e = shared(lab)
+    assert other.hang_up() == 0
+    b.respond(e, {"content": "2"})
+    b.respond(b.next_invoke("later"), {"content": "3"})
+    assert b.result(r)["status"] == "success"
+
+
+def test_a_later_call_that_the_other_parent_left_is_sent_by_the_first(lab):
+    b, other, r, e = shared(lab)
+    other.kill9()
+    b.respond(e, {"content": "2"})
+    b.respond(b.next_invoke("later"), {"content": "3"})
+    assert b.result(r)["status"] == "success"
+
+
+def test_who_submits_next_takes_later_calls_back(lab):
+    b, other, r, e = shared(lab)
+    b.call("run.submitToolResults", {"runId": e.params["runId"], "results": [{"callId": e.call_id, "content": "2"}], "wait": False})
+    b.respond(b.next_invoke("later"), {"content": "3"})
+    assert b.result(r)["status"] == "success" and not other.invokes("later")

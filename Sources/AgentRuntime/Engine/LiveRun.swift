@@ -105,7 +105,7 @@ final class LiveRun {
   func isNeeded(by owner: OwnerID) -> Bool {
     isDeciding || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty
       || waitsForPlace || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
-      || (!state.status.hasEnded && state.awaitedCalls.contains { $0.sender == owner && !$0.isParked })
+      || (!state.status.hasEnded && (state.callTaker == owner || state.awaitedCalls.contains { $0.sender == owner && !$0.isParked }))
   }
 }
 

@@ -90,9 +90,9 @@ extension RunEngine {
     }
     guard state.status.isWaiting else { return false }
     if let tree = run.tree, run !== tree.root, tree.root.isDriven(by: store.owner) { return state.hasWork }
-    let context = run.machine.context
-    return (context.invokesHere && state.pendingClientCalls.contains { $0.attempt == 0 })
-      || ((context.invokesHere || context.asksHere) && state.hasWork)
+    let sendsHere = run.machine.sendsHere
+    return (sendsHere && state.pendingClientCalls.contains { $0.attempt == 0 })
+      || ((sendsHere || run.machine.context.asksHere) && state.hasWork)
   }
 
   /// Keeps a timer for the approval that is the next to come too late.

@@ -134,6 +134,9 @@ extension RunEngine {
     if run.state.cancelRequest != nil, !run.state.status.hasEnded, run.state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none {
       return input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .recovery) }
     }
+    if let taker = run.state.callTaker, !isAlive(taker), canGoOnHere(run) {
+      return input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .invoke) }
+    }
     afterChange(run)
   }
 

@@ -98,7 +98,8 @@ extension RunEvent {
       self = .decisionsTaken(decisions)
     case "run.reconfigured":
       self = .reconfigured(
-        limits: hidden["limits"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)))
+        limits: hidden["limits"], delivery: hidden["delivery"]?.stringValue.flatMap(Delivery.init(rawValue:)),
+        taker: hidden["taker"]?.intValue.map(OwnerID.init(number:)))
     case "tools.changed":
       if let tools = hidden["tools"] {
         self = .toolsChanged(tools)

@@ -253,9 +253,10 @@ extension RunEvent {
     case .ended(let end):
       guard end.isWithdrawn else { return nil }
       writer.member("isWithdrawn", true)
-    case .reconfigured(let limits, let delivery):
+    case .reconfigured(let limits, let delivery, let taker):
       writer.member("limits", ifPresent: limits)
       writer.member("delivery", ifPresent: delivery?.rawValue)
+      writer.member("taker", ifPresent: taker?.number)
     case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
     case .answerRejected(let reason): writer.member("reason", reason)
     case .merged(let other): writer.member("into", other.text)

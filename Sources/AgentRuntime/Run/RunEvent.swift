@@ -45,8 +45,8 @@ package enum RunEvent: Sendable, Equatable {
   case decisionsTaken([StandingDecision])
   /// The parent had no usable answer to what it was asked: somebody else has to give it.
   case callUnanswered(callID: ULID, reason: String)
-  /// From here on: other limits, another door for client calls.
-  case reconfigured(limits: CarriedJSON?, delivery: Delivery?)
+  /// From here on: other limits, another door for client calls, or the parent of process `taker` is the one they go to.
+  case reconfigured(limits: CarriedJSON?, delivery: Delivery?, taker: OwnerID? = nil)
   case pauseRequested
   /// A refused result beyond those that are kept as `toolRejected`.
   case rejectionCounted

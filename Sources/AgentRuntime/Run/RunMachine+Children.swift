@@ -162,7 +162,14 @@ extension RunMachine {
   mutating func adopt(delivery wanted: Delivery?, canInvoke: Bool) {
     guard !state.status.hasEnded else { return }
     if let wanted, wanted != state.delivery { append(.reconfigured(limits: nil, delivery: wanted)) }
-    context.invokesHere = canInvoke && state.delivery == .invoke
+    invokeHere(canInvoke)
     context.asksHere = true
+  }
+
+  /// Client calls go to the parent here from now on, if it takes them, and no longer to the one that has taken them over.
+  mutating func invokeHere(_ canInvoke: Bool) {
+    context.invokesHere = canInvoke && state.delivery == .invoke
+    guard context.invokesHere, let taker = state.callTaker, taker != context.own else { return }
+    append(.reconfigured(limits: nil, delivery: nil, taker: context.own))
   }
 }

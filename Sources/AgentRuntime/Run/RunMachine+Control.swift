@@ -83,7 +83,7 @@ extension RunMachine {
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }
     reconfigure(by: resumption)
-    context.invokesHere = resumption.canInvoke && state.delivery == .invoke
+    invokeHere(resumption.canInvoke)
     context.asksHere = resumption.cause == .resume
     if !state.hasBegun {
       if state.status == .paused { append(.requeued) }

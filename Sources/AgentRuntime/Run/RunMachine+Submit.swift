@@ -145,7 +145,13 @@ extension RunMachine {
     let consequence = consequence(of: judged, submission)
     if consequence.goesOn { try context.checkDrivable(state) }
     try replaceTools(submission)
-    if consequence.goesOn || consequence.opensCall { adopt(delivery: submission.delivery, canInvoke: submission.canInvoke) }
+    if consequence.goesOn || consequence.opensCall {
+      adopt(delivery: submission.delivery, canInvoke: submission.canInvoke)
+    } else if !judged.isEmpty, !context.invokesHere, state.delivery == .invoke, submission.delivery != .pause, submission.canInvoke {
+      // The run does not go on with this, but what comes later goes to this parent.
+      context.invokesHere = true
+      append(.reconfigured(limits: nil, delivery: nil, taker: context.own))
+    }
   }
 
   mutating func replaceTools(_ submission: Submission) throws(RuntimeError) {

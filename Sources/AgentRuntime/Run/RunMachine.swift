@@ -166,9 +166,9 @@ package struct RunMachine {
   private mutating func heed(_ event: RunEvent) {
     switch event {
     case .resumed(_, let claim) where claim.owner != context.own:
-      context.invokesHere = false
+      if state.callTaker != context.own { context.invokesHere = false }
       context.asksHere = false
-    case .reconfigured(_, .pause): context.invokesHere = false
+    case .reconfigured(_, .pause, _): context.invokesHere = false
     default: break
     }
   }
@@ -306,8 +306,13 @@ package struct RunMachine {
     for invocation in invocations { perform(invocation) }
   }
 
+  /// Calls go out here: there is a parent that takes them, and no other process that lives has taken them over.
+  package var sendsHere: Bool {
+    context.invokesHere && (state.callTaker.map { $0 == context.own || !context.isAlive($0) } ?? true)
+  }
+
   private func callsToSend() -> [Call] {
-    guard context.invokesHere else { return [] }
+    guard sendsHere else { return [] }
     let pending = state.pendingClientCalls
     // Also at the parent of another process.
     let out = pending.filter { $0.attempt > 0 && !toResend.contains($0.callID) && state.isOpen($0, isAlive: context.isAlive) }

@@ -57,7 +57,7 @@ extension RunState {
       applyQuestion(event)
     case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
     case .callParked(let callID): batch.update(callID) { $0.isParked = true }
-    case .reconfigured(let limits, let delivery): try reconfigure(limits, delivery)
+    case .reconfigured(let limits, let delivery, let taker): try reconfigure(limits, delivery, taker)
     case .pauseRequested: pauseRequested = true
     case .merged(let other): mergedInto = other
     case .compacted(let compaction, let usage):
@@ -151,10 +151,11 @@ extension RunState {
     if let partial = end.partialText, partial != .inline(CarriedJSON(string: "")) { transcript.append(.said([.text(partial)])) }
   }
 
-  private mutating func reconfigure(_ limits: CarriedJSON?, _ delivery: Delivery?) throws(RuntimeError) {
+  private mutating func reconfigure(_ limits: CarriedJSON?, _ delivery: Delivery?, _ taker: OwnerID?) throws(RuntimeError) {
     if let limits {
       self.limits = self.limits.overridden(by: try RunParams.read(Limits.self, limits, at: "/limits"))
     }
     if let delivery { self.delivery = delivery }
+    if let taker { callTaker = taker }
   }
 }

@@ -16,6 +16,8 @@ package struct RunState: Sendable {
   package internal(set) var changes: TakenChanges
   @Boxed package internal(set) var limits: Limits
   package internal(set) var delivery: Delivery
+  /// The process whose parent client calls go to when they do not go to the parent of the one that has them made.
+  package internal(set) var callTaker: OwnerID?
   @Boxed package private(set) var params: RunParams
   @Boxed package private(set) var input: RunInput
   package let meta: CarriedJSON?
