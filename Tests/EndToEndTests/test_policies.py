@@ -102,6 +102,20 @@ def test_an_approved_call_waits_for_a_call_that_is_out_when_either_runs_alone(la
     assert [d["callId"] for d in b.log_of(run, "tool.started")] == [c.call_id, pending["g"]["callId"]]
 
 
+def test_a_result_that_lets_a_command_run_which_had_to_wait_is_refused_where_it_cannot_run(lab):
+    b = lab.parent()
+    r = b.start([calls("g", "c"), say("ok")], [tool("c"), sh("g", "echo ran", requiresApproval=True, parallel=False)])
+    c = b.next_invoke("c")
+    run = c.params["runId"]
+    g = next(p for p in b.get(run)["pendingToolCalls"] if p["name"] == "g")
+    b.call("run.submitApprovals", {"runId": run, "approvals": [{"callId": g["callId"], "decision": "approve"}], "wait": False})
+    other = lab.bridge("--no-commands")
+    other.fails("run.submitToolResults", {"runId": run, "results": [{"callId": c.call_id, "content": "done"}]}, kind="unsupportedCapability")
+    b.respond(c, {"content": "done"})
+    assert b.result(r)["status"] == "success"
+    assert [d["isError"] for d in b.log_of(run, "tool.completed")] == [False, False]
+
+
 def test_at_most_so_many_calls_are_out_in_all_processes_together(lab):
     b = lab.parent()
     b.start([calls(*["t"] * 5), say("ok")], [tool("t")], agent={"clientTools": {"maxParallelInvocations": 2}})

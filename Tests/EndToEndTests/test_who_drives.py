@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from harness import DEFER, Never, TIMEOUT, TIME, ULID, alive, assert_pending, calls, contains, expect, say, sh, tool, until
+from harness import DEFER, Never, TIMEOUT, TIME, ULID, alive, assert_pending, calls, contains, expect, say, sh, sub, tool, until
 
 STORES = ("sqlite", "postgres")
 
@@ -686,3 +686,41 @@ def test_who_submits_next_takes_later_calls_back(lab):
     b.call("run.submitToolResults", {"runId": e.params["runId"], "results": [{"callId": e.call_id, "content": "2"}], "wait": False})
     b.respond(b.next_invoke("later"), {"content": "3"})
     assert b.result(r)["status"] == "success" and not other.invokes("later")
+
+
+def test_a_part_given_at_the_first_parent_takes_later_calls_back(lab):
+    b, other = lab.parent(), lab.parent()
+    r = b.start([calls("c", "d", "e"), calls("later"), say("ok")], [tool(n) for n in ("c", "d", "e", "later")])
+    c, d, e = (b.next_invoke(n) for n in "cde")
+    run = e.params["runId"]
+    for side, m in ((other, c), (b, d)):
+        side.submit(run, [{"callId": m.call_id, "content": "1"}], partial=True)
+    b.respond(e, {"content": "2"})
+    b.respond(b.next_invoke("later"), {"content": "3"})
+    assert b.result(r)["status"] == "success" and not other.invokes("later")
+
+
+def test_a_part_given_to_the_run_of_a_sub_agent_leaves_its_later_calls_where_they_are(lab):
+    b, other = lab.parent(), lab.parent()
+    below = sub(lab, "helper", [calls("c", "e"), calls("later"), say("done")], [tool("c"), tool("e"), tool("later")])
+    r = b.start([calls(("helper", {"input": "x"})), say("ok")], [below])
+    c, e = b.next_invoke("c"), b.next_invoke("e")
+    other.submit(c.params["runId"], [{"callId": c.call_id, "content": "1"}], partial=True)
+    b.respond(e, {"content": "2"})
+    b.respond(b.next_invoke("later"), {"content": "3"})
+    assert b.result(r)["status"] == "success"
+
+
+def test_with_drain_a_parent_that_took_later_calls_over_and_hung_up_leaves_them(lab):
+    b = lab.parent()
+    b.start([calls("c", "e"), calls("later"), say("ok")], [tool("c"), tool("e"), tool("later")])
+    c, e = b.next_invoke("c"), b.next_invoke("e")
+    run = c.params["runId"]
+    other = lab.parent(capabilities={"tools": {}, "drain": {}})
+    other.submit(run, [{"callId": c.call_id, "content": "1"}], partial=True)
+    assert b.hang_up() == 0
+    i = other.request("run.submitToolResults", {"runId": run, "results": [{"callId": e.call_id, "content": "2"}]})
+    other.expected_exit = 75
+    assert other.hang_up() == 75
+    assert other.result(i)["status"] == "waiting_client_tool"
+    assert lab.bridge().get(run)["pendingToolCalls"][0]["name"] == "later"

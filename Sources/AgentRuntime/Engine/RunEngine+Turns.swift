@@ -37,8 +37,11 @@ extension RunEngine {
       if concurrency.supersedes ? earlier.state.mergedInto != nil : earlier.state.mergedInto == run.runID { return }
       input(earlier) { (machine) throws(RuntimeError) in
         if concurrency.supersedes { machine.supersede(by: run.runID) } else { machine.merge(into: run.runID) }
-      } answered: { [unowned self, weak run] _, _ in
-        if let run, live[run.runID] === run { lookAfterQueued(run) }
+      } answered: { [unowned self, runID = run.runID] _, error in
+        // What could not be written now is not tried again at once.
+        guard error == nil, let run = try? self.run(runID) else { return }
+        lookAfterQueued(run)
+        release(run)
       }
     }
   }

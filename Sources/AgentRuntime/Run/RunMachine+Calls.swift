@@ -83,6 +83,7 @@ extension RunMachine {
   /// The parent is gone: each call that is out with it gets its `onDisconnect` strategy. `parkAll`: it may well live (a signal ended us).
   package mutating func parentHungUp(parkAll: Bool) {
     context.invokesHere = false
+    if state.callTaker == context.own, !state.status.hasEnded { append(.reconfigured(limits: nil, delivery: nil, taker: .departed)) }
     for call in state.pendingClientCalls where call.sender == context.own && !call.isDeferred && !call.isParked && !state.status.hasEnded {
       var strategy = parkAll ? .park : call.tool?.onDisconnect ?? state.agent.clientTools?.onDisconnect ?? .park
       if strategy == .retryWithBackoff, call.tool?.isIdempotent != true { strategy = .fallbackMessage }

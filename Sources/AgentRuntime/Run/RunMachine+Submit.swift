@@ -137,7 +137,16 @@ extension RunMachine {
     let isFree = state.status != .paused && !isDrivenElsewhere && !judged.isEmpty
     // A client call that may go out now goes to this parent if it takes calls; otherwise to the one that the run has.
     let opensCall = isFree && approved.contains { $0.target == .client } && (submission.canInvoke || submission.insistsOnDelivery)
-    return Consequence(goesOn: isFree && (isWhole || approved.contains { $0.target == .server }), opensCall: opensCall)
+    let goesOn = isWhole || approved.contains { $0.target == .server } || releasesServerCall(judged)
+    return Consequence(goesOn: isFree && goesOn, opensCall: opensCall)
+  }
+
+  /// Whether a server call waited only for calls that have their results now.
+  private func releasesServerCall(_ judged: JudgedSubmission) -> Bool {
+    guard !state.pendingServerCalls.isEmpty, state.serverCallsToBegin(by: nil).isEmpty else { return false }
+    var next = state
+    for given in judged.results { if let callID = ULID(given.callID) { next.batch.update(callID) { $0.isParked = true } } }
+    return !next.serverCallsToBegin(by: nil).isEmpty
   }
 
   /// What has to be known and settled before the first part is taken: whether the run goes on here, and with which parent.
@@ -147,8 +156,10 @@ extension RunMachine {
     try replaceTools(submission)
     if consequence.goesOn || consequence.opensCall {
       adopt(delivery: submission.delivery, canInvoke: submission.canInvoke)
-    } else if !judged.isEmpty, !context.invokesHere, state.delivery == .invoke, submission.delivery != .pause, submission.canInvoke {
-      // The run does not go on with this, but what comes later goes to this parent.
+    } else if !judged.isEmpty, !sendsHere, context.tree == nil, state.delivery == .invoke, submission.delivery != .pause,
+      submission.canInvoke
+    {
+      // The run does not go on with this, but what comes later goes to this parent. Calls of a sub-agent go where the root's driver is.
       context.invokesHere = true
       append(.reconfigured(limits: nil, delivery: nil, taker: context.own))
     }

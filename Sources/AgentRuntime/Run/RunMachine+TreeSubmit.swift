@@ -29,7 +29,10 @@ extension RunMachine {
         throw machines[0].refusal(.runAlreadyClaimed, "what is stored for this call says something else", whole.verdicts)
       }
       let awaited = machines.flatMap { $0.state.status.hasEnded ? [] : $0.state.awaitedCalls }
-      if awaited.isEmpty { throw machines[0].refusal(.runNotWaiting, "the run has no pending call", whole.verdicts) }
+      if awaited.isEmpty {
+        for (index, part) in parts.enumerated() { machines[index].keepEvidence(part, judged[index].verdicts, only: .unknown) }
+        throw machines[0].refusal(.runNotWaiting, "the run has no pending call", whole.verdicts)
+      }
       try machines[0].checkExact(submission, whole, awaited: awaited)
       if let problem = whole.problem {
         throw machines[0].refusal(.invalidParams, problem.words, whole.verdicts, at: problem.pointer)

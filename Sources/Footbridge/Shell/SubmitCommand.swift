@@ -159,6 +159,6 @@ enum SubmitCommand {
 }
 
 extension RunOutcome {
-  /// It waits for nothing that a submit could give, and nobody drives it.
-  fileprivate var isIdle: Bool { pendingCalls.isEmpty && (status == .paused || status == .running && driver == .none) }
+  /// Nobody drives it, and it does not wait for what a submit gives.
+  fileprivate var isIdle: Bool { (status == .paused && pendingCalls.isEmpty) || (status == .running && driver == .none) }
 }

@@ -129,6 +129,8 @@ import CCurl
 
   /// Lets go of the transfer it was used for, which went well, so that it can be used for another.
   func forgetTransfer() {
+    // To take the body away makes it a POST.
+    if message?.method == .get { message = nil }
     unsafe errorText[0] = 0
     _ = unsafe ccurl_easy_set_bytes(handle, CURLOPT_POSTFIELDS, nil)
     for option in Self.contexts { _ = unsafe ccurl_easy_set_pointer(handle, option, nil) }
