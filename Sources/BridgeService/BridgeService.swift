@@ -44,8 +44,6 @@ package final class BridgeService: Sendable {
   /// Called on the reader thread when it has nothing more to pass on, with what another thread may do in its place until this returns.
   private let onRest: @Sendable (_ standIn: @escaping @Sendable () -> Void) -> Void
   private let links = Mutex(Links())
-  /// Why the request is given up whose `cancel` is being carried out: that calls what `onCancel` was given before it returns.
-  private let givenReason = Mutex<String?>(nil)
 
   private struct Links {
     var peer: Peer?
@@ -118,8 +116,8 @@ extension BridgeService: PeerHandler {
     }
     if request.method != Initialize.name { connection.noteRequest() }
     let ticket = Ticket(request)
-    request.onCancel { [weak self, weak ticket] in
-      if let ticket { self?.cancel(ticket) }
+    request.onCancel { [weak self, weak ticket] reason in
+      if let ticket { self?.cancel(ticket, reason) }
     }
     do throws(RuntimeError) { try method.handle(self, ticket) } catch { ticket.fail(error) }
   }
@@ -145,27 +143,24 @@ extension BridgeService: PeerHandler {
 
   private func cancelRequest(_ id: CarriedJSON?, reason: String?) {
     guard let id = id.flatMap(RequestID.init) else { return }
-    givenReason.withLock { $0 = reason }
-    peer.openRequest(id)?.cancel()
-    givenReason.withLock { $0 = nil }
+    peer.openRequest(id)?.cancel(reason: reason)
   }
 
   /// Cancelling what began a run cancels the run; cancelling anything else ends the waiting.
-  private func cancel(_ ticket: Ticket) {
+  private func cancel(_ ticket: Ticket, _ reason: String?) {
     guard ticket.request.method == RunStart.name else {
       ticket.request.fail(ErrorMapping.cancelled())
       return host.post { engine in
         if let wait = ticket.wait { _ = engine.cancelWait(wait) }
       }
     }
-    let reason = givenReason.withLock { $0 } ?? "the request was cancelled"
     host.post { engine in
       guard let runID = ticket.begunRun else {
         ticket.request.fail(ErrorMapping.cancelled())
         if let wait = ticket.wait { _ = engine.cancelWait(wait) }
         return
       }
-      engine.cancel(runID, reason: reason, waiting: { _ in }) { [outbox = self.outbox] result in
+      engine.cancel(runID, reason: reason ?? "the request was cancelled", waiting: { _ in }) { [outbox = self.outbox] result in
         let sequence = (try? result.get())?.outcome.lastSequence ?? 0
         outbox.after(sequence, of: runID) { ticket.request.fail(ErrorMapping.cancelled(run: runID)) }
       }

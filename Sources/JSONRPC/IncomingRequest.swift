@@ -12,7 +12,9 @@ package final class IncomingRequest: Sendable {
   private struct State {
     var isAnswered = false
     var isCancelled = false
-    var onCancel: (@Sendable () -> Void)?
+    /// What the other side says of it.
+    var cancelReason: String?
+    var onCancel: (@Sendable (_ reason: String?) -> Void)?
   }
 
   private let peer: Peer
@@ -58,25 +60,24 @@ package final class IncomingRequest: Sendable {
   /// Says what to do when the other side gives the request up; done at once if it has already. Only the last one given counts.
   ///
   /// Let `body` hold the request weakly: the request holds `body`, and one that is never let go is never answered by its end.
-  package func onCancel(_ body: @escaping @Sendable () -> Void) {
-    let isDue = state.withLock { state in
-      if state.isAnswered { return false }
-      if state.isCancelled { return true }
-      state.onCancel = body
-      return false
+  package func onCancel(_ body: @escaping @Sendable (_ reason: String?) -> Void) {
+    let (isDue, reason) = state.withLock { state in
+      if !state.isAnswered, !state.isCancelled { state.onCancel = body }
+      return (state.isCancelled && !state.isAnswered, state.cancelReason)
     }
-    if isDue { body() }
+    if isDue { body(reason) }
   }
 
   /// The other side gives the request up. It is still to be answered.
-  package func cancel() {
+  package func cancel(reason: String? = nil) {
     let body = state.withLock { state in
-      if state.isAnswered || state.isCancelled { return nil as (@Sendable () -> Void)? }
+      if state.isAnswered || state.isCancelled { return nil as (@Sendable (String?) -> Void)? }
       state.isCancelled = true
+      state.cancelReason = reason
       defer { state.onCancel = nil }
       return state.onCancel
     }
-    body?()
+    body?(reason)
   }
 
   package var isCancelled: Bool { state.withLock { $0.isCancelled } }

@@ -1,5 +1,6 @@
 """Section 9: what happens to a turn that comes while another is not ended; five strategies, over processes too."""
 import os
+import time
 from datetime import datetime
 
 import pytest
@@ -919,3 +920,29 @@ def test_all_strategies_race_and_every_turn_is_accounted_for(lab):
     assert sorted(inputs) == sorted(f"i{n}" for n in kept.values())
     ran = [r for r in listed.values() if r["status"] == "success" and "mergedInto" not in r]
     assert len([1 for r, _ in said(bridges[2], s) if r == "assistant"]) == len(ran)
+
+
+@pytest.mark.parametrize("name", ["latest", "merge"])
+def test_a_kill_while_the_newest_begins_in_place_of_one_that_waits_loses_nothing(lab, name):
+    """Its bridge is killed at some moment after the turn before them ends in another; a fresh one goes on with all."""
+    b = lab.bridge()
+    for n in range(8):
+        other, s = lab.bridge(), session(b)
+        one = blocker(b, s)
+        queued(other, other.start([say("early")], agent=strategy(name), input="early", sessionId=s))
+        i = b.request("run.submitToolResults", b.submit_params(one["runId"], {c["callId"]: "go on" for c in one["pendingToolCalls"]}))
+        other.request("run.start", other.params([say("late")], agent=strategy(name), input="late", sessionId=s))
+        time.sleep(0.002 * n)
+        other.kill9()
+        assert b.result(i)["status"] == "success"
+        fresh = lab.bridge()
+        runs = [o["runId"] for o in fresh.call("run.list", {"sessionId": s})["runs"]]
+        for run in reversed(runs):
+            fresh.call("run.resume", {"runId": run})
+        assert all(fresh.wait_run(run)["ended"] for run in runs)
+        asked = {run: fresh.log_types(run).count("model.completed") for run in runs}
+        # Each message is there once, and none is answered twice.
+        heard = [text for role, text in said(fresh, s) if role == "user"]
+        assert heard in (["blocker", "early"], ["blocker", "early", "late"]) and len(runs) == len(heard)
+        assert asked.pop(one["runId"]) == 2 and set(asked.values()) <= {0, 1} and asked[runs[0]] == 1
+        fresh.hang_up()

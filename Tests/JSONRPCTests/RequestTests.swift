@@ -185,11 +185,12 @@ struct RequestTests {
     let conversation = try Conversation()
     try conversation.send(#"{"id":1,"method":"hold"}"# + "\n")
     let request = try conversation.handler.held(1)[0]
-    request.onCancel {}
-    request.cancel()
+    request.onCancel { _ in }
+    request.cancel(reason: "enough")
     #expect(request.isCancelled && !request.isAnswered)
-    request.onCancel { [weak request] in request?.succeed(.null) }
+    request.onCancel { [weak request] reason in request?.succeed(reason.map { CarriedJSON(string: $0) } ?? .null) }
     #expect(request.isAnswered)
+    #expect(try conversation.received() == #"{"jsonrpc":"2.0","id":1,"result":"enough"}"# + "\n")
   }
 
   @Test func `a request that was kept for its cancel, and then let go, is answered`() throws {

@@ -48,7 +48,7 @@ final class ScriptedHandler: PeerHandler {
       state.withLock { $0.echoCount += 1 }
       request.succeed(request.params ?? .emptyObject)
     case "hold":
-      request.onCancel { [weak self, weak request] in
+      request.onCancel { [weak self, weak request] _ in
         guard let self, let request else { return }
         request.fail(RPCError(code: -32800, message: "cancelled"))
         self.state.withLock { $0.held.removeAll { $0.id == request.id } }

@@ -39,9 +39,7 @@ extension RunEngine {
         if concurrency.supersedes { machine.supersede(by: run.runID) } else { machine.merge(into: run.runID) }
       } answered: { [unowned self, runID = run.runID] _, error in
         // What could not be written now is not tried again at once.
-        guard error == nil, let run = try? self.run(runID) else { return }
-        lookAfterQueued(run)
-        release(run)
+        if error == nil { lookAfterQueued(runID) }
       }
     }
   }
@@ -119,6 +117,14 @@ extension RunEngine {
       host.log("whether run \(run.runID) may begin cannot be said: \(error.message)")
       return false
     }
+  }
+
+  private func lookAfterQueued(_ runID: ULID) {
+    do throws(RuntimeError) {
+      let run = try run(runID)
+      lookAfterQueued(run)
+      release(run)
+    } catch { host.log("whether run \(runID) may begin cannot be said: \(error.message)") }
   }
 
   /// Begins a queued run when it may, and ends one whose input has become part of a turn that has ended.

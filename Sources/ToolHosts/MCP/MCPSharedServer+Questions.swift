@@ -26,7 +26,7 @@ extension MCPSharedServer {
         server.answeredQuestion(number, answer)
       }
     }
-    request.onCancel {
+    request.onCancel { _ in
       mailbox.post { loop in
         guard let server = loop.server(key), server.generation == generation else { return }
         server.withdraw(number)
