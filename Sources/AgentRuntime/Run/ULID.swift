@@ -35,21 +35,23 @@ package struct ULID: Sendable, Hashable {
 
   private static func value(of digits: UnsafeBufferPointer<UInt8>) -> (high: UInt64, low: UInt64)? {
     guard digits.count == 26 else { return nil }
-    var high: UInt64 = 0
-    var low: UInt64 = 0
-    var isCanonical = true
-    for index in 0..<26 {
-      // "0" to "Z", and what they stand for.
-      let values: StaticString =
-        "\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}\u{8}\u{9}-------\u{A}\u{B}\u{C}\u{D}\u{E}\u{F}\u{10}\u{11}-\u{12}\u{13}-\u{14}\u{15}-\u{16}\u{17}\u{18}\u{19}\u{1A}-\u{1B}\u{1C}\u{1D}\u{1E}\u{1F}"
-      let place = unsafe Int(digits[index] &- 0x30)
-      let digit = place < values.utf8CodeUnitCount ? unsafe values.utf8Start[place] : 0xFF
-      isCanonical = isCanonical && digit < 32
-      high = high << 5 | low >> 59
-      low = low << 5 | UInt64(digit)
+    // "0" to "Z", and what they stand for.
+    let values: StaticString =
+      "\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}\u{8}\u{9}-------\u{A}\u{B}\u{C}\u{D}\u{E}\u{F}\u{10}\u{11}-\u{12}\u{13}-\u{14}\u{15}-\u{16}\u{17}\u{18}\u{19}\u{1A}-\u{1B}\u{1C}\u{1D}\u{1E}\u{1F}"
+    var seen: UInt64 = 0
+    func bits(_ range: Range<Int>) -> UInt64 {
+      var bits: UInt64 = 0
+      for index in range {
+        let place = unsafe Int(digits[index] &- 0x30)
+        let digit = place < values.utf8CodeUnitCount ? unsafe UInt64(values.utf8Start[place]) : 0xFF
+        seen |= digit
+        bits = bits << 5 | digit
+      }
+      return bits
     }
-    // The first digit has three bits.
-    return unsafe isCanonical && digits[0] <= 0x37 ? (high, low) : nil
+    // The first digit has three bits, so that the fourteenth belongs to both halves.
+    let (high, middle, low) = (bits(0..<13), bits(13..<14), bits(14..<26))
+    return unsafe seen < 32 && digits[0] <= 0x37 ? (high << 1 | middle >> 4, middle << 60 | low) : nil
   }
 
   /// The characters of `text`.

@@ -113,6 +113,8 @@ extension PastTurn {
   /// Of a line what stands behind the run's id, when its entries have been entered.
   fileprivate init?(_ runID: ULID, _ line: inout ArrayWalk) {
     self.runID = runID
+    // What was asked, and the answer.
+    entries.reserveCapacity(2)
     while line.enter() {
       guard let entry = TranscriptEntry(brief: &line) else { return nil }
       entries.append(entry)

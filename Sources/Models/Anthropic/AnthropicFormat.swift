@@ -246,14 +246,14 @@ private struct BlockList {
     case .pdf, .audio, .image:
       writer.raw(media.kind == .pdf ? "{\"type\":\"document\"" : "{\"type\":\"image\"")
       writer.raw(",\"source\":{\"type\":\"base64\",\"media_type\":")
-      writer.string([media.mimeType])
+      writer.string(inside: media.mimeType)
       writer.raw(",\"data\":")
     }
-    writer.string([media.data])
+    writer.string(inside: media.data)
     writer.raw("}")
     if let name = media.name, media.kind != .image, !EscapedText.isBlank(name) {
       writer.raw(",\"title\":")
-      writer.string([name])
+      writer.string(inside: name)
     }
     writer.raw("}")
   }

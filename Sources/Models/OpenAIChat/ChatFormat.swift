@@ -143,7 +143,7 @@ extension ChatFormat {
     if text.isEmpty, message.calls.isEmpty { return last }
     if last != nil { writer.raw(",") }
     writer.raw("{\"role\":\"assistant\",\"content\":")
-    if text.isEmpty { writer.raw("null") } else { writer.string([text]) }
+    if text.isEmpty { writer.raw("null") } else { writer.string(inside: text) }
     if message.calls.isEmpty, message.providerData == nil {
       writer.raw("}")
       return .assistant
@@ -250,13 +250,13 @@ extension ChatFormat {
     switch media.kind {
     case .audio:
       writer.raw("{\"type\":\"input_audio\",\"input_audio\":{\"data\":")
-      writer.string([media.data])
+      writer.string(inside: media.data)
       writer.raw(",\"format\":\"")
       writer.raw(audioFormat(CarriedJSON(quoting: media.mimeType).stringValue ?? "") ?? "wav")
       writer.raw("\"}}")
     case .pdf:
       writer.raw("{\"type\":\"file\",\"file\":{\"filename\":")
-      writer.string([media.name.flatMap { $0.isEmpty ? nil : $0 } ?? Bytes("file.pdf")])
+      writer.string(inside: media.name.flatMap { $0.isEmpty ? nil : $0 } ?? Bytes("file.pdf"))
       writer.raw(",\"file_data\":")
       writer.string(media.dataURL)
       writer.raw("}}")

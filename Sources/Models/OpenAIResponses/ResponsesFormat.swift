@@ -146,11 +146,11 @@ extension ResponsesFormat {
       writer.raw("{\"type\":\"message\",\"role\":\"assistant\",\"status\":\"completed\",\"id\":")
       writer.raw(id.bytes)
       writer.raw(",\"content\":[{\"type\":\"output_text\",\"annotations\":[],\"text\":")
-      writer.string([text])
+      writer.string(inside: text)
       writer.raw("}]")
     } else {
       writer.raw("{\"role\":\"assistant\",\"content\":")
-      writer.string([text])
+      writer.string(inside: text)
     }
     if let phase = extras?["phase"] {
       writer.raw(",\"phase\":")
@@ -183,7 +183,7 @@ extension ResponsesFormat {
   private static func write(_ media: Media, to writer: inout PartWriter) {
     if media.kind == .pdf {
       writer.raw("{\"type\":\"input_file\",\"filename\":")
-      writer.string([media.name.flatMap { $0.isEmpty ? nil : $0 } ?? Bytes("file.pdf")])
+      writer.string(inside: media.name.flatMap { $0.isEmpty ? nil : $0 } ?? Bytes("file.pdf"))
       writer.raw(",\"file_data\":")
     } else {
       writer.raw("{\"type\":\"input_image\",\"image_url\":")

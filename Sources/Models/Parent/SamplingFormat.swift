@@ -130,9 +130,9 @@ struct SamplingFormat: TranscriptFormat {
         writer.string(media.name.map { isURI($0) ? [$0] : [Bytes("attachment:"), $0] } ?? [Bytes("attachment:file")])
         writer.raw(",\"blob\":")
       }
-      writer.string([media.data])
+      writer.string(inside: media.data)
       writer.raw(",\"mimeType\":")
-      writer.string([media.mimeType])
+      writer.string(inside: media.mimeType)
       writer.raw(media.kind == .pdf || media.kind == .plainText ? "}}" : "}")
     }
   }

@@ -50,9 +50,9 @@ struct ContentReader {
   private mutating func add(_ block: ContentBlock, to content: inout ShownContent) throws(StoreError) {
     func member(_ name: String) -> StoredValue { block[name] ?? .inline(CarriedJSON(string: "")) }
     switch block.type {
-    case "text": content.add(text: [try inside(member("text"))])
+    case "text": content.add(text: try inside(member("text")))
     case "json":
-      if let value = block["value"] { content.add(text: .escaping(try load(value).bytes)) } else { content.add(text: [Bytes()]) }
+      if let value = block["value"] { content.add(text: .escaping(try load(value).bytes)) } else { content.add(text: Bytes()) }
     case "image", "audio":
       let mimeType = try inside(member("mimeType"))
       let name = Bytes(block.type)
@@ -94,7 +94,7 @@ struct ContentReader {
     let type = CarriedJSON(quoting: mimeType).stringValue ?? ""
     let kind = takes(type)
     if Self.isText(type), let text = Base64.text(try inside(data)).map(EscapedText.escape) {
-      guard kind == .plainText, !EscapedText.isBlank(text) else { return content.add(text: [text]) }
+      guard kind == .plainText, !EscapedText.isBlank(text) else { return content.add(text: text) }
       return content.add(Media(kind: .plainText, mimeType: mimeType, data: text, name: name))
     }
     if let kind, kind != .plainText {

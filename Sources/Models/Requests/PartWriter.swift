@@ -27,6 +27,13 @@ struct PartWriter: ~Copyable {
 
   mutating func string(_ text: String) { buffer.append(string: text) }
 
+  /// A string with that inside.
+  mutating func string(inside: Bytes) {
+    buffer.append(0x22)
+    raw(inside)
+    buffer.append(0x22)
+  }
+
   /// A string made of insides.
   mutating func string(_ insides: [Bytes]) { string([RequestPiece](insides)) }
 

@@ -16,6 +16,8 @@ struct ShownContent {
   /// Bytes of text that were left out, because what stands before them is as much as will be shown.
   private var leftOutBytes = 0
 
+  mutating func add(text inside: Bytes) { blocks.append(.text([.plain(inside)])) }
+
   mutating func add(text insides: [Bytes]) { blocks.append(.text([RequestPiece](insides))) }
 
   mutating func add(text piece: RequestPiece, leavingOut bytes: Int = 0) {
@@ -27,6 +29,7 @@ struct ShownContent {
 
   /// All its text, a line for each block.
   var text: [RequestPiece] {
+    if blocks.count == 1, case .text(let only) = blocks[0] { return only }
     var all: [RequestPiece] = []
     var isFirst = true
     for case .text(let insides) in blocks {
