@@ -29,13 +29,19 @@ enum ByteSearch {
     return any(escapedOrBorrowed(words) | words)
   }
 
+  /// Marks the bytes of a word that are no digits: exactly the lowest one, and the next when that is a point, whose sum carries nothing.
+  @inline(__always)
+  static func nonDigits(_ base: UnsafePointer<UInt8>, _ at: Int) -> UInt64 {
+    let word = unsafe word(base, at) ^ ones &* 0x30
+    return ((word &+ ones &* 0x76) | word) & highs
+  }
+
   /// Where the first byte at or after `from` stands that is no digit.
   @inline(__always)
   static func endOfDigits(_ base: UnsafePointer<UInt8>, _ from: Int) -> Int {
     var i = from
     while true {
-      let word = unsafe word(base, i) ^ ones &* 0x30
-      let others = ((word &+ ones &* 0x76) | word) & highs
+      let others = unsafe nonDigits(base, i)
       if others != 0 { return i + offset(others) }
       i += 8
     }

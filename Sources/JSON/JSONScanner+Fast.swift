@@ -37,8 +37,11 @@ enum FastScan {
           if i < 0 { return unsure }
         }
         continue
-      case 0x2D, 0x30...0x39:
-        i = unsafe number(base, i)
+      case 0x2D:
+        i &+= 1
+        fallthrough
+      case 0x30...0x39:
+        i = unsafe unsigned(base, i)
         if i < 0 { return unsure }
       default:
         i = unsafe literal(base, i)
@@ -123,28 +126,43 @@ enum FastScan {
     }
   }
 
-  @inline(__always)
   static func number(_ base: UnsafePointer<UInt8>, _ start: Int) -> Int {
-    var i = unsafe base[start] == 0x2D ? start &+ 1 : start
+    unsafe unsigned(base, base[start] == 0x2D ? start &+ 1 : start)
+  }
+
+  /// A number behind its sign.
+  @inline(__always)
+  private static func unsigned(_ base: UnsafePointer<UInt8>, _ start: Int) -> Int {
+    var i = start
     if unsafe base[i] == 0x30 {
       i &+= 1
     } else {
-      let digits = i
-      i = unsafe ByteSearch.endOfDigits(base, i)
-      if i == digits { return unsure }
+      let others = unsafe ByteSearch.nonDigits(base, i)
+      i = others == 0 ? unsafe ByteSearch.endOfDigits(base, i &+ 8) : i &+ ByteSearch.offset(others)
+      if i == start { return unsure }
+      // The digits behind the point often end in the same word.
+      let later = others & (others &- 1)
+      if later != 0, unsafe base[i] == 0x2E {
+        let stop = start &+ ByteSearch.offset(later)
+        return stop > i &+ 1 ? unsafe exponent(base, stop) : unsure
+      }
     }
     if unsafe base[i] == 0x2E {
       let digits = i &+ 1
       i = unsafe ByteSearch.endOfDigits(base, digits)
       if i == digits { return unsure }
     }
-    if unsafe base[i] | 0x20 == 0x65 {
-      let sign = unsafe base[i &+ 1]
-      let digits = sign == 0x2B || sign == 0x2D ? i &+ 2 : i &+ 1
-      i = unsafe ByteSearch.endOfDigits(base, digits)
-      if i == digits { return unsure }
-    }
-    return i
+    return unsafe exponent(base, i)
+  }
+
+  /// Steps over an exponent, if there is one.
+  @inline(__always)
+  private static func exponent(_ base: UnsafePointer<UInt8>, _ start: Int) -> Int {
+    guard unsafe base[start] | 0x20 == 0x65 else { return start }
+    let sign = unsafe base[start &+ 1]
+    let digits = sign == 0x2B || sign == 0x2D ? start &+ 2 : start &+ 1
+    let i = unsafe ByteSearch.endOfDigits(base, digits)
+    return i == digits ? unsure : i
   }
 
   // MARK: strings
