@@ -1,10 +1,10 @@
 import AgentRuntime
 import JSON
 
-/// `{"$blob": id}` in a result that the parent sent: honoured for an id that this connection wrote or was sent, literal otherwise.
+/// `{"$blob": id}` in what the parent sent: honoured for an id that this connection wrote or was sent, literal otherwise.
 extension ToolResult {
   var namesBlobs: Bool {
-    content.contains { block in block.members.contains { $0.value.namesBlob } } || structuredContent?.namesBlob == true
+    content.contains(where: \.namesBlobs) || structuredContent?.namesBlob == true
       || [stdout, stderr].contains { $0?.contains { $0.namesBlob } == true }
   }
 
@@ -12,13 +12,9 @@ extension ToolResult {
   func resolvingBlobs(_ outbox: Outbox, _ engine: RunEngine, at pointer: String) throws(RuntimeError) -> ToolResult {
     var result = self
     for (place, block) in content.enumerated() {
-      for (index, member) in block.members.enumerated() {
-        let wantsString = block.wantsString(member.name)
-        result.content[place].members[index].value = try member.value.resolved(
-          outbox, engine, wantsString: wantsString,
-          // A text that stands for the content is no member of a block that the client sent.
-          at: isPlainText ? pointer + "/content" : "\(pointer)/content/\(place)/\(member.name)")
-      }
+      // A text that stands for the content is no member of a block that the client sent.
+      let whole = isPlainText ? pointer + "/content" : nil
+      result.content[place] = try block.resolvingBlobs(outbox, engine, at: "\(pointer)/content/\(place)", whole: whole)
     }
     result.structuredContent = try structuredContent.map { value throws(RuntimeError) in
       try value.resolved(outbox, engine, wantsString: false, at: pointer + "/structuredContent")
@@ -40,6 +36,45 @@ extension ToolResult {
 }
 
 extension ContentBlock {
+  var namesBlobs: Bool { members.contains { $0.value.namesBlob || holdsNames($0) } }
+
+  /// An embedded resource, whose text or data is a blob's.
+  private func holdsNames(_ member: Member) -> Bool {
+    guard type == "resource", member.name == "resource", case .inline(let resource) = member.value else { return false }
+    var found = false
+    resource.forEachMember { _, value in found = found || value.hasMember("$blob") }
+    return found
+  }
+
+  /// - Parameter whole: Where the block's only text stands, when the client sent no block.
+  func resolvingBlobs(
+    _ outbox: Outbox, _ engine: RunEngine, at pointer: String, whole: String? = nil
+  ) throws(RuntimeError) -> ContentBlock {
+    var block = self
+    for (index, member) in members.enumerated() {
+      let place = whole ?? "\(pointer)/\(member.name)"
+      block.members[index].value =
+        holdsNames(member)
+        ? .inline(try Self.resolving(member.value.wire, outbox, engine, at: place))
+        : try member.value.resolved(outbox, engine, wantsString: wantsString(member.name), at: place)
+    }
+    return block
+  }
+
+  private static func resolving(
+    _ resource: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine, at pointer: String
+  ) throws(RuntimeError) -> CarriedJSON {
+    var writer = JSONWriter(capacity: resource.bytes.count)
+    writer.beginObject()
+    try resource.forEachMember { (name, value) throws(RuntimeError) in
+      let wantsString = ["uri", "mimeType", "text", "blob"].contains(name.text)
+      writer.key(name)
+      writer.value(try value.resolvingBlob(outbox, engine, wantsString: wantsString, at: "\(pointer)/\(JSONPointer.escape(name.text))"))
+    }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+
   fileprivate func wantsString(_ member: String) -> Bool {
     switch type {
     case "json": false
@@ -52,9 +87,11 @@ extension ContentBlock {
 extension CarriedJSON {
   /// The value of the blob that this whole value names, when this connection wrote it or was sent it; itself otherwise.
   /// - Throws: `store.unavailable` and the like when it cannot be read.
-  func resolvingBlob(_ outbox: Outbox, _ engine: RunEngine, at pointer: String) throws(RuntimeError) -> CarriedJSON {
+  func resolvingBlob(
+    _ outbox: Outbox, _ engine: RunEngine, wantsString: Bool = false, at pointer: String
+  ) throws(RuntimeError) -> CarriedJSON {
     guard StoredValue.inline(self).namesBlob else { return self }
-    let value = try StoredValue.inline(self).resolved(outbox, engine, wantsString: false, at: pointer)
+    let value = try StoredValue.inline(self).resolved(outbox, engine, wantsString: wantsString, at: pointer)
     do throws(StoreError) { return try engine.load(value) } catch { throw RuntimeError(error) }
   }
 }

@@ -35,9 +35,11 @@ extension BridgeService {
         _ = ticket.request.fail(ErrorMapping.cancelled())
         return
       }
+      var begin = begin
       do throws(RuntimeError) {
         // A stored agent is judged when it is read.
         if isInline { try engine.checkSchemas(ofParams: begin.params) }
+        begin.input = try RunInputBlobs.resolve(begin.input, outbox, engine)
       } catch { return ticket.fail(error) }
       engine.start(begin) { [self] runID, isNew in
         if isNew { ticket.begunRun = runID }
@@ -91,10 +93,21 @@ extension BridgeService {
   /// - Parameter known: Those that there were before the client was promised what comes; nil: all. Others it sees from their beginning.
   func subscribeBelow(_ runID: ULID, known: Set<ULID>? = nil, _ engine: RunEngine) {
     for child in engine.unendedRuns(below: runID) where !outbox.isSubscribed(child) {
-      guard let standing = try? engine.standing(of: child) else { continue }
-      let isNew = known?.contains(child) == false
-      outbox.subscribe(child, after: isNew ? 0 : standing.lastSequence, last: standing.lastSequence, on: engine)
+      if known?.contains(child) == false {
+        subscribeFromBeginning(child, engine)
+      } else if let standing = try? engine.standing(of: child) {
+        outbox.subscribe(child, after: standing.lastSequence, last: standing.lastSequence, on: engine)
+      }
     }
+  }
+
+  /// The client sees all of a run, and of those below it that it has begun before it was noticed: what is published later names the others.
+  func subscribeFromBeginning(_ runID: ULID, _ engine: RunEngine) {
+    guard !outbox.isSubscribed(runID), let standing = try? engine.standing(of: runID) else { return }
+    // One that begins here has named nobody yet.
+    let isBeginning = engine.isBeginning(runID)
+    outbox.subscribe(runID, after: 0, last: standing.lastSequence, on: engine)
+    if !isBeginning { for child in engine.subAgents(of: runID) { subscribeFromBeginning(child, engine) } }
   }
 
   func wait(_ params: RunWait.Params, _ ticket: Ticket) throws(RuntimeError) {

@@ -26,7 +26,7 @@ extension BridgeService {
       let session = try engine.findSession(sessionID)
       let branches = try engine.branches(of: sessionID)
       guard let branch = branches.first(where: { $0.branchID == branchID ?? session.mainBranch }) else { throw Self.noBranch }
-      let toolbox = try engine.currentToolbox(of: branch)
+      let toolbox = try engine.offeredToolbox(in: branch)
       var writer = JSONWriter(capacity: 1024)
       writer.beginObject()
       Self.writeMembers(of: session, to: &writer)
@@ -161,8 +161,7 @@ extension BridgeService {
     let active = try engine.watchSession(sessionID) { [weak self, weak engine] runID in
       guard let self, let engine, !outbox.isSubscribed(runID) else { return }
       // A run that begins here has published nothing yet; one of another process is replayed from its first event.
-      let last = (try? engine.standing(of: runID))?.lastSequence ?? 0
-      outbox.subscribe(runID, after: 0, last: engine.isBeginning(runID) ? 0 : last, on: engine)
+      if engine.isBeginning(runID) { outbox.subscribe(runID, after: 0, last: 0, on: engine) } else { subscribeFromBeginning(runID, engine) }
     } cleared: { [weak self] in
       self?.tellCleared(sessionID)
     }
@@ -182,8 +181,12 @@ extension BridgeService {
     ticket.request.succeed(try outbox.fitted(CarriedJSON(trusted: writer.finish()), besides: ticket.idBytes, engine))
     for row in active where after[row.runID] == nil && !outbox.isSubscribed(row.runID) {
       outbox.subscribe(row.runID, after: row.lastSequence, last: row.lastSequence, on: engine)
+      subscribeBelow(row.runID, engine)
     }
-    for replay in replays { outbox.subscribe(replay.runID, after: replay.after, last: replay.last, on: engine) }
+    for replay in replays {
+      outbox.subscribe(replay.runID, after: replay.after, last: replay.last, on: engine)
+      subscribeBelow(replay.runID, engine)
+    }
   }
 
   private func tellCleared(_ sessionID: ULID) {

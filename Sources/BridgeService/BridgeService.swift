@@ -190,8 +190,7 @@ extension BridgeService: Parent {
 
   package func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine) {
     // It was made in the same transaction as the event that names it.
-    guard outbox.isSubscribed(run), !outbox.isSubscribed(child), let standing = try? engine.standing(of: child) else { return }
-    outbox.subscribe(child, after: 0, last: standing.lastSequence, on: engine)
+    if outbox.isSubscribed(run) { subscribeFromBeginning(child, engine) }
   }
 
   package func stream(_ run: ULID, _ delta: StreamedDelta) { outbox.stream(run, delta) }

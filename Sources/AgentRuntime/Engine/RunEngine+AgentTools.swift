@@ -14,6 +14,9 @@ extension RunEngine {
       var toolbox = Toolbox()
       try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: "/agent")
       try change.apply(to: &toolbox, at: .agent)
+      // What its skills refer to is still there: nobody could use the agent otherwise.
+      var left = Toolbox()
+      try left.register(tools: toolbox[.agent].tools, toolkits: agent.toolkits ?? [], at: .agent, pointer: "/agent")
       let changed = try Self.replacingTools(in: old.json, agent.tools ?? [], with: toolbox[.agent])
       let json = try EnvironmentValues.restored(in: changed, from: old.json, at: "")
       let document = DocumentWrite(

@@ -60,6 +60,10 @@ extension RunEngine {
     if let file = try agentFiles?.file(of: agentID) {
       let agent = try StoredAgent(file)
       _ = try check(file: agent, isStrict: false)
+      // Looked for at the start too; it may have come since.
+      if ULID(agentID) != nil, try read({ () throws(StoreError) in try store.document(StoredAgent.kind, agentID) }) != nil {
+        throw .invalidParams("is the id of a file of --agents (\(agentID).json) and of a stored agent", at: "/agentId")
+      }
       return agent
     }
     guard ULID(agentID) != nil, let document = try read({ () throws(StoreError) in try store.document(StoredAgent.kind, agentID) }) else {

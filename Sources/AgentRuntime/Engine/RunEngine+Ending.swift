@@ -50,8 +50,16 @@ extension RunEngine {
     }
   }
 
-  /// Whether a run of this connection was left waiting, paused or queued.
-  package var leavesWork: Bool { !touched.isEmpty }
+  /// Whether a run of this connection was left waiting, paused or queued. Another process may have ended one meanwhile.
+  package var leavesWork: Bool {
+    touched.contains { runID in
+      if let run = live[runID], run.committed == 0 { return true }
+      do throws(StoreError) { return try store.summary(of: runID)?.status.hasEnded == false } catch {
+        host.log("run \(runID) could not be looked at: \(error.message)")
+        return true
+      }
+    }
+  }
 
   /// Nothing is asked of the engine afterwards.
   package func close() {

@@ -67,7 +67,7 @@ extension RunEngine {
     }
   }
 
-  private func isUsable(_ schema: CarriedJSON) -> Bool {
+  func isUsable(_ schema: CarriedJSON) -> Bool {
     do throws(RuntimeError) { _ = try schemas.schema(schema) } catch { return false }
     return true
   }

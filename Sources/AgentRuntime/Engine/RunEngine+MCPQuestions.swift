@@ -97,8 +97,15 @@ extension RunEngine {
       ParentRequest(.elicitation, runID: run.runID, params: params, afterSequence: run.state.sequence, carrying: InputAnswer.carriedPaths),
       id
     ) {
-      engine, reply in engine.settle(id, .result(MCPAnswer.elicited(reply)))
+      engine, reply in
+      engine.settle(id, .result(MCPAnswer.elicited(reply) { content in engine.fits(content, form) }))
     }
+  }
+
+  /// Whether an answer is what was asked for; a form that cannot be read here is the server's to judge by.
+  private func fits(_ content: CarriedJSON?, _ form: CarriedJSON) -> Bool {
+    guard let content, content.kind == .object else { return false }
+    return !isUsable(form) || schemas.failures(form, content).isEmpty
   }
 
   /// Has the client asked, unless the question is withdrawn before it answers.
@@ -142,10 +149,11 @@ extension MCPAnswer {
   static let cancelled = CarriedJSON(trusted: Bytes(#"{"action":"cancel"}"#))
 
   /// What the client said to a question, for the server; an answer that cannot be used is none.
-  static func elicited(_ reply: ParentReply) -> CarriedJSON {
+  static func elicited(_ reply: ParentReply, fits: (CarriedJSON?) -> Bool) -> CarriedJSON {
     guard case .result(let json) = reply else { return cancelled }
     let answer: InputAnswer
     do throws(RuntimeError) { answer = try InputAnswer(reading: json) } catch { return cancelled }
+    if answer.action == .accept, !fits(answer.content) { return cancelled }
     return RunEngine.params { writer in
       writer.member("action", answer.action.rawValue)
       writer.member("content", ifPresent: answer.content)

@@ -46,6 +46,9 @@ extension RunEngine {
     return state.pendingChildren.flatMap { [$0] + unendedRuns(below: $0) }
   }
 
+  /// The runs that a run has begun for its calls, ended ones too.
+  package func subAgents(of runID: ULID) -> [ULID] { below(runID)?.children ?? [] }
+
   package func runs(matching query: RunQuery, driver: RunOutcome.Driver?) throws(RuntimeError) -> (runs: [Details], more: ULID?) {
     var page: [Details] = []
     var query = query

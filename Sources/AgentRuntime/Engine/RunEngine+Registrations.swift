@@ -67,13 +67,21 @@ extension RunEngine {
   /// What the next run of this connection would be offered besides what it brings itself.
   package func offeredToolbox(sessionID: ULID?) throws(RuntimeError) -> Toolbox {
     guard let sessionID else { return connection.toolbox }
-    let session = try session(sessionID)
-    var toolbox = try currentToolbox(of: try branch(session.mainBranch, of: sessionID))
+    return try offeredToolbox(in: try branch(try session(sessionID).mainBranch, of: sessionID))
+  }
+
+  /// The same for the next turn of a branch.
+  package func offeredToolbox(in branch: Branch) throws(RuntimeError) -> Toolbox {
+    var toolbox = try currentToolbox(of: branch)
     try toolbox.takeLevel(.connection, of: connection.toolbox)
-    guard let agent = try agentNow(of: session) else { return toolbox }
-    // After the connection's, as a run registers them: what overrides what comes to the same.
-    try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: "/agent")
+    try registerAgent(of: branch.sessionID, in: &toolbox)
     return toolbox
+  }
+
+  /// What is registered with a session's agent. It may come after later levels: what overrides what comes to the same.
+  private func registerAgent(of sessionID: ULID, in toolbox: inout Toolbox) throws(RuntimeError) {
+    guard let agent = try agentNow(of: try session(sessionID)) else { return }
+    try toolbox.register(tools: agent.tools ?? [], toolkits: agent.toolkits ?? [], at: .agent, pointer: "/agent")
   }
 
   /// The stored agent of a session as it is now; nil for one that has been deleted, with which no turn begins.
@@ -115,6 +123,8 @@ extension RunEngine {
       let main = try branch(session.mainBranch, of: sessionID)
       // Judged on what the session has now; what a run under way has made of it is judged again when it takes the change.
       var (toolbox, count) = try sessionToolbox(of: main)
+      // It may refer to what its agent has.
+      try registerAgent(of: sessionID, in: &toolbox)
       try change.apply(to: &toolbox, at: .session)
       let document = SessionChange.write(change, sessionID: sessionID, number: count, at: host.wallClock())
       if try read({ () throws(StoreError) in try store.write([document]) }) { return }
@@ -133,7 +143,13 @@ extension RunEngine {
       toolbox = last.toolbox.keptBySession
       changes = last.changes.session
     }
-    for change in try sessionChanges(of: branch.sessionID, after: changes) {
+    let news = try sessionChanges(of: branch.sessionID, after: changes)
+    if !news.isEmpty {
+      do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &toolbox) } catch {
+        host.log("the agent of session \(branch.sessionID) cannot be used: \(error.message)")
+      }
+    }
+    for change in news {
       changes += 1
       apply(change, to: &toolbox)
     }

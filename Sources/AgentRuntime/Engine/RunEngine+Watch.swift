@@ -17,7 +17,7 @@ extension RunEngine {
         store.keepLease(false)
         keepsLease = false
       }
-      if !live.isEmpty || !watched.isEmpty || !sessionWatches.isEmpty { startTicking() }
+      if !live.isEmpty || !watched.isEmpty || !sessionWatches.isEmpty || !letGo.isEmpty { startTicking() }
     }
   }
 
@@ -49,6 +49,7 @@ extension RunEngine {
       try takeForeignText()
       for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }
+    freeRunsLetGo()
     for run in live.values where !run.waiters.isEmpty || run.state.cancelRequest != nil { lookAfterOrphan(run) }
     flushLiveText()
   }

@@ -73,7 +73,11 @@ package final class RunEngine {
   var unfinishedBlobs: [ULID: UnfinishedBlob] = [:]
   /// What was stored in this round of a turn, and need not be read back by what follows from it at once.
   var freshBlobs: [ULID: NewBlob] = [:]
-  private var storeHasFailed = false
+  var storeHasFailed = false
+  /// Runs that were let go when the store failed, and whose logs may still say that this process is at work on them.
+  var letGo: Set<ULID> = []
+  /// When they are looked at next, on the monotonic clock.
+  var nextLookAtLetGo = 0
   private var isTidying = false
   private static let tidyingMilliseconds = 250
 
@@ -154,69 +158,6 @@ package final class RunEngine {
     guard !run.isDirty else { return }
     run.isDirty = true
     dirty.append(run)
-  }
-
-  // MARK: Failure
-
-  func storeFailed(_ run: LiveRun, _ error: StoreError) {
-    storeHasFailed = true
-    host.log("the store failed under run \(run.runID): \(error.message)")
-    drop(run, RuntimeError(error))
-  }
-
-  /// The run stops where its log ends; whoever waits is told.
-  func drop(_ run: LiveRun, _ error: RuntimeError) {
-    live[run.runID] = nil
-    driven.remove(run.runID)
-    run.tree?.remove(run)
-    stopWork(run)
-    let inputs = run.inputs
-    let waiters = run.waiters
-    run.inputs = []
-    run.waiters = []
-    for input in inputs { input.answered(run, error) }
-    for waiter in waiters {
-      if let timer = waiter.timer { timers.cancel(timer) }
-      waiter.reply(.failure(error))
-    }
-  }
-
-  /// Ends what runs for the run in this process, without a word in the log.
-  func stopWork(_ run: LiveRun) {
-    run.modelCall?.call.cancel()
-    run.modelCall = nil
-    liveText.end(run.runID)
-    for running in run.runningTools.values { running.tool.stop() }
-    run.runningTools = [:]
-    endServerQuestions(of: run)
-    run.servers?.session.end()
-    run.servers = nil
-    for timer in run.callTimers.values { timers.cancel(timer) }
-    run.callTimers = [:]
-    for timer in run.childTimers.values { timers.cancel(timer) }
-    run.childTimers = [:]
-    for callID in run.outCalls { parent?.closeInvocations(of: callID) }
-    run.outCalls = []
-    for question in run.questions.values { question.exchange.cancel(reason: "the bridge is no longer at work on the run") }
-    run.questions = [:]
-    if let timer = run.expiryTimer { timers.cancel(timer) }
-    run.expiryTimer = nil
-    if let timer = run.deadlineTimer { timers.cancel(timer) }
-    run.deadlineTimer = nil
-  }
-
-  /// Calls the store; a failure becomes the error of the wire.
-  func read<T>(_ body: () throws(StoreError) -> T) throws(RuntimeError) -> T {
-    do throws(StoreError) {
-      if storeHasFailed {
-        try store.reopen()
-        storeHasFailed = false
-      }
-      return try body()
-    } catch {
-      storeHasFailed = storeHasFailed || error.code != .newer
-      throw RuntimeError(error)
-    }
   }
 }
 

@@ -75,11 +75,18 @@ package enum MCPApproval: Sendable, Equatable, Codable {
     }
   }
 
-  package func covers(_ tool: String) -> Bool {
+  /// A tool by its own name, or by the one that the model knows it by.
+  package func covers(_ tool: String, offeredAs name: String) -> Bool {
     switch self {
     case .all(let all): all
-    case .named(let names): names.contains(tool)
+    case .named(let names): names.contains(tool) || names.contains(name)
     }
+  }
+
+  /// Those of the names that fit none of a server's tools.
+  package func names(besides tools: [(own: String, offered: String)]) -> [String] {
+    guard case .named(let names) = self else { return [] }
+    return names.filter { name in !tools.contains { $0.own == name || $0.offered == name } }
   }
 }
 
@@ -240,7 +247,7 @@ extension MCPOffer.Entry {
     var annotations = Tool.Annotations()
     annotations.destructiveHint = hints?["destructiveHint"]?.boolValue
     annotations.openWorldHint = hints?["openWorldHint"]?.boolValue
-    if definition.idempotent?.contains(route.tool) == true {
+    if definition.idempotent?.contains(where: { $0 == route.tool || $0 == name }) == true {
       annotations.idempotentHint = true
       annotations.readOnlyHint = hints?["readOnlyHint"]?.boolValue
     }
@@ -249,7 +256,7 @@ extension MCPOffer.Entry {
       description: listed["description"]?.stringValue ?? "",
       inputSchema: object("inputSchema") ?? CarriedJSON(trusted: Bytes(#"{"type":"object"}"#)), outputSchema: object("outputSchema"),
       annotations: annotations == Tool.Annotations() ? nil : annotations,
-      requiresApproval: definition.requiresApproval?.covers(route.tool) == true ? true : nil)
+      requiresApproval: definition.requiresApproval?.covers(route.tool, offeredAs: name) == true ? true : nil)
     tool.timeoutMs = definition.timeoutMs
     tool.maxResultBytes = definition.maxResultBytes
     tool.parallel = definition.parallel

@@ -80,6 +80,8 @@ package struct ApprovalDecision: Sendable, Equatable {
 /// A decision that covers later calls: of that tool, by name and target, as long as its definition is the same.
 package struct StandingDecision: Sendable, Equatable {
   package var tool: Tool
+  /// The MCP server behind the tool, as the agent defined it.
+  package var server: MCPServer?
   package var decision: ApprovalAnswer.Decision
   package var reason: StoredValue?
   /// The call it was made on.

@@ -136,6 +136,9 @@ extension RunEvent {
     case "child.ended":
       guard let callID = id(hidden, "callId") else { return nil }
       self = .childEnded(callID: callID, usage: hidden["usage"].map(Usage.init(reading:)) ?? Usage())
+    case "claim.dropped":
+      guard let owner = hidden["owner"]?.intValue else { return nil }
+      self = .claimDropped(owner: OwnerID(number: owner))
     case "pause.requested": self = .pauseRequested
     case "result.rejected": self = .rejectionCounted
     case "cancel.requested": self = .cancelRequested(reason: hidden["reason"]?.stringValue)

@@ -31,6 +31,7 @@ extension RunEvent {
     case .callUnanswered: "call.unanswered"
     case .decisionsTaken: "approvals.taken"
     case .reconfigured: "run.reconfigured"
+    case .claimDropped: "claim.dropped"
     case .pauseRequested: "pause.requested"
     case .rejectionCounted: "result.rejected"
     case .toolsChanged, .toolboxChanged: "tools.changed"
@@ -52,7 +53,7 @@ extension RunEvent {
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
       false
     default: true
     }
@@ -155,7 +156,7 @@ extension RunEvent {
       writer.member("max", maximum)
     case .toolsChanged, .toolboxChanged:
       writeTools(of: state, to: &writer)
-      let warnings = state.toolbox.serverWarnings
+      let warnings = state.toolbox.serverWarnings(of: state.agent)
       if !warnings.isEmpty {
         writer.key("warnings")
         writer.array(of: warnings)
@@ -176,7 +177,7 @@ extension RunEvent {
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome?.writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
       break
     }
   }
@@ -257,6 +258,7 @@ extension RunEvent {
       writer.member("limits", ifPresent: limits)
       writer.member("delivery", ifPresent: delivery?.rawValue)
       writer.member("taker", ifPresent: taker?.number)
+    case .claimDropped(let owner): writer.member("owner", owner.number)
     case .cancelRequested(let reason): writer.member("reason", ifPresent: reason)
     case .answerRejected(let reason): writer.member("reason", reason)
     case .merged(let other): writer.member("into", other.text)

@@ -73,9 +73,10 @@ extension StandingDecision {
     writer.beginArray()
     for decision in decisions {
       writer.beginObject()
-      do throws(JSONError) { writer.member("tool", try JSONCoding.encode(decision.tool)) } catch {
-        preconditionFailure("a tool holds nothing that JSON cannot say: \(error)")
-      }
+      do throws(JSONError) {
+        writer.member("tool", try JSONCoding.encode(decision.tool))
+        if let server = decision.server { writer.member("server", try JSONCoding.encode(server)) }
+      } catch { preconditionFailure("tools and servers hold nothing that JSON cannot say: \(error)") }
       writer.member("decision", decision.decision.rawValue)
       writer.member("reason", ifPresent: decision.reason?.wire)
       writer.member("callId", decision.callID.text)
@@ -95,7 +96,10 @@ extension StandingDecision {
       do throws(JSONError) {
         let known = try JSONCoding.decode(Tool.self, from: tool, carrying: toolPaths)
         decisions.append(
-          StandingDecision(tool: known, decision: decision, reason: value["reason"].map(StoredValue.init(wire:)), callID: callID))
+          StandingDecision(
+            tool: known,
+            server: try value["server"].map { server throws(JSONError) in try JSONCoding.decode(MCPServer.self, from: server) },
+            decision: decision, reason: value["reason"].map(StoredValue.init(wire:)), callID: callID))
       } catch { return nil }
     }
     return decisions

@@ -47,6 +47,8 @@ package enum RunEvent: Sendable, Equatable {
   case callUnanswered(callID: ULID, reason: String)
   /// From here on: other limits, another door for client calls, or the parent of process `taker` is the one they go to.
   case reconfigured(limits: CarriedJSON?, delivery: Delivery?, taker: OwnerID? = nil)
+  /// Process `owner`, whose store had failed under the run, is not at work on it any more.
+  case claimDropped(owner: OwnerID)
   case pauseRequested
   /// A refused result beyond those that are kept as `toolRejected`.
   case rejectionCounted

@@ -32,6 +32,15 @@ extension RunMachine {
     append(.paused(status: .paused, fault: nil))
   }
 
+  /// Before it was read anew, this process was at work on the run; then its store failed. Others need not wait for it, and what they asked of it is
+  /// done. Nothing when it has taken the run up again.
+  package mutating func dropClaims() {
+    guard !state.status.hasEnded, state.hasClaims(of: .departed) else { return }
+    append(.claimDropped(owner: context.own))
+    if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
+    if state.pauseRequested, state.status == .running { append(.paused(status: .paused, fault: nil)) }
+  }
+
   package mutating func addNote(_ text: CarriedJSON) throws(RuntimeError) {
     let mustGoOn = denyExpired()
     if state.status.hasEnded { throw RuntimeError(.runAlreadyTerminal, "the run has ended") }

@@ -37,9 +37,9 @@ extension RunMachine {
     return ReachedLimit(fault: fault, onLimit: (limits ?? state.limits).onLimit ?? .stop)
   }
 
-  /// The run's own, or that of a run above it, which counts what its sub-agents use.
-  func toolCallLimit() -> ReachedLimit? {
-    guard state.batch.pendingCount > 0 else { return nil }
+  /// The run's own, or that of a run above it, which counts what its sub-agents use: that stops who makes calls, not who has had the results of all.
+  func toolCallLimit(hasCalled: Bool) -> ReachedLimit? {
+    guard hasCalled else { return nil }
     if let most = state.limits.maxToolCalls, state.usage.toolCalls > most { return reached("maxToolCalls", most, "tool calls") }
     guard let budgets = context.tree?.budgets, !budgets.isEmpty else { return nil }
     let used = state.usage(with: context.child).toolCalls
@@ -64,7 +64,10 @@ extension RunMachine {
     if reached.onLimit == .pause { return append(.paused(status: .paused, fault: reached.fault)) }
     var end = RunEnd(maxIterations ? .maxIterations : .error)
     if !maxIterations { end.fault = reached.fault }
-    finish(end, openCallsSay: "The run ended before this call was dispatched: \(reached.fault.message).")
+    finish(end) { call in
+      if call.attempt == 0 { return "The run ended before this call was dispatched: \(reached.fault.message)." }
+      return "The run ended before this call was answered: \(reached.fault.message). Whether it took effect is unknown."
+    }
   }
 
   package mutating func deadlinePassed() {
@@ -118,6 +121,8 @@ extension RunMachine {
     for call in calls {
       if let refusal = call.refusal { complete(call.callID, .failure(refusal)) } else { open(call) }
     }
+    // Also when none of them is left to be dispatched.
+    if let reached = toolCallLimit(hasCalled: true) { return stopAtLimit(reached, maxIterations: false) }
     advance(cause: .resume)
   }
 

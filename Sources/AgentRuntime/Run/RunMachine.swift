@@ -250,7 +250,7 @@ package struct RunMachine {
     if state.status == .paused { return }
     if !state.hasBegun, state.mergedInto != nil || !context.mayBegin { return }
     if state.modelAtWork != nil, state.owner == context.own { return }
-    if let reached = toolCallLimit() { return stopAtLimit(reached, maxIterations: false) }
+    if let reached = toolCallLimit(hasCalled: state.batch.pendingCount > 0) { return stopAtLimit(reached, maxIterations: false) }
     guard settleMemoryCalls(cause: cause) else { return }
     askParent()
     if !state.hasWork { return waitForParent() }
@@ -336,7 +336,13 @@ package struct RunMachine {
 
   /// Ends the run; open calls get an error result that says why, so that the transcript is complete.
   mutating func finish(_ end: RunEnd, openCallsSay why: String) {
+    finish(end) { _ in why }
+  }
+
+  /// - Parameter words: What the model is told of a call that is still open.
+  mutating func finish(_ end: RunEnd, words: (Call) -> String) {
     for call in state.batch.calls where call.isPending {
+      let why = words(call)
       perform(.cancelInvocations(callID: call.callID, reason: why))
       perform(.closeInvocations(callID: call.callID))
       perform(.withdraw(callID: call.callID, reason: why))

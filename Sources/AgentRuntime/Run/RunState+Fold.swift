@@ -58,6 +58,7 @@ extension RunState {
     case .callDeferred(let callID): batch.update(callID) { $0.isDeferred = true }
     case .callParked(let callID): batch.update(callID) { $0.isParked = true }
     case .reconfigured(let limits, let delivery, let taker): try reconfigure(limits, delivery, taker)
+    case .claimDropped(let owner): disown(owner)
     case .pauseRequested: pauseRequested = true
     case .merged(let other): mergedInto = other
     case .compacted(let compaction, let usage):
@@ -85,8 +86,8 @@ extension RunState {
     // A claim begins anew; the others may come from any process, whether the driver lives or not.
     case .resumed: drivenUntil = max(drivenUntil, time)
     case .toolCompleted(let callID, _) where call(callID)?.need != nil: break
-    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .pauseRequested, .reconfigured, .toolsChanged, .merged, .requeued,
-      .compacted:
+    case .noteAdded, .toolRejected, .rejectionCounted, .cancelRequested, .claimDropped, .pauseRequested, .reconfigured, .toolsChanged,
+      .merged, .requeued, .compacted:
       break
     case .approvalDecided, .inputAnswered, .callAsked, .callUnanswered: break
     default:

@@ -18,7 +18,13 @@ extension RunState {
   /// The decision that was made for all calls of this very tool.
   func standingDecision(for call: Call) -> StandingDecision? {
     guard call.need == .approval, !standingDecisions.isEmpty else { return nil }
-    return standingDecisions.last { $0.tool == call.tool }
+    return standingDecisions.last { $0.tool == call.tool && isSameProgram($0.server, server(of: call.tool)) }
+  }
+
+  private func server(of tool: Tool?) -> MCPServer? { tool?.route.flatMap { agent.mcpServers?[$0.server] } }
+
+  private func isSameProgram(_ one: MCPServer?, _ other: MCPServer?) -> Bool {
+    one?.command == other?.command && one?.args == other?.args && one?.env == other?.env && one?.cwd == other?.cwd
   }
 
   /// Calls whose approval did not come in time.
@@ -58,7 +64,8 @@ extension RunState {
     decisionSequences[callID] = sequence
     if decision.scope == .session, let tool = call(callID)?.tool {
       standingDecisions.removeAll { $0.tool.name == tool.name && $0.tool.target == tool.target }
-      standingDecisions.append(StandingDecision(tool: tool, decision: decision.decision, reason: decision.reason, callID: callID))
+      standingDecisions.append(
+        StandingDecision(tool: tool, server: server(of: tool), decision: decision.decision, reason: decision.reason, callID: callID))
     }
     batch.update(callID) { call in
       call.sender = nil

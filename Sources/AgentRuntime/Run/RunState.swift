@@ -218,6 +218,11 @@ package struct RunState: Sendable {
     }
   }
 
+  /// Whether the log says that the process drives the run or has asked its parent something.
+  func hasClaims(of process: OwnerID) -> Bool {
+    owner == process || awaitedCalls.contains { $0.sender == process && !$0.isParked && !$0.isDeferred }
+  }
+
   /// Whether the call, or what it needs, is asked of a parent that lives.
   package func isOpen(_ call: Call, isAlive: (OwnerID) -> Bool) -> Bool {
     guard call.need != nil, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }

@@ -14,12 +14,24 @@ extension Toolbox {
     index = ToolboxIndex(self)
   }
 
-  /// For people: servers that offer nothing, and tools whose arguments cannot be judged here.
-  var serverWarnings: [String] {
+  /// For people: servers that offer nothing, tools whose arguments cannot be judged here, and gates that fit no tool.
+  func serverWarnings(of agent: Agent) -> [String] {
     failures
       + self[.servers].tools.filter { $0.route?.isUnjudged == true }.map {
         "tool '\($0.name)': its schema cannot be read here, so that only the MCP server judges its arguments and results"
-      }
+      } + misplacedGates(of: agent)
+  }
+
+  private func misplacedGates(of agent: Agent) -> [String] {
+    (agent.mcpServers ?? [:]).sorted { $0.key < $1.key }.compactMap { name, server in
+      guard case .named(let names)? = server.requiresApproval else { return nil }
+      let tools = self[.servers].tools.filter { $0.route?.server == name }
+      let covers = { (tool: Tool) in server.requiresApproval?.covers(tool.route?.tool ?? "", offeredAs: tool.name) == true }
+      guard tools.contains(where: { $0.requiresApproval == true && !covers($0) }) else { return nil }
+      let lacking = names.filter { name in !tools.contains { $0.name == name || $0.route?.tool == name } }
+      return
+        "mcpServers '\(name)': requiresApproval names what is none of its tools (\(lacking.joined(separator: ", "))); all of them need approval"
+    }
   }
 
   /// What the model is told of servers that offer nothing.

@@ -15,6 +15,8 @@ struct MCPServerKey: Sendable, Hashable {
   var arguments: [String]
   var environment: [String: String]
   var folder: String?
+  /// Of a process that is not shared: whose it is.
+  var session: Int?
 
   init(_ definition: MCPServer) {
     command = definition.command

@@ -13,6 +13,8 @@ final class MCPLoop {
   let mailbox: MCPMailbox
   let context: MCPContext
   private var servers: [MCPServerKey: MCPSharedServer] = [:]
+  /// Those that ask without saying for which run.
+  private var apart: Set<MCPServerKey> = []
   private var sessions: [Int: Holder] = [:]
   private var preparations: [Preparation] = []
   private var departing: [Departure] = []
@@ -45,6 +47,9 @@ final class MCPLoop {
   }
 
   func server(_ key: MCPServerKey) -> MCPSharedServer? { servers[key] }
+
+  /// Runs that hold such a server from now on have a process each.
+  func keepApart(_ key: MCPServerKey) { apart.insert(key) }
 
   /// Returns when it was closed and the last process is gone, or cannot be ended.
   func run() {
@@ -125,7 +130,8 @@ final class MCPLoop {
     let now = Clock.monotonicMilliseconds()
     var keys: [String: MCPServerKey] = [:]
     for (name, definition) in session.definitions {
-      let key = MCPServerKey(definition)
+      var key = MCPServerKey(definition)
+      if apart.contains(key) { key.session = id }
       keys[name] = key
       let server = servers[key] ?? MCPSharedServer(key, name: name, loop: self, at: now)
       servers[key] = server
@@ -196,10 +202,14 @@ final class MCPLoop {
         }
         continue
       }
-      for tool in tools where definition.tools?.contains(tool.name) != false {
-        let route = MCPRoute(server: name, tool: tool.name)
-        offer.tools.append(
-          MCPOffer.Entry(name: names.name(server: name, tool: tool.name), route: route, listed: tool.json, definition: definition))
+      let named = tools.map { (tool: $0, own: $0.name, offered: names.name(server: name, tool: $0.name)) }
+      // Of a gate whose place is not known, all tools get one: a slip of the pen must not take it away.
+      let lacking = definition.requiresApproval?.names(besides: named.map { ($0.own, $0.offered) }) ?? []
+      for (tool, own, offered) in named where definition.tools?.contains(where: { $0 == own || $0 == offered }) != false {
+        var entry = MCPOffer.Entry(
+          name: offered, route: MCPRoute(server: name, tool: own), listed: tool.json, definition: definition)
+        if !lacking.isEmpty { entry.tool.requiresApproval = true }
+        offer.tools.append(entry)
       }
     }
     return offer

@@ -6,10 +6,17 @@ import POSIXSupport
 /// What a server asks while it works on calls.
 extension MCPSharedServer {
   func asked(_ method: MCPQuestion.Method, _ request: IncomingRequest) {
-    // The wire does not say for which call; the latest is the likeliest.
+    // The wire does not say for which call; of one run's the latest is the likeliest.
     let origins = open.values.sorted { $0.id > $1.id }
     let name = method == .createMessage ? "sampling/createMessage" : "elicitation/create"
     guard !origins.isEmpty else { return refuse(request, RPCError(code: -32600, message: "no call is open")) }
+    guard origins.allSatisfy({ $0.origin.runID == origins[0].origin.runID }) else {
+      // Another run's user, model and budget are not for guessing.
+      loop.keepApart(key)
+      loop.note(self.name, "asked while calls of several runs were open, and does not say for which; later runs have a process each")
+      return refuse(
+        request, RPCError(code: -32603, message: "calls of several runs are open, and the request does not say for which it is"))
+    }
     guard
       let question = question(name, request.params ?? .emptyObject, origins: origins.map(\.origin), server: origins[0].call.route.server),
       let respondent = context.respondent()
