@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSQLiteLog.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -39,13 +40,19 @@ static struct log_file *log_of(sqlite3_file *file) { return (struct log_file *)f
 static sqlite3_file *system_file(sqlite3_file *file) { return (sqlite3_file *)(log_of(file) + 1); }
 #define SYSTEM(call, file, ...) system_file(file)->pMethods->call(system_file(file), ##__VA_ARGS__)
 
+/* SQLite knows want of room by ENOSPC alone; a file that may not grow further has none either. */
+static int system_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
+  int written = SYSTEM(xWrite, file, bytes, count, offset);
+  return written == SQLITE_IOERR_WRITE && errno == EFBIG ? SQLITE_FULL : written;
+}
+
 static int write_gathered(sqlite3_file *file) {
   struct log_file *log = log_of(file);
   int count = log->count;
   if (!count) return SQLITE_OK;
   for (int start = 0; start < count; start += PIECE) {
     int piece = count - start < PIECE ? count - start : PIECE;
-    int written = SYSTEM(xWrite, file, log->bytes + start, piece, log->offset + start);
+    int written = system_write(file, log->bytes + start, piece, log->offset + start);
     if (written != SQLITE_OK) return written;
   }
   log->count = 0;
@@ -74,7 +81,7 @@ static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_i
     int written = write_gathered(file);
     if (written != SQLITE_OK) return written;
   }
-  if (!log->gathers || count > ROOM || (!log->bytes && !(log->bytes = malloc(ROOM)))) return SYSTEM(xWrite, file, bytes, count, offset);
+  if (!log->gathers || count > ROOM || (!log->bytes && !(log->bytes = malloc(ROOM)))) return system_write(file, bytes, count, offset);
   if (!log->count) log->offset = offset;
   memcpy(log->bytes + log->count, bytes, count);
   log->count += count;

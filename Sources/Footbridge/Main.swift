@@ -32,6 +32,7 @@ enum Main {
     CoreDumps.forbid()
     FreedMemory.keep()
     Signals.ignorePipe()
+    Signals.ignoreFileSize()
     // Who started this process may have it ignored, and then nobody learns how a command has ended.
     Signals.restore([SIGCHLD])
     Signals.endOnFaults(status: ExitStatus.internalError.rawValue)

@@ -18,6 +18,9 @@ package enum Signals {
 
   /// A write to a closed pipe then fails with EPIPE instead of ending the process.
   package static func ignorePipe() { _ = cposix_ignore_signal(SIGPIPE) }
+
+  /// A write beyond the process' limit for the size of a file then fails with EFBIG instead of ending the process.
+  package static func ignoreFileSize() { _ = cposix_ignore_signal(SIGXFSZ) }
 }
 
 /// The place where blocked signals arrive.

@@ -38,7 +38,7 @@ extension PostgresStore {
 
   package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
     let answer = try perform(Self.one, [.text(kind), .bytes(Bytes(id))])
-    return answer.count > 0 ? document(answer, 0, kind) : nil
+    return answer.count > 0 ? try document(answer, 0, kind) : nil
   }
 
   package func documents(matching query: DocumentQuery) throws(StoreError) -> [Document] {
@@ -49,13 +49,13 @@ extension PostgresStore {
     let answer = try perform(
       query.isDescending ? Self.descending : Self.ascending,
       [.text(query.kind), .bytes(from), .bytes(Bytes(query.prefix)), .bytes(end.finish()), .int(query.limit)])
-    return (0..<answer.count).map { document(answer, $0, query.kind) }
+    return try (0..<answer.count).map { row throws(StoreError) in try document(answer, row, query.kind) }
   }
 
-  private func document(_ answer: Answer, _ row: Int, _ kind: String) -> Document {
-    Document(
-      kind: kind, id: answer.bytes(row, 0)?.string ?? "", version: answer.int(row, 1),
-      updatedAt: Timestamp(milliseconds: answer.int(row, 2)),
-      json: CarriedJSON(trusted: answer.bytes(row, 3) ?? Bytes()))
+  private func document(_ answer: Answer, _ row: Int, _ kind: String) throws(StoreError) -> Document {
+    let id = answer.bytes(row, 0)?.string ?? ""
+    return Document(
+      kind: kind, id: id, version: answer.int(row, 1), updatedAt: Timestamp(milliseconds: answer.int(row, 2)),
+      json: try CarriedJSON(stored: answer.bytes(row, 3) ?? Bytes(), "\(kind) \(id)"))
   }
 }

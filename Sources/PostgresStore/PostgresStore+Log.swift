@@ -23,10 +23,11 @@ extension PostgresStore {
 
   package func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord] {
     let answer = try perform(Self.records, [.id(run), .int(max(0, position)), .int(maxBytes)])
-    return (0..<answer.count).map { row in
-      LogRecord(
+    return try (0..<answer.count).map { row throws(StoreError) in
+      let record = LogRecord(
         position: answer.int(row, 0), sequence: answer.optionalInt(row, 1), type: answer.text(row, 2), event: answer.bytes(row, 3),
         hidden: answer.bytes(row, 4))
+      return try record.checked(of: run)
     }
   }
 
@@ -35,6 +36,9 @@ extension PostgresStore {
   ) throws(StoreError) -> [(sequence: Int, event: Bytes)] {
     guard limit > 0 else { return [] }
     let answer = try perform(Self.events, [.id(run), .int(max(0, sequence)), .int(maxBytes), .int(limit)])
-    return (0..<answer.count).map { (answer.int($0, 0), answer.bytes($0, 1) ?? Bytes()) }
+    return try (0..<answer.count).map { row throws(StoreError) in
+      let sequence = answer.int(row, 0)
+      return (sequence, try CarriedJSON(stored: answer.bytes(row, 1) ?? Bytes(), "event \(sequence) of run \(run)").bytes)
+    }
   }
 }

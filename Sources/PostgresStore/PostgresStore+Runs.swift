@@ -75,7 +75,9 @@ extension PostgresStore {
     summary.sessionID = answer.id(row, 9)
     summary.agentID = answer.bytes(row, 10)?.string
     summary.idempotencyKey = answer.bytes(row, 11)?.string
-    summary.metadata = answer.bytes(row, 12).map { CarriedJSON(trusted: $0) }
+    summary.metadata = try answer.bytes(row, 12).map { bytes throws(StoreError) in
+      try CarriedJSON(stored: bytes, "the metadata of run \(id)")
+    }
     return summary
   }
 }

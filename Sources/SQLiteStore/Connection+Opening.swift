@@ -53,18 +53,18 @@ extension Connection {
     return connection
   }
 
-  /// Leaves the log as long as it is and almost empty, for the process that comes next; the caller is alone with the file.
+  /// Has the log left as long as it is and empty when this is closed, for the process that comes next; the caller is alone with the file.
   ///
-  /// A commit into a log that grows takes half as long again as one into a log that has its size, so the file should stay; but the next opening
-  /// reads the log up to its last valid frame, 5 us for each. A commit after a reset checkpoint makes all but the first frames invalid.
+  /// A commit into a log that grows takes half as long again as one into a log that has its size, so the file should stay. But what it holds is in the
+  /// database: the next opening would read it for nothing, 5 us for each page, and lay it over a copy that somebody has put in the database's place.
   func rewindLog(of file: StoreFile) {
     guard poison == nil else { return }
     setBusyTimeout(milliseconds: 100)
-    let pages = checkpoint(SQLITE_CHECKPOINT_RESTART)
+    guard let pages = checkpoint(SQLITE_CHECKPOINT_RESTART), pages.inLog == pages.inDatabase else { return }
     var status = stat()
     // A longer one came from a big transaction: SQLite empties it when it closes.
     guard unsafe stat(file.realPath + "-wal", &status) == 0, status.st_size <= Self.logBytes else { return }
-    try? execute("PRAGMA journal_size_limit = -1")
-    if pages > 8 { try? execute("PRAGMA user_version = \(Schema.version)") }
+    do throws(StoreError) { try execute("PRAGMA journal_size_limit = -1") } catch { return }
+    leavesLogEmptyOf = file
   }
 }

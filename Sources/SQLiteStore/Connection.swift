@@ -30,6 +30,8 @@ import POSIXSupport
   private var logDescriptor: FileDescriptor?
   /// What is in the log can still be read here, and nowhere else.
   private(set) var hasLostLog = false
+  /// The file whose log is all in the database, when nobody else has it open.
+  var leavesLogEmptyOf: StoreFile?
 
   /// Refused when another part of the program has used SQLite before; then it costs some memory.
   private static let takesPagesOneByOne = csqlite_take_pages_one_by_one() == SQLITE_OK
@@ -65,6 +67,7 @@ import POSIXSupport
     if !checkpoint || poison != nil { unsafe csqlite_skip_checkpoint_on_close(database) }
     unsafe sqlite3_close_v2(database)
     unsafe self.database = nil
+    if let file = leavesLogEmptyOf, let log = logDescriptor?.rawValue { LogFile.empty(log, of: file) }
   }
 
   private func finalizeStatements() {
@@ -263,11 +266,12 @@ import POSIXSupport
 
   func setAutocheckpoint() { unsafe sqlite3_wal_autocheckpoint(database, Int32(Self.checkpointPages)) }
 
-  /// Copies what it can of the log into the database; how far it came matters to nobody, the next one goes on. Answers the pages in the log.
-  @discardableResult func checkpoint(_ mode: Int32) -> Int {
-    var pages: Int32 = 0
-    unsafe sqlite3_wal_checkpoint_v2(database, nil, mode, &pages, nil)
-    return Int(pages)
+  /// Copies what it can of the log into the database; where it fails, the next one goes on. Answers how many pages are in the log, and how many of
+  /// these in the database.
+  @discardableResult func checkpoint(_ mode: Int32) -> (inLog: Int, inDatabase: Int)? {
+    var (all, copied): (Int32, Int32) = (0, 0)
+    guard unsafe sqlite3_wal_checkpoint_v2(database, nil, mode, &all, &copied) == SQLITE_OK else { return nil }
+    return (Int(all), Int(copied))
   }
 
   func setBusyTimeout(milliseconds: Int) { unsafe sqlite3_busy_timeout(database, Int32(milliseconds)) }

@@ -42,6 +42,27 @@ enum LogFile {
     }
   }
 
+  /// Without its header a log is an empty one. The caller has closed the database, holds the write lock, and no process has it open.
+  static func empty(_ log: Int32, of file: StoreFile) {
+    // Some other program that has the log open may write on behind what it knows of it.
+    guard !isOpenElsewhere(file) else { return }
+    let zeros = [UInt8](repeating: 0, count: headerBytes)
+    // Where it cannot be written, the next opening reads what is in the database already.
+    _ = unsafe zeros.withUnsafeBytes { raw in unsafe pwrite(log, raw.baseAddress, raw.count, 0) }
+  }
+
+  /// By the lock on the `-shm` file that every SQLite with an open log holds, the "dead man switch": https://www.sqlite.org/walformat.html#locks
+  private static func isOpenElsewhere(_ file: StoreFile) -> Bool {
+    let shared: FileDescriptor
+    do throws(SystemError) { shared = try FileDescriptor.open(file.realPath + "-shm", O_RDWR) } catch { return error.errno != ENOENT }
+    var switchByte = flock()
+    switchByte.l_type = Int16(F_WRLCK)
+    switchByte.l_whence = Int16(SEEK_SET)
+    switchByte.l_start = 128
+    switchByte.l_len = 1
+    return unsafe fcntl(shared.rawValue, F_GETLK, &switchByte) != 0 || switchByte.l_type != Int16(F_UNLCK)
+  }
+
   /// The bytes there, written over themselves; nil at the end of the file.
   private static func rewrite(
     _ count: Int, at offset: Int, _ descriptor: borrowing FileDescriptor

@@ -38,7 +38,7 @@ extension SQLiteStore {
 
   package func document(_ kind: String, _ id: String) throws(StoreError) -> Document? {
     var rows = try ready().rows(documents.one, .text(kind), .text(id))
-    return try rows.next() ? document(rows, kind) : nil
+    return try rows.next() ? try document(rows, kind) : nil
   }
 
   package func documents(matching query: DocumentQuery) throws(StoreError) -> [Document] {
@@ -48,7 +48,7 @@ extension SQLiteStore {
       query.isDescending ? documents.descending : documents.ascending, .text(query.kind), .text(from), .text(query.prefix),
       .text(query.prefix + DocumentStatements.end), .int(query.limit))
     var found: [Document] = []
-    while try rows.next() { found.append(document(rows, query.kind)) }
+    while try rows.next() { found.append(try document(rows, query.kind)) }
     return found
   }
 
@@ -80,9 +80,10 @@ extension SQLiteStore {
     }
   }
 
-  private func document(_ rows: borrowing Rows, _ kind: String) -> Document {
-    Document(
-      kind: kind, id: rows.text(0) ?? "", version: rows.int(1), updatedAt: Timestamp(milliseconds: rows.int(2)),
-      json: CarriedJSON(trusted: rows.bytes(3) ?? Bytes()))
+  private func document(_ rows: borrowing Rows, _ kind: String) throws(StoreError) -> Document {
+    let id = rows.text(0) ?? ""
+    return Document(
+      kind: kind, id: id, version: rows.int(1), updatedAt: Timestamp(milliseconds: rows.int(2)),
+      json: try CarriedJSON(stored: rows.bytes(3) ?? Bytes(), "\(kind) \(id) in \(path)"))
   }
 }

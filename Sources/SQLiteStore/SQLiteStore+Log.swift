@@ -27,8 +27,10 @@ extension SQLiteStore {
     }
     if bytes > maxBytes, records.count > 1 { records.removeLast() }
     for index in records.indices {
-      guard let stored = records[index].event, let sequence = records[index].sequence else { continue }
-      records[index].event = PackedEvent.unpack(stored, run: run, sequence: sequence, type: records[index].type)
+      if let stored = records[index].event, let sequence = records[index].sequence {
+        records[index].event = PackedEvent.unpack(stored, run: run, sequence: sequence, type: records[index].type)
+      }
+      records[index] = try records[index].checked(of: run)
     }
     return records
   }
@@ -62,7 +64,8 @@ extension SQLiteStore {
     }
     if bytes > maxBytes, events.count > 1 { events.removeLast() }
     for index in events.indices {
-      events[index].event = PackedEvent.unpack(events[index].event, run: run, sequence: events[index].sequence, type: types[index])
+      let event = PackedEvent.unpack(events[index].event, run: run, sequence: events[index].sequence, type: types[index])
+      events[index].event = try CarriedJSON(stored: event, "event \(events[index].sequence) of run \(run)").bytes
     }
     return events
   }

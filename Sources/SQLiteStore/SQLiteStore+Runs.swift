@@ -68,7 +68,8 @@ extension SQLiteStore {
 
   private func metadata(of number: Int, _ connection: Connection) throws(StoreError) -> CarriedJSON? {
     var rows = try connection.rows(runs.metadata, .int(number))
-    return try rows.next() ? rows.bytes(0).map { CarriedJSON(trusted: $0) } : nil
+    guard try rows.next(), let bytes = rows.bytes(0) else { return nil }
+    return try CarriedJSON(stored: bytes, "the metadata of a run in \(path)")
   }
 
   /// The run in the current row of a query for `RunStatements.columns`.
@@ -86,7 +87,7 @@ extension SQLiteStore {
     summary.sessionID = rows.ulid(9)
     summary.agentID = rows.bytes(10)?.string
     summary.idempotencyKey = rows.bytes(11)?.string
-    summary.metadata = rows.bytes(12).map { CarriedJSON(trusted: $0) }
+    summary.metadata = try rows.bytes(12).map { bytes throws(StoreError) in try CarriedJSON(stored: bytes, "the metadata of run \(id)") }
     return summary
   }
 }

@@ -226,6 +226,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
 
   package func close() {
     isClosed = true
+    rescueLog()
     live?.close()
     let (connection, files) = (connection, files)
     (self.connection, self.files, live, absence) = (nil, nil, nil, nil)

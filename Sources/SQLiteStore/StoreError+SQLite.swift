@@ -25,7 +25,7 @@ extension StoreError {
     case SQLITE_CANTOPEN:
       return StoreError(.unavailable, "\(path), or its -wal or -shm file, cannot be opened\(cause); remove the cause and try again")
     case SQLITE_IOERR where result == ioErrorWrite || result == ioErrorSharedMemorySize:
-      // SQLite says FULL only for a write that got ENOSPC: a quota, or no room for the -shm file, ends here.
+      // SQLite says FULL only for a write that got ENOSPC: a quota, a limit for the size of files, or no room for the -shm file, ends here.
       if Self.isNoSpace(call) { return .diskFull(path) }
       return StoreError(.unavailable, "\(path): writing failed (SQLite error \(result) while \(what))\(cause)\(advice)")
     case SQLITE_IOERR:
@@ -51,7 +51,7 @@ extension StoreError {
 
   private static let advice = "; look at the disk, what was acknowledged is in the store, and run.resume goes on when it works again"
 
-  private static func isNoSpace(_ number: Int32) -> Bool { number == ENOSPC || number == EDQUOT }
+  private static func isNoSpace(_ number: Int32) -> Bool { number == ENOSPC || number == EDQUOT || number == EFBIG }
 
   static func diskFull(_ path: String) -> StoreError {
     StoreError(.full, "\(path): the disk is full; nothing of the change was stored, free some space and try again")
@@ -65,7 +65,7 @@ extension StoreError {
 
   /// A file of the store that the operating system refused.
   static func file(_ error: SystemError, _ what: String) -> StoreError {
-    if error.errno == ENOSPC || error.errno == EDQUOT { return StoreError(.full, "\(what): \(error.text)") }
+    if isNoSpace(error.errno) { return StoreError(.full, "\(what): \(error.text)") }
     return StoreError(.unavailable, "\(what): \(error.text)")
   }
 }

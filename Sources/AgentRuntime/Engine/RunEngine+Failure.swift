@@ -79,7 +79,7 @@ extension RunEngine {
       }
       return try body()
     } catch {
-      storeHasFailed = storeHasFailed || error.code != .newer
+      storeHasFailed = storeHasFailed || ![.newer, .damaged].contains(error.code)
       throw RuntimeError(error)
     }
   }

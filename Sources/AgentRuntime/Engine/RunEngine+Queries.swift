@@ -101,12 +101,14 @@ extension RunEngine {
   }
 
   private func details(of row: RunSummary) throws(RuntimeError) -> Details {
-    if row.status.hasEnded, let outcome = try endedOutcome(of: row) {
-      return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
-    }
-    do throws(RuntimeError) { return try details(of: row.runID) } catch {
-      guard error.kind == .storeNewer || error.kind == .runNotFound else { throw error }
-      // Its log has records that this version does not know: the row says what can be said.
+    do throws(RuntimeError) {
+      if row.status.hasEnded, let outcome = try endedOutcome(of: row) {
+        return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
+      }
+      return try details(of: row.runID)
+    } catch {
+      guard error.kind == .storeNewer || error.kind == .runNotFound || error.isDamage else { throw error }
+      // Its log has records that this version does not know, or is damaged: the row says what can be said.
       let outcome = RunOutcome(
         runID: row.runID, parentRunID: row.parentRunID, status: row.status, driver: driver(of: row), stopReason: nil, answer: nil,
         structuredAnswer: nil, pendingCalls: [],

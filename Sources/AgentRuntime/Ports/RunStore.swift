@@ -139,7 +139,8 @@ package enum AppendResult: Sendable, Equatable {
 }
 
 package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
-  package enum Code: Sendable { case unavailable, full, newer }
+  /// `damaged`: what was asked for is not what was written, of one run or document; the store works.
+  package enum Code: Sendable { case unavailable, full, newer, damaged }
   package var code: Code
   /// What failed and where; names the file, never a value.
   package var message: String

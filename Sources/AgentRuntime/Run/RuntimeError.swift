@@ -13,6 +13,8 @@ package struct RuntimeError: Error, Sendable, Equatable {
   /// RFC 6901, into the params of the request; for `invalidParams`.
   package var pointer: String?
   package var retryAfterMilliseconds: Int?
+  /// The store works, but what it has of the one thing that was asked for is not what was written.
+  package private(set) var isDamage = false
   /// More members of the error's `data`: verdicts, missing, unknown, duplicate, runId.
   package var details: [(name: String, value: CarriedJSON)] = []
 
@@ -78,11 +80,12 @@ extension RuntimeError {
   package init(_ error: StoreError) {
     let kind: Kind =
       switch error.code {
-      case .unavailable: .storeUnavailable
+      case .unavailable, .damaged: .storeUnavailable
       case .full: .storeFull
       case .newer: .storeNewer
       }
     self.init(kind, error.message)
+    isDamage = error.code == .damaged
   }
 
   package init(_ error: JSONError) {
