@@ -104,6 +104,7 @@ let package = Package(
     tests("SQLiteStoreTests", ["SQLiteStore", "AgentRuntime", "JSON", "POSIXSupport", "CSQLite", "CSQLiteLog"]),
     tests("PostgresStoreTests", ["PostgresStore", "AgentRuntime", "JSON", "POSIXSupport"]),
     tests("EngineHostingTests", ["EngineHosting", "AgentRuntime", "POSIXSupport"]),
+    tests("FootbridgeKitTests", ["FootbridgeKit", "JSON", "POSIXSupport"]),
     tests("ToolHostsTests", ["ToolHosts", "AgentRuntime", "JSON", "JSONRPC", "POSIXSupport"]),
   ],
   swiftLanguageModes: [.v6]

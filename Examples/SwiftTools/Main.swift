@@ -2,7 +2,7 @@ import FootbridgeKit
 
 /// Two functions of this program as tools of an agent, whose runs are kept in a file.
 ///
-///     swift run -c release swift-tools runs.db script:Examples/SwiftTools/plan.jsonl
+///     swift run -c release SwiftTools runs.db script:Examples/SwiftTools/plan.jsonl
 @main struct Main {
   struct Trip: Decodable, Sendable {
     enum Vehicle: String, Decodable, CaseIterable, Sendable { case bicycle, train }
@@ -22,7 +22,7 @@ import FootbridgeKit
 
   static func main() async throws {
     let arguments = CommandLine.arguments
-    guard arguments.count == 3 else { return print("usage: swift-tools STORE MODEL") }
+    guard arguments.count == 3 else { return print("usage: SwiftTools STORE MODEL") }
     let runtime = try LocalRuntime(store: .sqlite(arguments[1]), allowsCommands: true)
 
     // The schema of the arguments is made from `Trip`; the result is JSON.

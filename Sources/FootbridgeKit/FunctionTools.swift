@@ -52,6 +52,8 @@ final class FunctionParent: Parent {
   private struct State {
     var tools: [(name: String, tool: FunctionTool)] = []
     var tasks: [ULID: Task<Void, Never>] = [:]
+    /// Calls of runs whose beginning the program has not been told of yet.
+    var held: [ULID: [(callID: ULID, begin: @Sendable () -> Void)]] = [:]
     var isClosed = false
   }
 
@@ -69,6 +71,7 @@ final class FunctionParent: Parent {
   func close() {
     let tasks = state.withLock { state in
       defer { state.tasks = [:] }
+      state.held = [:]
       state.isClosed = true
       return state.tasks
     }
@@ -86,7 +89,15 @@ final class FunctionParent: Parent {
     _ invocation: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void
   ) {
-    sent()
+    let begin: @Sendable () -> Void = { [self] in
+      sent()
+      call(invocation, reply: reply)
+    }
+    let isHeld = state.withLock { $0.held[invocation.runID]?.append((invocation.callID, begin)) != nil }
+    if !isHeld { begin() }
+  }
+
+  private func call(_ invocation: ToolInvocation, reply: @escaping @Sendable (InvocationReply) -> Void) {
     guard let tool = state.withLock({ state in state.tools.first { $0.name == invocation.name }?.tool }) else {
       return reply(.error("This program has no function '\(invocation.name)'.", bytes: 0))
     }
@@ -101,8 +112,32 @@ final class FunctionParent: Parent {
     }
   }
 
-  func cancelInvocation(_ callID: ULID, reason: String) { state.withLock { $0.tasks[callID] }?.cancel() }
-  func closeInvocations(of callID: ULID) {}
+  /// Calls no function for the run until `release`.
+  func hold(_ runID: ULID) {
+    state.withLock { state in
+      if !state.isClosed { state.held[runID] = [] }
+    }
+  }
+
+  func release(_ runID: ULID) {
+    let calls = state.withLock { $0.held.removeValue(forKey: runID) }
+    for call in calls ?? [] { call.begin() }
+  }
+
+  func cancelInvocation(_ callID: ULID, reason: String) {
+    let task = state.withLock { state in
+      forget(callID, &state)
+      return state.tasks[callID]
+    }
+    task?.cancel()
+  }
+
+  func closeInvocations(of callID: ULID) { state.withLock { forget(callID, &$0) } }
+
+  /// A call that is held is not made.
+  private func forget(_ callID: ULID, _ state: inout State) {
+    for runID in state.held.keys { state.held[runID]?.removeAll { $0.callID == callID } }
+  }
 
   func ask(
     _ request: ParentRequest, progress: @escaping @Sendable (CarriedJSON) -> Void, reply: @escaping @Sendable (ParentReply) -> Void

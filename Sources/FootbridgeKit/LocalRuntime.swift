@@ -15,6 +15,8 @@ internal import ToolHosts
 ///     let runtime = try LocalRuntime(store: .sqlite("runs.db"), environment: ProcessInfo.processInfo.environment)
 ///     try runtime.register("add", "Adds two numbers.") { (numbers: Numbers) in numbers.a + numbers.b }
 ///     let outcome = try await runtime.run(LocalAgent(model: "anthropic:claude-sonnet-4-5"), "What is 2 and 3?")
+///
+/// All of it may be called from any thread and any task, functions and the closures given here included.
 public final class LocalRuntime: Sendable {
   public enum Store: Sendable {
     /// Gone when the program ends.
@@ -27,12 +29,13 @@ public final class LocalRuntime: Sendable {
   private let parent = FunctionParent()
   private let providers: ModelProviders
   private let commands: CommandTools
+  private let lines: LogLines
   private let isClosed = Mutex(false)
 
   /// - Parameters:
   ///   - environment: Keys and base URLs of models: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY` and so on.
   ///   - allowsCommands: Whether agents may have tools that are commands, and models that are scripts.
-  ///   - log: Lines for people; no secret and no value of an argument.
+  ///   - log: Lines for people; no secret and no value of an argument. Called on threads of the runtime, which waits for it: it should be quick.
   /// - Throws: `store.unavailable` with the file and the reason.
   public init(
     store: Store = .memory, environment: [String: String] = [:], allowsCommands: Bool = false,
@@ -47,9 +50,11 @@ public final class LocalRuntime: Sendable {
     do throws(StoreError) { opened = try SQLiteStore.open(path: path) { Clock.wallMilliseconds() } } catch {
       throw LocalRuntimeError(RuntimeError(error))
     }
-    thread = EngineThread(log: log)
+    let lines = LogLines(log)
+    self.lines = lines
+    thread = EngineThread { lines.say($0) }
     providers = ModelProviders(allowsScripts: allowsCommands, environment: { environment[$0] })
-    commands = CommandTools(environment: { environment }, allowsCommands: allowsCommands, log: log)
+    commands = CommandTools(environment: { environment }, allowsCommands: allowsCommands, log: { lines.say($0) })
     do throws(SystemError) {
       try thread.start { [thread, parent, providers, commands] in
         let engine = RunEngine(store: opened, host: thread, models: providers, serverTools: commands, schemas: SchemaAdapter())
@@ -61,7 +66,9 @@ public final class LocalRuntime: Sendable {
 
   deinit { close() }
 
-  /// Parks what is under way and closes the store; nothing is asked of the runtime afterwards.
+  /// Parks what is under way, and closes the store: whoever waits for a run is told how it stands, and what is asked afterwards is `shuttingDown`.
+  ///
+  /// Functions that are out find their tasks cancelled. In the closure `log` this only begins, as the runtime waits for the closure.
   public func close() {
     guard
       isClosed.withLock({ closed in
@@ -69,18 +76,25 @@ public final class LocalRuntime: Sendable {
         return !closed
       })
     else { return }
-    thread.perform { $0.end(.signal) }
-    thread.settle()
-    parent.close()
-    commands.shutdown()
-    providers.close()
-    thread.perform { $0.close() }
-    thread.stop()
+    let close: @Sendable () -> Void = { [thread, parent, commands, providers] in
+      thread.perform { $0.end(.signal) }
+      thread.settle()
+      parent.close()
+      commands.shutdown()
+      providers.close()
+      thread.perform { $0.close() }
+      thread.stop()
+    }
+    // Without a thread the runtime stays as it is, until the program ends.
+    if lines.areSaidHere { _ = try? Thread.start(name: "close", close) } else { close() }
   }
 
   // MARK: Tools
 
-  /// Makes a function a tool of the runs that begin from now on.
+  /// Makes a function a tool of the runs that begin from now on, in place of an earlier one with its name.
+  ///
+  /// A run keeps the names, descriptions and schemas that it began with. Each call goes to the function that has the name at that moment, in a run that
+  /// was begun before, or by another program and resumed, too: a new one has to take the arguments of the old one as long as there are such runs.
   ///
   /// - Parameters:
   ///   - schema: Of the arguments, as JSON Schema (2020-12). When nil it is made from `Arguments`: strings, numbers, truth values, lists, optionals,
@@ -99,11 +113,12 @@ public final class LocalRuntime: Sendable {
           throw RuntimeError(.toolInvalidSchema, "tool '\(name)': the schema is not JSON: \(error.message)")
         }
       }
+      let inputSchema = json ?? ArgumentsSchema.of(Arguments.self)
       var writer = JSONWriter()
       writer.beginObject()
       writer.member("name", name)
       writer.member("description", description)
-      writer.member("inputSchema", json ?? ArgumentsSchema.of(Arguments.self))
+      writer.member("inputSchema", inputSchema)
       writer.member("timeoutMs", timeoutMilliseconds)
       writer.key("annotations")
       writer.beginObject()
@@ -117,10 +132,10 @@ public final class LocalRuntime: Sendable {
       list.endArray()
       let tools = CarriedJSON(trusted: list.finish())
       _ = try RunAdmission(tools: tools, at: "")
-      let checked = thread.perform { engine in
-        Swift.Result { () throws(RuntimeError) in try engine.checkSchemas(ofTools: tools, at: "") }
+      // Not by the engine, which may be busy, or wait for the caller.
+      do throws(RuntimeError) { _ = try SchemaAdapter().compile(inputSchema) } catch {
+        throw RuntimeError(.toolInvalidSchema, "tool '\(name)': \(error.message)", pointer: error.pointer)
       }
-      try checked.get()
       parent.add(name, FunctionTool(json: tool, body))
     } catch { throw LocalRuntimeError(error) }
   }
@@ -138,44 +153,75 @@ public final class LocalRuntime: Sendable {
   // MARK: Runs
 
   /// Runs the agent until it ends, or waits for somebody, or is paused.
-  /// - Parameter began: Called with the run's id as soon as it is durable.
-  /// - Throws: What is wrong before there is a run, such as `model.missingKey`; how a run ends is an outcome.
+  ///
+  /// When the task is cancelled, so is the run, as `cancel` does it: the outcome, which comes soon, has the status `cancelled`. Functions that are out
+  /// find their tasks cancelled, and are not waited for.
+  /// - Parameter began: Called in the caller's task with the run's id as soon as the run is durable; no function is called for it before that returns.
+  /// - Throws: What is wrong before there is a run, such as `model.missingKey`; `cancelled` when the task was. How a run ends is an outcome.
   public func run(
-    _ agent: LocalAgent, _ input: String, began: @escaping @Sendable (_ runID: String) -> Void = { _ in }
+    _ agent: LocalAgent, _ input: String, began: (_ runID: String) -> Void = { _ in }
   ) async throws(LocalRuntimeError) -> LocalOutcome {
     let params = agent.params(tools: parent.tools)
     do throws(RuntimeError) { _ = try RunAdmission(params: params) } catch { throw LocalRuntimeError(error) }
-    return try await answer { engine, reply in
-      do throws(RuntimeError) { try engine.checkSchemas(ofParams: params) } catch { return reply(.failure(error)) }
-      let request = StartRequest(input: CarriedJSON(string: input), params: params, delivery: .invoke, canInvoke: true, wait: true)
-      engine.start(request, durable: { runID, _ in began(runID.text) }, waiting: { _ in }, reply: reply)
-    }
-  }
-
-  /// Takes up a run that a program left: calls that were out are made again, with the same `ToolCall.id`.
-  public func resume(_ runID: String) async throws(LocalRuntimeError) -> LocalOutcome {
-    guard let id = ULID(runID) else { throw LocalRuntimeError(kind: "run.notFound", message: "there is no such run") }
-    return try await answer { engine, reply in
-      var resumption = RunMachine.Resumption()
-      resumption.delivery = .invoke
-      resumption.canInvoke = true
-      engine.resume(id, resumption, wait: true, waiting: { _ in }, reply: reply)
-    }
-  }
-
-  private func answer(
-    _ ask: @escaping @Sendable (RunEngine, @escaping RunReply) -> Void
-  ) async throws(LocalRuntimeError) -> LocalOutcome {
-    let result: Swift.Result<LocalOutcome, LocalRuntimeError> = await withCheckedContinuation { continuation in
-      thread.post { engine in
-        ask(engine) { result in
-          switch result {
-          case .success(let answer): continuation.resume(returning: .success(LocalOutcome(answer.outcome, engine)))
-          case .failure(let error): continuation.resume(returning: .failure(LocalRuntimeError(error)))
-          }
+    let request = EngineRequest(to: thread)
+    let answer = await withTaskCancellationHandler {
+      request.send { [parent] engine, reply in
+        do throws(RuntimeError) { try engine.checkSchemas(ofParams: params) } catch { return reply(.failure(error)) }
+        let start = StartRequest(input: CarriedJSON(string: input), params: params, delivery: .invoke, canInvoke: true, wait: true)
+        let durable = { (runID: ULID, _: Bool) in
+          parent.hold(runID)
+          request.bind(runID)
         }
+        engine.start(start, durable: durable, waiting: { _ in }, reply: reply)
       }
+      if let runID = await request.run() {
+        began(runID.text)
+        parent.release(runID)
+      }
+      return await request.answer()
+    } onCancel: {
+      request.cancel()
     }
-    return try result.get()
+    return try answer.get()
+  }
+
+  /// Takes up a run that a program left: calls that were out are made again, with the same `ToolCall.id`. One that has ended stays what it is.
+  ///
+  /// When the task is cancelled, so is the run.
+  /// - Throws: `run.notFound`; `run.leaseHeld` while another process drives the run; `cancelled` when the task was before the run was taken up.
+  public func resume(_ runID: String) async throws(LocalRuntimeError) -> LocalOutcome {
+    let id = try Self.id(runID)
+    let request = EngineRequest(to: thread)
+    let answer = await withTaskCancellationHandler {
+      request.send { engine, reply in
+        request.bind(id)
+        var resumption = RunMachine.Resumption()
+        resumption.delivery = .invoke
+        resumption.canInvoke = true
+        engine.resume(id, resumption, wait: true, waiting: { _ in }, reply: reply)
+      }
+      return await request.answer()
+    } onCancel: {
+      request.cancel()
+    }
+    return try answer.get()
+  }
+
+  /// Ends a run, for good and wherever it is at work; whoever waits for it gets the outcome `cancelled`.
+  ///
+  /// - Parameter reason: Kept in the log.
+  /// - Returns: The outcome, once the run has ended; of one that had ended before, how it did.
+  /// - Throws: `run.notFound`.
+  @discardableResult
+  public func cancel(_ runID: String, reason: String? = nil) async throws(LocalRuntimeError) -> LocalOutcome {
+    let id = try Self.id(runID)
+    let request = EngineRequest(to: thread)
+    request.send { engine, reply in engine.cancel(id, reason: reason, waiting: { _ in }, reply: reply) }
+    return try await request.answer().get()
+  }
+
+  private static func id(_ text: String) throws(LocalRuntimeError) -> ULID {
+    guard let id = ULID(text) else { throw LocalRuntimeError(kind: "run.notFound", message: "there is no such run") }
+    return id
   }
 }

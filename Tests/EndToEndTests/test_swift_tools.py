@@ -1,5 +1,7 @@
 """Section 5 (d): functions of a Swift program as tools. Builds the example and runs it."""
 import json
+import re
+import shlex
 import subprocess
 
 import pytest
@@ -9,16 +11,23 @@ from harness import REPO, calls, say
 EXAMPLE = REPO / "Examples/SwiftTools"
 
 
+def command():
+    """What the example says it is run by, from the product on."""
+    line, = re.findall(r"^/// +swift run -c release (.*)$", (EXAMPLE / "Main.swift").read_text(), re.M)
+    return shlex.split(line)
+
+
 @pytest.fixture(scope="module")
 def program():
-    """In the build folder of the checkout, where most of it is built already."""
-    done = subprocess.run(["swift", "build", "-c", "release", "--product", "SwiftTools"], cwd=REPO, capture_output=True, text=True, timeout=3000)
+    """In the build folder of the checkout, where most of it is built already; by the name that the example gives it."""
+    product = command()[0]
+    done = subprocess.run(["swift", "build", "-c", "release", "--product", product], cwd=REPO, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return REPO / ".build/release/SwiftTools"
+    return REPO / ".build/release" / product
 
 
 def run(program, store, model):
-    done = subprocess.run([program, store, model], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([program, store, model], cwd=REPO, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -30,7 +39,7 @@ def in_call_order(b, run):
 
 
 def test_the_example(lab, program):
-    model = f"script:{EXAMPLE / 'plan.jsonl'}"
+    _, _, model = command()
     assert run(program, str(lab.path / "runs.db"), model) == ["note, attempt 1: three hours", "success: Three hours by bicycle."]
     # Its runs are as those of any client.
     b = lab.bridge()
