@@ -50,6 +50,64 @@ import Testing
       ])
   }
 
+  /// Two runs whose models are at work; the store has failed under the first of them, and works again.
+  private func lettingGo() throws -> (process: VirtualProcess, run: ULID, other: Answer) {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    let run = try #require(process.start("hi", startParams()).runID)
+    let other = process.start("hi", startParams())
+    process.store.faults = [.refused(unavailable)]
+    try process.model.call(0).finish(.say("lost"))
+    world.settle()
+    return (process, run, other)
+  }
+
+  @Test func `a run that was let go is free for others, though its process lives and is at work on another`() throws {
+    let (process, run, other) = try lettingGo()
+    let second = world.launch(model: ScriptedModel([.say("by the second")]))
+    #expect(second.resume(run).error?.kind == .runLeaseHeld)
+    world.advance(milliseconds: 1000)
+    #expect(second.look(run)?.driver == RunOutcome.Driver.none)
+    #expect(second.resume(run).outcome?.answer == .inline(CarriedJSON(string: "by the second")))
+    try process.model.call(1).finish(.say("by the first"))
+    world.settle()
+    #expect(other.outcome?.answer == .inline(CarriedJSON(string: "by the first")))
+  }
+
+  @Test func `a cancel of a run that was let go is carried out, and a pause`() throws {
+    let (_, cancelled, _) = try lettingGo()
+    let (_, paused, _) = try lettingGo()
+    let second = world.launch(model: ScriptedModel { _ in .held })
+    let cancel = second.cancel(cancelled, reason: "enough")
+    let pause = second.pause(paused)
+    world.advance(milliseconds: 1000)
+    #expect(cancel.outcome?.status == .cancelled)
+    #expect(pause.outcome?.status == .paused)
+  }
+
+  @Test func `a call whose parent's process has let go of it is sent again by whoever resumes`() throws {
+    let process = world.launch(model: ScriptedModel { $0.turn == 0 ? .call(("a", "{}"), ("b", "{}")) : .held })
+    let run = try #require(process.start("hi", startParams(tools: [clientTool("a"), clientTool("b")])).runID)
+    _ = process.start("hi", startParams(tools: [clientTool("a"), clientTool("b")]))
+    process.store.faults = [.refused(unavailable)]
+    try process.parent.request(0).answer(.text("lost"))
+    world.settle()
+    world.advance(milliseconds: 1000)
+    let second = world.launch(model: ScriptedModel([.say("ok")]))
+    #expect(second.look(run)?.pendingCalls.map(\.state) == [.parked, .parked])
+    _ = second.resume(run)
+    #expect(second.parent.invocations.map { "\($0.request.name)#\($0.request.attempt)" } == ["a#2", "b#2"])
+  }
+
+  @Test func `while the store fails nothing is told of a run that was let go but once`() throws {
+    let (process, run, _) = try lettingGo()
+    process.store.faults = [.refused(full), .refused(full), .refused(full)]
+    world.advance(milliseconds: 3000)
+    #expect(process.host.messages.count { $0.contains(run.text) } == 1)
+    world.advance(milliseconds: 2000)
+    let second = world.launch(model: ScriptedModel([.say("ok")]))
+    #expect(second.resume(run).outcome?.status == .success)
+  }
+
   @Test func `a server tool that ran when the store failed is not run again`() throws {
     let process = world.launch(model: ScriptedModel([.call(("s", "{}"), ("t", "{}")), .say("ok")]))
     let run = try #require(process.start("hi", startParams(tools: [serverTool("s"), serverTool("t", idempotent)])).runID)

@@ -83,6 +83,20 @@ import Testing
     }
   }
 
+  @Test func `calls that are all refused count`() throws {
+    let refused = [ScriptedModel.Answer](repeating: .call(("nobody", "{}")), count: 9)
+    let process = world.launch(model: Self.models(["x": refused]))
+    let outcome = process.start("hi", startParams(limits: #"{"maxToolCalls":3}"#)).outcome
+    #expect(outcome?.fault?.kind == .runLimitExceeded)
+    #expect(outcome?.usage.toolCalls == 4)
+
+    let below = world.launch(model: Self.models(["x": [Self.calls("a", 1), .say("ok")], "a": refused]))
+    let tree = below.start("hi", startParams(tools: [subAgent("a")], limits: #"{"maxToolCalls":3}"#)).outcome
+    let child = try #require(world.disk.runIDs.first { world.disk.summary(of: $0)?.parentRunID == tree?.runID })
+    #expect(below.look(child)?.fault?.kind == .runLimitExceeded)
+    #expect(tree?.usage.toolCalls == 4)
+  }
+
   @Test func `limits that a resume gives to a run in the middle count at once below it, and not above`() throws {
     let model = Self.models([
       "x": [Self.calls("a", 1), .say("ok")], "a": [Self.calls("b", 2), .say("a says")], "b": [.call(("s", "{}")), .say("b says")],

@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func `closing leaves the log file its size and almost nothing in it`() throws {
+  @Test func `closing leaves the log file its size and nothing in it`() throws {
     let store = try folder.open()
     var summary = try StoreTrial(store: store).create(1)
     let record = LogRecord(position: 2, sequence: 2, type: "t", event: StoreTrial.pattern(1_000_000), hidden: nil)
@@ -83,7 +83,7 @@ import Testing
     #expect(status.st_size > 1_000_000)
     let again = try Connection(file: folder.database, path: folder.database, busyMilliseconds: 0)
     #expect(try again.integer("SELECT count(*) FROM log") == 2)
-    #expect(again.checkpoint(0) < 4)
+    #expect(again.checkpoint(0)?.inLog == 0)
   }
 
   @Test func `two names of one file are one store`() throws {
