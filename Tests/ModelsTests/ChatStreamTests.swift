@@ -55,6 +55,25 @@ import Testing
       ])
   }
 
+  @Test func `signed thinking is put together block by block, as LiteLLM streams it`() {
+    let call = #"{"tool_calls":[{"index":0,"id":"c1","function":{"name":"a","arguments":"{}"}}]}"#
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"reasoning_content":"H","thinking_blocks":[{"type":"thinking","thinking":"H","index":0}]}"#,
+        #"{"reasoning_content":"m","thinking_blocks":[{"type":"thinking","thinking":"m","signature":null,"index":0}]}"#,
+        #"{"reasoning_content":"","thinking_blocks":[{"type":"thinking","thinking":"","signature":"s==","index":0}]}"#,
+        #"{"thinking_blocks":[{"type":"redacted_thinking","data":"e","index":1}]}"#,
+        #"{"reasoning_content":"!","thinking_blocks":[{"type":"thinking","thinking":"!","signature":"t"}]}"#,
+        #"{"reasoning_content":"?","thinking_blocks":[{"type":"thinking","thinking":"?"}]}"#, #"{"thinking_blocks":null}"#, call),
+      [
+        "reasoning Hm!?",
+        #"finished tool_use "" [a{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"reasoning","members":{"reasoning_content":"Hm!?","thinking_blocks":["#
+          + #"{"type":"thinking","thinking":"Hm","signature":"s=="},{"type":"redacted_thinking","data":"e"},{"type":"thinking","thinking":"!","signature":"t"}"#
+          + #"]}},{"type":"call","id":"c1"}]}"#,
+      ])
+  }
+
   @Test func `calls in fragments, as OpenAI sends them`() {
     let body = chunks(
       #"{"content":null,"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"a","arguments":""}}]}"#,

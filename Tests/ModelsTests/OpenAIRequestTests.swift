@@ -99,6 +99,21 @@ import Testing
         """)
   }
 
+  @Test func `signed thinking goes back as LiteLLM gave it, to the model that thought it`() throws {
+    let blocks = #"[{"type":"thinking","thinking":"Hm","signature":"s"},{"type":"redacted_thinking","data":"e"}]"#
+    let notes =
+      #"{"provider":"openai","model":"m","parts":[{"type":"reasoning","members":{"reasoning_content":"Hm","thinking_blocks":\#(blocks)}},{"type":"call","id":"c1"}]}"#
+    let transcript = [
+      Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")], notes: notes), try Sample.tool(Sample.callA, "x", "{}"),
+    ]
+    try expect(
+      Sample.body("openai:m", transcript)["messages"]?.elements[1],
+      is:
+        #"{"role":"assistant","content":null,"reasoning_content":"Hm","thinking_blocks":\#(blocks),"tool_calls":[{"id":"c1","type":"function","function":{"name":"x","arguments":"{}"}}]}"#
+    )
+    #expect(try Sample.body("openai:n", transcript)["messages"]?.elements[1]["thinking_blocks"] == nil)
+  }
+
   @Test func `an answer without text has null beside its calls, and one without anything is left out`() throws {
     let transcript = [
       Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")]), try Sample.tool(Sample.callA, "x", "{}"), try Sample.said(""),

@@ -84,6 +84,7 @@ struct ChatTurnReader: TurnReader {
         let shown = reasoning.add(member.text, value)
         if !shown.isEmpty { signals.append(.reasoning(shown)) }
       case "reasoning_details": reasoning.add(details: value)
+      case "thinking_blocks": reasoning.add(blocks: value)
       case "tool_calls":
         value.forEachElement { calls.add($0) }
         if value.kind == .object { calls.add(value) }
