@@ -116,6 +116,35 @@ import Testing
     }
   }
 
+  @Test func `a status counts also when its body is cut`() throws {
+    let lost = HTTPEvent.failed(HTTPFailure(.connectionLost, "h broke off"))
+    for (events, wanted) in [
+      (
+        [.head(401), .body("{\"error\":{\"message\":\"bad key\"}}"), lost],
+        "failed model.rejected: openai refused the request (status 401): bad key"
+      ),
+      ([.head(401), lost], "failed model.rejected: openai refused the request (status 401)"),
+      ([.head(407), .body("who are"), lost], "failed model.rejected: openai refused the request (status 407): who are"),
+      (
+        [.head(413), .body("{\"error\":{\"type\":\"request_too_large\"}}"), lost],
+        "failed model.contextOverflow: openai refused the request (status 413): request_too_large"
+      ),
+      (
+        [.head(400), .failed(HTTPFailure(.timedOut(.stall), "h stopped"))], "failed model.rejected: openai refused the request (status 400)"
+      ),
+      ([.head(429, "retry-after: 3"), .body("slo"), lost], "retried 1 in 3000: status 429: slo"),
+      ([.head(503), lost], "retried 1 in 250: status 503"),
+      ([.stream, .body(half), lost], "retried 1 in 250: h broke off"),
+      (
+        [.head(401), .failed(HTTPFailure(.closed, "the end"))], "failed model.unavailable retryable: openai is unavailable: the end"
+      ),
+    ] as [([HTTPEvent], String)] {
+      let other = try ModelExchangeTests()
+      for event in events { other.http.answer(event) }
+      #expect(other.seen.lines.last == wanted)
+    }
+  }
+
   @Test func `a key at the place where a message is cut leaves no part of itself`() throws {
     for before in 490...502 {
       let other = try ModelExchangeTests()

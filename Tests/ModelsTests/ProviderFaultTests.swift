@@ -16,6 +16,11 @@ import Testing
       #expect(fault(status, "").kind == .refused, "\(status)")
     }
     #expect(fault(302, "x", "location: https://evil").reason == "status 302: it redirects, which is not followed")
+    for (status, kind) in [
+      (401, ProviderFault.Kind.refused), (403, .refused), (407, .refused), (429, .passing), (502, .passing), (302, .refused),
+    ] {
+      #expect(ProviderFault(HTTPFailure(.proxyRefused(status: status), "m")).kind == kind, "\(status)")
+    }
     #expect(fault(429, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}").kind == .unavailable)
   }
 
