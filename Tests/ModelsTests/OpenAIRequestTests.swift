@@ -143,6 +143,13 @@ import Testing
         """)
   }
 
+  @Test func `an image says how closely it is looked at, in what the user says and in results`() throws {
+    let image = #"{"type":"image","data":"\#(Sample.png)","mimeType":"image/png"}"#
+    try expect(
+      Sample.body("openai-responses:m", [.user(try Sample.blocks("[\(image)]"))])["input"],
+      is: #"[{"role":"user","content":[{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,\#(Sample.png)"}]}]"#)
+  }
+
   @Test func `reasoning items go back before what they led to, with the ids that pair them`() throws {
     let notes = """
       {"provider":"openai-responses","model":"m","parts":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},
@@ -157,7 +164,7 @@ import Testing
         {"type":"message","role":"assistant","status":"completed","id":"msg_1","content":[{"type":"output_text","annotations":[],"text":"Look"}],"phase":"commentary"},
         {"type":"function_call","call_id":"c1","id":"fc_1","name":"a","arguments":"{\\"x\\":\\"ü\\"}"},
         {"type":"function_call","call_id":"c2","name":"b","arguments":"{\\"invalid_arguments\\":\\"oops\\"}"},
-        {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"rows"},{"type":"input_image","image_url":"data:image/png;base64,\(Sample.png)"}]},
+        {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"rows"},{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,\(Sample.png)"}]},
         {"type":"function_call_output","call_id":"c2","output":"Error: broke"},{"role":"user","content":"Hurry."}]
         """)
     try expect(
