@@ -116,6 +116,18 @@ import Testing
     }
   }
 
+  @Test func `no message has the credentials of a base URL or a proxy, as they stand or in base64`() throws {
+    let http = ScriptedHTTP()
+    let seen = SignalRecorder()
+    let agent = try Sample.agent("openai:m")
+    let environment = ["OPENAI_BASE_URL": "http://me:pa%20ssword@h/v1", "http_proxy": "http://you:hidden-word@proxy"]
+    _ = try Sample.providers(http, environment).provider(for: agent, hasTools: false, parent: nil).start(
+      Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
+    // me:pa ssword, you:hidden-word, Bearer key-o
+    http.answer(.head(401), .body("bWU6cGEgc3N3b3Jk 'pa ssword' pa%20ssword eW91OmhpZGRlbi13b3Jk hidden-word"), .finished)
+    #expect(seen.lines == ["failed model.rejected: openai refused the request (status 401): [key] '[key]' [key] [key] [key]"])
+  }
+
   @Test func `a status counts also when its body is cut`() throws {
     let lost = HTTPEvent.failed(HTTPFailure(.connectionLost, "h broke off"))
     for (events, wanted) in [

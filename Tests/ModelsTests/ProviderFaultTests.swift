@@ -117,6 +117,29 @@ import Testing
   }
 
   @Test(arguments: [
+    // Alone, and before `:x`; after `Bearer `, `user:` and `k`.
+    ("c2stc2VjcmV0LTEyMzQ1Njc4OTA=", "[key]"), ("c2stc2VjcmV0LTEyMzQ1Njc4OTA6eA==", "[key]6eA=="),
+    ("QmVhcmVyIHNrLXNlY3JldC0xMjM0NTY3ODkw", "QmVhcmVyIH[key]"), ("QmVhcmVyIHNrLXNlY3JldC0xMjM0NTY3ODkwOng=", "QmVhcmVyIH[key]Ong="),
+    ("dXNlcjpzay1zZWNyZXQtMTIzNDU2Nzg5MA==", "dXNlcjp[key]A=="), ("dXNlcjpzay1zZWNyZXQtMTIzNDU2Nzg5MDp4", "dXNlcjp[key]Dp4"),
+    ("a3NrLXNlY3JldC0xMjM0NTY3ODkw", "a3[key]"),
+  ])
+  func `a secret is known in base64 wherever it stands in what is coded`(coded: String, wanted: String) {
+    #expect(ErrorText.redact("Basic \(coded), no", ["sk-secret-1234567890"]) == "Basic \(wanted), no")
+  }
+
+  @Test func `base64 has two alphabets, and that of a few letters is no secret`() {
+    let secret = "?>~~~????>>>"
+    #expect(ErrorText.redact("Pz5+fn4/Pz8/Pj4+ Pz5-fn4_Pz8_Pj4- Pz5+fn4\\/Pz8%2FPj4+", [secret]) == "[key] [key] [key]")
+    #expect(ErrorText.redact("YWI and YWI=", ["ab"]) == "YWI and YWI=")
+  }
+
+  @Test func `what a URL holds before its host is known in all its forms`() {
+    #expect(URLCredentials.secrets(in: "https://me:pa%20ss@h/v1") == ["me:pa%20ss", "me:pa ss", "pa%20ss", "pa ss"])
+    #expect(URLCredentials.secrets(in: "http://token@h:1") == ["token", "token"])
+    for url in ["https://h/a@b", "h", "", "https://h?x=a:b@c", "https://@h"] { #expect(URLCredentials.secrets(in: url) == []) }
+  }
+
+  @Test(arguments: [
     #"sk/A\b%20=+"#, #"sk\/A\\b%20=+"#, #"sk%2FA%5Cb%2520%3D%2B"#, #"sk%2fA\b%2520%3d%2b"#, #"sk%252FA\b%20=%252B"#,
     #"sk\u002fA\u005Cb%20=\u002B"#, #"sk\\/A\\\\b%20=\\u002b"#, #"%73%6B/A\b%20=+"#,
   ])
