@@ -2,19 +2,18 @@ import JSON
 
 /// What a URL says before the `@` of its host.
 enum URLCredentials {
-  /// What must not be shown of them: the pair, as it goes into `Authorization: Basic`, and the password, each as it stands and decoded; the
-  /// longest first.
+  /// What must not be shown of them: the pair, as it goes into `Authorization: Basic`, and the password, or a name without one, which is a token;
+  /// each as it stands and decoded, the longest first. Short ones are left out, since other words hold them by chance.
   static func secrets(in url: String) -> [String] {
     guard let start = url.firstRange(ofText: "://")?.upperBound else { return [] }
     let authority = url[start...].prefix { !"/?#".contains($0) }
     guard let at = authority.lastIndex(of: "@") else { return [] }
     let pair = authority[..<at]
-    var secrets = [String(pair), decoded(pair)]
-    if let colon = pair.firstIndex(of: ":") {
-      let password = pair[pair.index(after: colon)...]
-      secrets += [String(password), decoded(password)]
-    }
-    return secrets.filter { !$0.isEmpty }
+    let colon = pair.firstIndex(of: ":") ?? pair.endIndex
+    let (name, password) = (pair[..<colon], pair[colon...].dropFirst())
+    let (own, least) = password.isEmpty ? (name, 8) : (password, 4)
+    return [String(pair), decoded(pair)].filter { !password.isEmpty && $0.utf8.count >= 6 }
+      + [String(own), decoded(own)].filter { $0.utf8.count >= least }
   }
 
   private static func decoded(_ text: Substring) -> String {
