@@ -24,7 +24,7 @@ enum ChatFinish: Sendable, Equatable {
     }
   }
 
-  /// OpenAI's is `length`; Mistral's `model_length` (client-python, models/completionchunk), Z.ai's `model_context_window_exceeded`
+  /// OpenAI's is `length`; Mistral's `model_length` (client-python, models/chatcompletionchoice.py), Z.ai's `model_context_window_exceeded`
   /// (https://docs.z.ai/api-reference/llm/chat-completion); of a model that went round in circles, vLLM's `repetition`
   /// (vllm/v1/engine/__init__.py) and MiMo's `repetition_truncation`; `max_tokens` is Anthropic's, Cohere's and Google's own word.
   private static let cuts: Set<String> = [
@@ -41,7 +41,7 @@ enum ChatFinish: Sendable, Equatable {
 
   /// DeepSeek's is `insufficient_system_resource` (https://api-docs.deepseek.com/api/create-chat-completion), Z.ai's `network_error`,
   /// Mistral's and OpenRouter's `error` (https://openrouter.ai/docs/api-reference/overview), vLLM's and SGLang's `abort`, Cohere's `TIMEOUT`
-  /// and `ERROR`; Google's are of calls that cannot be read, of which another attempt is mostly free.
+  /// and `ERROR`; Google's are of calls that cannot be read, which another attempt mostly mends.
   private static let failures: Set<String> = [
     "error", "abort", "aborted", "cancelled", "canceled", "failed", "timeout", "network_error", "server_error", "internal_error",
     "insufficient_system_resource", "function_call_filter", "malformed_function_call", "unexpected_tool_call",
