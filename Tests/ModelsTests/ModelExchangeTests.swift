@@ -188,6 +188,21 @@ import Testing
     #expect(other.http.sent.count == 1 && other.seen.lines == ["retried 1 in 250: status 500"])
   }
 
+  @Test func `a call waits between its attempts, and at no other time`() {
+    #expect(!call.isWaiting)
+    http.answer(.stream, .body(half))
+    #expect(!call.isWaiting)
+    http.answer(.failed(HTTPFailure(.connectionLost, "h broke")))
+    #expect(call.isWaiting)
+    http.passTime()
+    #expect(!call.isWaiting && http.sent.count == 2)
+    http.answer(.head(500), .finished)
+    #expect(call.isWaiting)
+    call.cancel()
+    http.passTime()
+    #expect(!call.isWaiting && http.sent.count == 2)
+  }
+
   @Test func `a cancel from within a signal is the last word`() throws {
     let box = Box<(any ModelCall)?>(nil)
     let seen = SignalRecorder()

@@ -117,8 +117,14 @@ package enum ModelSignal: Sendable {
 
 /// A turn on its way.
 package protocol ModelCall: AnyObject, Sendable {
+  /// Whether it waits for its next attempt, with nothing on its way.
+  var isWaiting: Bool { get }
   /// Ends it at once; no signal follows, except what is on its way already.
   func cancel()
+}
+
+extension ModelCall {
+  package var isWaiting: Bool { false }
 }
 
 /// A turn of which all is done but to begin it.

@@ -75,6 +75,8 @@ final class ModelExchange: ModelCall {
     if isLate { transfer.cancel() }
   }
 
+  var isWaiting: Bool { state.withLock { !$0.isOver && $0.attempt > 0 && $0.reader == nil } }
+
   func cancel() {
     let transfer = state.withLock { state in
       state.request = nil
