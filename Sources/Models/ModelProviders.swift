@@ -74,7 +74,9 @@ package struct ModelProviders: ModelCatalog {
       environment: environment, baseVariable: prefix + "_BASE_URL", defaultBase: base,
       keyVariable: agent.apiKeyEnv.flatMap { $0.isEmpty ? nil : $0 } ?? prefix + "_API_KEY")
     return HTTPProvider<Format>(
-      model: model, base: try access.base(), key: try access.key(), http: http, userAgent: userAgent, policy: policy)
+      model: model, base: try access.base(), key: try access.key(), http: http, userAgent: userAgent,
+      proxy: { [environment, access] in (try? access.base()).map { NetworkSettings(environment: environment).proxy(for: $0) } ?? "" },
+      policy: policy)
   }
 
   private func asked(

@@ -10,6 +10,8 @@ import Synchronization
 #endif
 
 /// Writes the turns that real providers give as a script, so that `script:` can play them again: one line a turn, in the order they end.
+///
+/// What is no turn of a run, such as a summary, is left out: the place in a script is the number of turns.
 package final class RecordingModels: ModelCatalog {
   private let models: any ModelCatalog
   private let recorder: TurnRecorder
@@ -34,7 +36,8 @@ private struct RecordingProvider: ModelProvider {
   let recorder: TurnRecorder
 
   func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {
-    provider.start(request) { [recorder] item in
+    if request.isAside { return provider.start(request, signal: signal) }
+    return provider.start(request) { [recorder] item in
       if case .finished(let turn) = item { recorder.append(turn) }
       signal(item)
     }
@@ -64,11 +67,12 @@ final class TurnRecorder: Sendable {
     }
   }
 
-  /// The turn as a line of a script: protocol section 10.
+  /// The turn as a line of a script: protocol section 10, and what `Script` adds to it.
   static func line(_ turn: ModelTurn) -> Bytes {
     var writer = JSONWriter(capacity: turn.text.bytes.count + 256)
     writer.beginObject()
     writer.member("text", turn.text)
+    if Script.stopReasons.contains(turn.stopReason) { writer.member("x-stopReason", turn.stopReason) }
     if !turn.calls.isEmpty {
       writer.key("toolCalls")
       writer.beginArray()
@@ -76,6 +80,7 @@ final class TurnRecorder: Sendable {
         writer.beginObject()
         writer.member("name", call.name)
         writer.member("arguments", arguments(call.arguments))
+        if call.isCutOff { writer.member("x-cutOff", true) }
         writer.endObject()
       }
       writer.endArray()

@@ -1,12 +1,18 @@
 import AgentRuntime
 import JSON
 
-/// A file of JSON Lines, one model turn each: protocol section 10.
+/// A file of JSON Lines, one model turn each: protocol section 10, and two members more, so that a turn that a real model gave is the same when
+/// it is played again: `x-stopReason` of a turn that did not end naturally, and `x-cutOff: true` of a call that the end of the turn cut off, which
+/// is refused as it was then.
 struct Script: Sendable {
+  /// What `x-stopReason` may be.
+  static let stopReasons: Set<String> = ["max_tokens", "refusal"]
+
   struct Turn: Sendable {
     /// A JSON string.
     var text: CarriedJSON
     var calls: [ModelTurn.Call]
+    var stopReason: String
     var delayMilliseconds: Int
     var expect: CarriedJSON?
     /// The first turn after this entry's last repetition.
@@ -57,12 +63,21 @@ struct Script: Sendable {
       guard let name = call["name"]?.stringValue else { throw .invalidParams("must be a string", at: "/toolCalls/\(index)/name") }
       // A string stands for the text a model wrote, which need not be JSON.
       let arguments = call["arguments"].map { value in value.kind == .string ? Bytes(value.stringValue ?? "") : value.bytes.compacted() }
-      calls.append(ModelTurn.Call(name: name, arguments: arguments ?? Bytes("{}")))
+      if let cut = call["x-cutOff"], cut.boolValue == nil {
+        throw .invalidParams("must be true or false", at: "/toolCalls/\(index)/x-cutOff")
+      }
+      calls.append(
+        ModelTurn.Call(name: name, arguments: arguments ?? Bytes("{}"), isCutOff: call["x-cutOff"]?.boolValue == true))
+    }
+    let reason = members["x-stopReason"]?.stringValue
+    if members["x-stopReason"] != nil, reason.map(Self.stopReasons.contains) != true {
+      throw .invalidParams("must be one of \(Self.stopReasons.sorted().joined(separator: ", "))", at: "/x-stopReason")
     }
     let repetitions = try count("repeat", least: 1) ?? 1
     turns.append(
       Turn(
-        text: members["text"] ?? CarriedJSON(string: ""), calls: calls, delayMilliseconds: try count("delayMs", least: 0) ?? 0,
+        text: members["text"] ?? CarriedJSON(string: ""), calls: calls, stopReason: reason ?? (calls.isEmpty ? "end_turn" : "tool_use"),
+        delayMilliseconds: try count("delayMs", least: 0) ?? 0,
         expect: members["expect"], end: min((turns.last?.end ?? 0) + repetitions, JSONLimits.largestInteger)))
   }
 

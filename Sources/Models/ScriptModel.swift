@@ -65,7 +65,7 @@ private struct ScriptProvider: ModelProvider {
       return call
     }
     let finished = ModelTurn(
-      text: turn.text, calls: turn.calls, usage: usage(of: turn, request), stopReason: turn.calls.isEmpty ? "end_turn" : "tool_use")
+      text: turn.text, calls: turn.calls, usage: usage(of: turn, request), stopReason: turn.stopReason)
     var pieces = Self.pieces(turn.text.stringValue ?? "")
     if turn.delayMilliseconds == 0 {
       for piece in pieces { signal(.text(piece)) }

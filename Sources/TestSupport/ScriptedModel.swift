@@ -29,6 +29,12 @@ package final class ScriptedModel: ModelCatalog, ModelProvider, @unchecked Senda
     }
 
     package var isCancelled: Bool { state.value }
+    /// Between two attempts, as far as the test says so.
+    private let waits = Box(false)
+    package var isWaiting: Bool {
+      get { waits.value }
+      set { waits.value = newValue }
+    }
     package func cancel() { state.value = true }
     package func send(_ signal: ModelSignal) { self.signal(signal) }
     package func finish(_ turn: ModelTurn) { send(.finished(turn)) }

@@ -39,6 +39,43 @@ import Testing
     #expect(waiting.outcome?.status == .paused)
   }
 
+  @Test func `a pause between two attempts at a model call is at once, and a resume asks the model anew`() throws {
+    let process = world.launch(model: ScriptedModel { _ in .held })
+    let started = process.start("hi", startParams())
+    let run = try #require(started.runID)
+    let call = try process.model.call(0)
+    call.send(.retried(attempt: 1, reason: "overloaded", retryAfterMilliseconds: 60_000))
+    call.isWaiting = true
+    world.settle()
+    #expect(!started.isThere)
+    let paused = process.pause(run)
+    #expect(paused.outcome?.status == .paused && paused.outcome?.fault == nil && call.isCancelled)
+    #expect(started.outcome?.status == .paused)
+    call.finish(.say("late"))
+    world.settle()
+    #expect(process.look(run)?.status == .paused)
+
+    let resumed = process.resume(run)
+    try process.model.call(1).finish(.say("ok"))
+    world.settle()
+    #expect(resumed.outcome?.status == .success)
+    #expect(process.model.calls.count == 2)
+  }
+
+  @Test func `a pause that was asked during an attempt comes before the next one, also when another process asks`() throws {
+    for isElsewhere in [false, true] {
+      let world = VirtualWorld()
+      let process = world.launch(model: ScriptedModel { _ in .held })
+      let run = try #require(process.start("hi", startParams()).runID)
+      let pausing = (isElsewhere ? world.launch(model: ScriptedModel([])) : process).pause(run)
+      #expect(!pausing.isThere)
+      let call = try process.model.call(0)
+      call.send(.retried(attempt: 1, reason: "overloaded", retryAfterMilliseconds: 60_000))
+      world.advance(milliseconds: 250)
+      #expect(pausing.outcome?.status == .paused && pausing.outcome?.fault == nil && call.isCancelled)
+    }
+  }
+
   @Test func `a run with a call open at the client of another process is waited for`() throws {
     let first = world.launch(model: ScriptedModel([.call(("a", "{}")), .say("ok")]))
     let second = world.launch(model: ScriptedModel([]))

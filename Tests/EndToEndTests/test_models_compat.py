@@ -86,6 +86,16 @@ def test_ids_of_two_turns_may_be_the_same(chat):
     assert [m.text for m in chat.views(model)[2].of("tool")] == ["rows of a", "rows of b"]
 
 
+def test_an_answer_that_its_server_broke_off_is_retried_and_its_call_not_made(chat):
+    model = chat.script(Turn("I will", calls=[("look", {"path": "a"})]).like(finish="insufficient_system_resource"), Turn(calls=[("look", {"path": "b"})]),
+                        Turn("Half").like(finish="error"), Turn("Done."))
+    b = chat.parent()
+    b.handlers["look"] = "rows"
+    o = b.succeeds(model, [tool("look", LOOK)], answer="Done.")
+    assert [i.params["arguments"] for i in b.invokes("look")] == [{"path": "b"}]
+    assert [r["reason"] for r in retries(b, o["runId"])] == [f"it broke the answer off (finish reason {word})" for word in ("insufficient_system_resource", "error")]
+
+
 @pytest.mark.parametrize("arguments", ["", " ", "null", "{}"])
 def test_arguments_that_are_nothing_are_empty_arguments(http, arguments):
     if http.kind == "anthropic" and arguments == "null":

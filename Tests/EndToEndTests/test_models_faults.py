@@ -169,6 +169,18 @@ def wait_told(http, *headers, code=429):
     return retries(b, o["runId"])[0]["retryAfterMs"], (asked[1].at - asked[0].at) * 1000, time.monotonic() - before
 
 
+def test_a_pause_in_the_wait_between_two_attempts_is_at_once(http):
+    model = http.script(Status(429, "slow down", headers=(("retry-after", "300"),)), "Here.")
+    b = http.bridge()
+    i = b.start(model)
+    run = b.wait_event("model.retried").run_id
+    o = b.call("run.pause", {"runId": run})
+    assert o["status"] == "paused" and "error" not in o and b.result(i)["status"] == "paused"
+    assert len(http.asked(model)) == 1
+    assert b.call("run.resume", {"runId": run})["answer"] == "Here."
+    assert b.event_types(run).count("run.paused") == 1
+
+
 def test_retry_after_in_seconds_is_honoured(http):
     told, gap, _ = wait_told(http, ("retry-after", "1"))
     assert 1000 <= told <= 1500 and gap >= 990

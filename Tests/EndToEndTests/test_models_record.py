@@ -2,7 +2,8 @@
 import json
 import stat
 
-from harness import tool
+from harness import text_of, tool
+from test_compaction import small
 from mock_models import KEY, Call, Status, Thought, Turn
 from mock_models.fixtures import completed, http, retries  # noqa: F401
 
@@ -42,6 +43,51 @@ def test_only_answers_that_count_are_recorded(http):
     b.hang_up()
     lines = [json.loads(x) for x in file.read_text().splitlines()]
     assert len(lines) == 1 and lines[0]["text"] == "Here."
+
+
+def test_a_call_that_was_cut_off_is_not_run_by_a_replay_either(http):
+    file = http.lab.path / "turns.jsonl"
+    cut, refused = Turn(calls=[("look", {"path": "a"}), ("look", {"path": "b"})], stop="max_tokens"), Turn("No", stop="filter" if http.kind != "anthropic" else "refusal")
+    a = http.parent("--record", str(file))
+    seen = {}
+    for b, model in ((a, http.script(cut, Turn("Half", stop="max_tokens"))), (http.lab.parent(), f"script:{file}")):
+        b.handlers["look"] = rows
+        o = b.succeeds(model, [tool("look", LOOK)], answer="Half")
+        seen[b] = (shape(b, o["runId"]), o["stopReason"], [text_of(e.data["content"]) for e in b.events(o["runId"], "tool.completed")], [i.params["arguments"] for i in b.invokes("look")])
+        if b is a:
+            assert a.hang_up() == 0
+    real, again = seen.values()
+    assert again == real and real[1] == "max_tokens"
+    assert real[3] == [{"path": "a"}] and "cut off" in real[2][0] and real[2][1] == "rows of a"
+    file.unlink()
+    c = http.bridge("--record", str(file))
+    assert c.succeeds(http.script(refused), answer="No")["stopReason"] == "refusal"
+    assert c.hang_up() == 0
+    assert http.lab.bridge().succeeds(f"script:{file}", answer="No")["stopReason"] == "refusal"
+
+
+def test_a_summary_is_no_turn_of_the_recording(http):
+    """And a replay, for which nothing is ever too long, plays the turns of the run."""
+    file = http.lab.path / "turns.jsonl"
+    asked = []
+
+    def answer(seen):
+        if seen.messages[-1].text.startswith("Summarise the conversation above"):
+            asked.append(seen)
+            return Turn("They looked much.")
+        steps = len([m for m in seen.messages if m.calls])
+        return Turn("The end.") if len(asked) and steps > 2 else Turn(calls=[("look", {"path": f"{len(asked)}-{steps}" + "x" * 100})])
+    model = small(http, 1400, answer)
+    a = http.parent("--record", str(file))
+    a.handlers["look"] = rows
+    o = a.succeeds(model, [tool("look", LOOK)], answer="The end.", agent={"compaction": "summarize"})
+    assert asked and a.hang_up() == 0
+    assert "They looked much." not in file.read_text()
+    b = http.lab.parent()
+    b.handlers["look"] = rows
+    again = b.succeeds(f"script:{file}", [tool("look", LOOK)], answer="The end.", agent={"compaction": "summarize"})
+    assert shape(b, again["runId"]) == shape(a, o["runId"])
+    assert not [e for e in b.events(again["runId"]) if e.type in ("model.retried", "run.error")]
 
 
 def test_the_key_is_not_recorded(http):
@@ -89,7 +135,7 @@ def test_run_without_a_key_says_which(http):
 
 
 def test_run_shows_no_partial_text_twice(http):
-    """stdout cannot be taken back: after a retry the text is not said twice in full."""
+    """stdout cannot be taken back: what a retry made void never gets there."""
     model = http.script(Turn(["One, ", "two, ", "three."]).with_(cut=900), Turn(["One, ", "two, ", "three."]))
     code, out, _ = http.lab.cli("run", "--model", model, "Count.", env=http.env())
-    assert code == 0 and out.decode().rstrip("\n").endswith("One, two, three.")
+    assert (code, out) == (0, b"One, two, three.\n")

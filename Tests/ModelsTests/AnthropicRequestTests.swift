@@ -26,6 +26,32 @@ import Testing
         """)
   }
 
+  @Test(arguments: ["\"\"", "\" \\n\\t\"", "[]", #"[{"type":"text","text":""},{"type":"text","text":" "}]"#])
+  func `a message of the user that says nothing is one that says so`(content: String) throws {
+    func blank() throws -> TranscriptEntry {
+      .user(content.hasPrefix("[") ? try Sample.blocks(content) : [.text(.inline(try CarriedJSON(content)))])
+    }
+    let empty = #"{"type":"text","text":"(The user sent an empty message.)"}"#
+    let marked = empty.dropLast() + #","cache_control":{"type":"ephemeral"}}"#
+    try expect(Sample.body("anthropic:m", [blank()])["messages"], is: #"[{"role":"user","content":[\#(marked)]}]"#)
+    try expect(
+      Sample.body("anthropic:m", [Sample.user("a"), Sample.said("b"), blank()])["messages"],
+      is: """
+        [{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},
+        {"role":"assistant","content":[{"type":"text","text":"b"}]},{"role":"user","content":[\(marked)]}]
+        """)
+    try expect(
+      Sample.body("anthropic:m", [Sample.user("a"), Sample.said("b"), blank(), Sample.said("c"), Sample.user("d")])["messages"],
+      is: """
+        [{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]},
+        {"role":"user","content":[\(marked)]},{"role":"assistant","content":[{"type":"text","text":"c"}]},
+        {"role":"user","content":[{"type":"text","text":"d","cache_control":{"type":"ephemeral"}}]}]
+        """)
+    let picture = try Sample.blocks(#"[{"type":"text","text":" "},{"type":"image","data":"\#(Sample.png)","mimeType":"image/png"}]"#)
+    let shown = try Sample.body("anthropic:m", [.user(picture)])["messages"]?.elements[0]["content"]
+    #expect(shown?.elements.map { $0["type"]?.stringValue } == ["image"])
+  }
+
   @Test func `the headers carry the key and the version`() throws {
     let http = ScriptedHTTP()
     let agent = try Sample.agent("anthropic:m")
@@ -114,8 +140,8 @@ import Testing
     #expect(try Sample.body("anthropic:m", [Sample.user("Go.")])["tools"] == nil)
   }
 
-  @Test func `messages without content are left out`() throws {
-    let transcript = [Sample.user("Go."), try Sample.said(" \n"), Sample.user(""), Sample.user("On.")]
+  @Test func `an answer without content is left out`() throws {
+    let transcript = [Sample.user("Go."), try Sample.said(" \n"), Sample.user("On.")]
     try expect(
       Sample.body("anthropic:m", transcript)["messages"],
       is: """

@@ -55,6 +55,25 @@ import Testing
       ])
   }
 
+  @Test func `signed thinking is put together block by block, as LiteLLM streams it`() {
+    let call = #"{"tool_calls":[{"index":0,"id":"c1","function":{"name":"a","arguments":"{}"}}]}"#
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"reasoning_content":"H","thinking_blocks":[{"type":"thinking","thinking":"H","index":0}]}"#,
+        #"{"reasoning_content":"m","thinking_blocks":[{"type":"thinking","thinking":"m","signature":null,"index":0}]}"#,
+        #"{"reasoning_content":"","thinking_blocks":[{"type":"thinking","thinking":"","signature":"s==","index":0}]}"#,
+        #"{"thinking_blocks":[{"type":"redacted_thinking","data":"e","index":1}]}"#,
+        #"{"reasoning_content":"!","thinking_blocks":[{"type":"thinking","thinking":"!","signature":"t"}]}"#,
+        #"{"reasoning_content":"?","thinking_blocks":[{"type":"thinking","thinking":"?"}]}"#, #"{"thinking_blocks":null}"#, call),
+      [
+        "reasoning Hm!?",
+        #"finished tool_use "" [a{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"reasoning","members":{"reasoning_content":"Hm!?","thinking_blocks":["#
+          + #"{"type":"thinking","thinking":"Hm","signature":"s=="},{"type":"redacted_thinking","data":"e"},{"type":"thinking","thinking":"!","signature":"t"}"#
+          + #"]}},{"type":"call","id":"c1"}]}"#,
+      ])
+  }
+
   @Test func `calls in fragments, as OpenAI sends them`() {
     let body = chunks(
       #"{"content":null,"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"a","arguments":""}}]}"#,
@@ -156,6 +175,52 @@ import Testing
     TurnStream.expect(ChatTurnReader(model: "m"), chunks(#"{"reasoning":"only"}"#), ["reasoning only", "passing: an empty answer"])
   }
 
+  private static let wholeCall = #"{"tool_calls":[{"index":0,"id":"c","function":{"name":"a","arguments":"{\"x\":1}"}}]}"#
+  private static let callNotes = #" {"provider":"openai","model":"m","parts":[{"type":"call","id":"c"}]}"#
+
+  @Test(arguments: [
+    "error", "insufficient_system_resource", "abort", "network_error", "ERROR", "malformed_function_call",
+    "function_call_filter: MALFORMED_FUNCTION_CALL",
+  ])
+  func `an answer that the server broke off is tried again, whatever was whole in it`(word: String) {
+    for delta in [#"{"content":"Hi"}"#, Self.wholeCall] {
+      let shown = delta == Self.wholeCall ? [] : ["text Hi"]
+      TurnStream.expect(
+        ChatTurnReader(model: "m"), chunks(delta, finish: word), shown + ["passing: it broke the answer off (finish reason \(word))"])
+    }
+  }
+
+  @Test func `an error beside the word that tells of it counts`() {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      #"data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"error","error":{"code":400,"message":"no"}}]}"# + "\n\n",
+      ["text Hi", "refused: no"])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), #"data: {"choices":[{"delta":{},"finish_reason":"error","error":null}]}"# + "\n\n",
+      ["passing: it broke the answer off (finish reason error)"])
+  }
+
+  @Test(arguments: ["model_length", "model_context_window_exceeded", "repetition_truncation", "MAX_TOKENS"])
+  func `a call that is whole but came last before a limit is cut off`(word: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(Self.wholeCall, finish: word),
+      [#"finished max_tokens "" [a{"x":1} cut] 10/4 cache 6/0"# + Self.callNotes])
+  }
+
+  @Test(arguments: ["sensitive", "content_filter: SAFETY", "PROHIBITED_CONTENT"])
+  func `a filter is a refusal, and no call before it counts`(word: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, Self.wholeCall, finish: word),
+      ["text Hi", #"finished refusal "Hi" [] 10/4 cache 6/0"#])
+  }
+
+  @Test(arguments: ["stop", "tool_calls", "function_call", "eos", "end_turn", "COMPLETE", "a word of its own"])
+  func `any other word is an end`(word: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(Self.wholeCall, finish: word),
+      [#"finished tool_use "" [a{"x":1}] 10/4 cache 6/0"# + Self.callNotes])
+  }
+
   @Test(arguments: [
     (#"{"error":{"message":"busy","type":"server_error","code":null}}"#, "passing: server_error: busy"),
     (#"{"error":{"message":"no credit","code":402}}"#, "refused: no credit"),
@@ -206,6 +271,9 @@ import Testing
         #"{"choices":[{"message":{"content":"Hi","tool_calls":[{"id":"c","function":{"name":"a","arguments":{}}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#
       )
         == ["text Hi", #"tool_use "Hi" [a{}] 1/2"#])
+    #expect(
+      try whole(#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"error"}]}"#)
+        == ["passing: it broke the answer off (finish reason error)"])
     #expect(try whole(#"{"ok":true}"#) == ["passing: it answered with JSON that is no completion"])
     #expect(try whole(#"[{"error":{"code":400,"message":"m"}}]"#) == ["refused: m"])
     #expect(try whole("<html>") == ["passing: it answered with a page of HTML"])

@@ -116,6 +116,47 @@ import Testing
     }
   }
 
+  @Test func `no message has the credentials of a base URL or a proxy, as they stand or in base64`() throws {
+    let http = ScriptedHTTP()
+    let seen = SignalRecorder()
+    let agent = try Sample.agent("openai:m")
+    let environment = ["OPENAI_BASE_URL": "http://me:pa%20ssword@h/v1", "http_proxy": "http://you:hidden-word@proxy"]
+    _ = try Sample.providers(http, environment).provider(for: agent, hasTools: false, parent: nil).start(
+      Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
+    // me:pa ssword, you:hidden-word, Bearer key-o
+    http.answer(.head(401), .body("bWU6cGEgc3N3b3Jk 'pa ssword' pa%20ssword eW91OmhpZGRlbi13b3Jk hidden-word"), .finished)
+    #expect(seen.lines == ["failed model.rejected: openai refused the request (status 401): [key] '[key]' [key] [key] [key]"])
+  }
+
+  @Test func `a status counts also when its body is cut`() throws {
+    let lost = HTTPEvent.failed(HTTPFailure(.connectionLost, "h broke off"))
+    for (events, wanted) in [
+      (
+        [.head(401), .body("{\"error\":{\"message\":\"bad key\"}}"), lost],
+        "failed model.rejected: openai refused the request (status 401): bad key"
+      ),
+      ([.head(401), lost], "failed model.rejected: openai refused the request (status 401)"),
+      ([.head(407), .body("who are"), lost], "failed model.rejected: openai refused the request (status 407): who are"),
+      (
+        [.head(413), .body("{\"error\":{\"type\":\"request_too_large\"}}"), lost],
+        "failed model.contextOverflow: openai refused the request (status 413): request_too_large"
+      ),
+      (
+        [.head(400), .failed(HTTPFailure(.timedOut(.stall), "h stopped"))], "failed model.rejected: openai refused the request (status 400)"
+      ),
+      ([.head(429, "retry-after: 3"), .body("slo"), lost], "retried 1 in 3000: status 429: slo"),
+      ([.head(503), lost], "retried 1 in 250: status 503"),
+      ([.stream, .body(half), lost], "retried 1 in 250: h broke off"),
+      (
+        [.head(401), .failed(HTTPFailure(.closed, "the end"))], "failed model.unavailable retryable: openai is unavailable: the end"
+      ),
+    ] as [([HTTPEvent], String)] {
+      let other = try ModelExchangeTests()
+      for event in events { other.http.answer(event) }
+      #expect(other.seen.lines.last == wanted)
+    }
+  }
+
   @Test func `a key at the place where a message is cut leaves no part of itself`() throws {
     for before in 490...502 {
       let other = try ModelExchangeTests()
@@ -145,6 +186,21 @@ import Testing
     other.call.cancel()
     other.http.passTime()
     #expect(other.http.sent.count == 1 && other.seen.lines == ["retried 1 in 250: status 500"])
+  }
+
+  @Test func `a call waits between its attempts, and at no other time`() {
+    #expect(!call.isWaiting)
+    http.answer(.stream, .body(half))
+    #expect(!call.isWaiting)
+    http.answer(.failed(HTTPFailure(.connectionLost, "h broke")))
+    #expect(call.isWaiting)
+    http.passTime()
+    #expect(!call.isWaiting && http.sent.count == 2)
+    http.answer(.head(500), .finished)
+    #expect(call.isWaiting)
+    call.cancel()
+    http.passTime()
+    #expect(!call.isWaiting && http.sent.count == 2)
   }
 
   @Test func `a cancel from within a signal is the last word`() throws {

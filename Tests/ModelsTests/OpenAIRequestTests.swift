@@ -99,6 +99,21 @@ import Testing
         """)
   }
 
+  @Test func `signed thinking goes back as LiteLLM gave it, to the model that thought it`() throws {
+    let blocks = #"[{"type":"thinking","thinking":"Hm","signature":"s"},{"type":"redacted_thinking","data":"e"}]"#
+    let notes =
+      #"{"provider":"openai","model":"m","parts":[{"type":"reasoning","members":{"reasoning_content":"Hm","thinking_blocks":\#(blocks)}},{"type":"call","id":"c1"}]}"#
+    let transcript = [
+      Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")], notes: notes), try Sample.tool(Sample.callA, "x", "{}"),
+    ]
+    try expect(
+      Sample.body("openai:m", transcript)["messages"]?.elements[1],
+      is:
+        #"{"role":"assistant","content":null,"reasoning_content":"Hm","thinking_blocks":\#(blocks),"tool_calls":[{"id":"c1","type":"function","function":{"name":"x","arguments":"{}"}}]}"#
+    )
+    #expect(try Sample.body("openai:n", transcript)["messages"]?.elements[1]["thinking_blocks"] == nil)
+  }
+
   @Test func `an answer without text has null beside its calls, and one without anything is left out`() throws {
     let transcript = [
       Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")]), try Sample.tool(Sample.callA, "x", "{}"), try Sample.said(""),
@@ -128,6 +143,13 @@ import Testing
         """)
   }
 
+  @Test func `an image says how closely it is looked at, in what the user says and in results`() throws {
+    let image = #"{"type":"image","data":"\#(Sample.png)","mimeType":"image/png"}"#
+    try expect(
+      Sample.body("openai-responses:m", [.user(try Sample.blocks("[\(image)]"))])["input"],
+      is: #"[{"role":"user","content":[{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,\#(Sample.png)"}]}]"#)
+  }
+
   @Test func `reasoning items go back before what they led to, with the ids that pair them`() throws {
     let notes = """
       {"provider":"openai-responses","model":"m","parts":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},
@@ -142,7 +164,7 @@ import Testing
         {"type":"message","role":"assistant","status":"completed","id":"msg_1","content":[{"type":"output_text","annotations":[],"text":"Look"}],"phase":"commentary"},
         {"type":"function_call","call_id":"c1","id":"fc_1","name":"a","arguments":"{\\"x\\":\\"ü\\"}"},
         {"type":"function_call","call_id":"c2","name":"b","arguments":"{\\"invalid_arguments\\":\\"oops\\"}"},
-        {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"rows"},{"type":"input_image","image_url":"data:image/png;base64,\(Sample.png)"}]},
+        {"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"rows"},{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,\(Sample.png)"}]},
         {"type":"function_call_output","call_id":"c2","output":"Error: broke"},{"role":"user","content":"Hurry."}]
         """)
     try expect(

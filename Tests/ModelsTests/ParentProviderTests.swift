@@ -61,6 +61,18 @@ import Testing
 
   private func answer(_ json: String) throws { client.asked.last?.reply(.result(try CarriedJSON(json))) }
 
+  @Test func `a call waits between its attempts, and at no other time`() throws {
+    let call = try start([Sample.user("Go.")])
+    #expect(!call.isWaiting)
+    client.asked.last?.reply(.error(code: -32000, message: "asleep"))
+    #expect(call.isWaiting)
+    waits.value.first?.1()
+    #expect(!call.isWaiting && client.asked.count == 2)
+    client.asked.last?.reply(.error(code: -32000, message: "asleep"))
+    call.cancel()
+    #expect(!call.isWaiting)
+  }
+
   @Test func `the client is asked as MCP has it`() throws {
     let notes =
       "{\"provider\":\"parent\",\"model\":\"m\",\"parts\":[{\"type\":\"text\",\"bytes\":4},{\"type\":\"call\",\"id\":\"u1\",\"_meta\":{\"k\":1}}]}"

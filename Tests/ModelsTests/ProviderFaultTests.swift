@@ -16,6 +16,11 @@ import Testing
       #expect(fault(status, "").kind == .refused, "\(status)")
     }
     #expect(fault(302, "x", "location: https://evil").reason == "status 302: it redirects, which is not followed")
+    for (status, kind) in [
+      (401, ProviderFault.Kind.refused), (403, .refused), (407, .refused), (429, .passing), (502, .passing), (302, .refused),
+    ] {
+      #expect(ProviderFault(HTTPFailure(.proxyRefused(status: status), "m")).kind == kind, "\(status)")
+    }
     #expect(fault(429, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}").kind == .unavailable)
   }
 
@@ -109,6 +114,35 @@ import Testing
     #expect(ErrorText.clean("\n a\t\tb\u{7}c \n") == "a b c")
     #expect(ErrorText.clean(String(repeating: "ü", count: 600)) == String(repeating: "ü", count: 500) + "…")
     #expect(ErrorText.redact("x k1 k1k2 k", ["k1", "", "k2"]) == "x [key] [key][key] k")
+  }
+
+  @Test(arguments: [
+    // Alone, and before `:x`; after `Bearer `, `user:` and `k`.
+    ("c2stc2VjcmV0LTEyMzQ1Njc4OTA=", "[key]"), ("c2stc2VjcmV0LTEyMzQ1Njc4OTA6eA==", "[key]6eA=="),
+    ("QmVhcmVyIHNrLXNlY3JldC0xMjM0NTY3ODkw", "QmVhcmVyIH[key]"), ("QmVhcmVyIHNrLXNlY3JldC0xMjM0NTY3ODkwOng=", "QmVhcmVyIH[key]Ong="),
+    ("dXNlcjpzay1zZWNyZXQtMTIzNDU2Nzg5MA==", "dXNlcjp[key]A=="), ("dXNlcjpzay1zZWNyZXQtMTIzNDU2Nzg5MDp4", "dXNlcjp[key]Dp4"),
+    ("a3NrLXNlY3JldC0xMjM0NTY3ODkw", "a3[key]"),
+  ])
+  func `a secret is known in base64 wherever it stands in what is coded`(coded: String, wanted: String) {
+    #expect(ErrorText.redact("Basic \(coded), no", ["sk-secret-1234567890"]) == "Basic \(wanted), no")
+  }
+
+  @Test func `base64 has two alphabets, and that of a few letters is no secret`() {
+    let secret = "?>~~~????>>>"
+    #expect(ErrorText.redact("Pz5+fn4/Pz8/Pj4+ Pz5-fn4_Pz8_Pj4- Pz5+fn4\\/Pz8%2FPj4+", [secret]) == "[key] [key] [key]")
+    #expect(ErrorText.redact("YWI and YWI=", ["ab"]) == "YWI and YWI=")
+  }
+
+  @Test func `what a URL holds before its host is known in all its forms`() {
+    #expect(URLCredentials.secrets(in: "https://me:pa%20ss@h/v1") == ["me:pa%20ss", "me:pa ss", "pa%20ss", "pa ss"])
+    for url in ["http://token-1234@h:1", "http://token-1234:@h"] {
+      #expect(URLCredentials.secrets(in: url) == ["token-1234", "token-1234"])
+    }
+    #expect(URLCredentials.secrets(in: "http://me:pass@h") == ["me:pass", "me:pass", "pass", "pass"])
+    #expect(URLCredentials.secrets(in: "http://someone:pw@h") == ["someone:pw", "someone:pw"])
+    for url in ["https://h/a@b", "h", "", "https://h?x=a:b@c", "https://@h", "http://me@h", "http://me:@h", "http://a:b@h"] {
+      #expect(URLCredentials.secrets(in: url) == [])
+    }
   }
 
   @Test(arguments: [

@@ -31,6 +31,40 @@ import Testing
     }
   }
 
+  @Test func `how a turn ended, and which call that cut off, is said too`() throws {
+    var given = try turn("\"Hi\"", ("a", "{\"x\":1}"), ("b", "{\"x\":1}"))
+    given.calls[1].isCutOff = true
+    for (reason, member) in [
+      ("max_tokens", #","x-stopReason":"max_tokens""#), ("refusal", #","x-stopReason":"refusal""#), ("tool_use", ""),
+    ] {
+      given.stopReason = reason
+      let line = TurnRecorder.line(given)
+      #expect(
+        line.string
+          == #"{"text":"Hi"\#(member),"toolCalls":[{"name":"a","arguments":{"x":1}},{"name":"b","arguments":{"x":1},"x-cutOff":true}]}"#
+          + "\n")
+      let played = try #require(try Script(line, file: "f").turn(at: 0))
+      #expect(played.stopReason == reason && played.calls == given.calls)
+    }
+  }
+
+  @Test func `what is no turn of a run is not recorded`() throws {
+    let file = try TemporaryFile()
+    let http = ScriptedHTTP()
+    let models = try RecordingModels(Sample.providers(http), file: file.path) { _ in }
+    let agent = try Sample.agent("openai:m")
+    let seen = SignalRecorder()
+    for isAside in [true, false] {
+      var request = Sample.request(agent, [Sample.user("x")], schedule: http.wait)
+      request.isAside = isAside
+      _ = try models.provider(for: agent, hasTools: false, parent: nil).start(request, signal: seen.signal)
+      http.answer(
+        .stream, .body("data: {\"choices\":[{\"delta\":{\"content\":\"\(isAside)\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"))
+    }
+    #expect(seen.lines.filter { $0.hasPrefix("finished") }.count == 2)
+    #expect(String(decoding: try FileReading.contents(of: file.path), as: UTF8.self) == "{\"text\":\"false\"}\n")
+  }
+
   @Test func `only turns of real providers are recorded, each when it ends`() throws {
     let file = try TemporaryFile()
     let http = ScriptedHTTP()

@@ -41,6 +41,8 @@ import Testing
       ("{}\n{\"text\":1}", "line 2", "must be a string at /text"), (#"{"toolCalls":{}}"#, "line 1", "must be a list at /toolCalls"),
       (#"{"toolCalls":[{"name":"a"},{}]}"#, "line 1", "must be a string at /toolCalls/1/name"),
       (#"{"toolCalls":[1]}"#, "line 1", "must be a string at /toolCalls/0/name"),
+      (#"{"toolCalls":[{"name":"a","x-cutOff":1}]}"#, "line 1", "must be true or false at /toolCalls/0/x-cutOff"),
+      (#"{"x-stopReason":"end_turn"}"#, "line 1", "must be one of max_tokens, refusal at /x-stopReason"),
       (#"{"expect":"x"}"#, "line 1", "must be an object at /expect"),
       (#"{"delayMs":-1}"#, "line 1", "must be a whole number from 0 to 9007199254740991 at /delayMs"),
       (#"{"repeat":0}"#, "line 1", "must be a whole number from 1 to 9007199254740991 at /repeat"),

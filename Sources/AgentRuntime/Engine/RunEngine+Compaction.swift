@@ -30,11 +30,12 @@ extension RunEngine {
     // A model answers a user; what it is asked comes after whole calls with their results.
     entries.append(.user([.text(.inline(CarriedJSON(string: Self.summaryRequest)))]))
     if case .assistant? = entries.first { entries.insert(.user([.text(.inline(CarriedJSON(string: Self.beginning)))]), at: 0) }
-    let request = ModelRequest(
+    var request = ModelRequest(
       runID: runID, messageID: messageID, turn: run.state.modelTurns, agent: run.state.agent.withoutProviderTools,
       system: [run.state.agent.instructions].compactMap { $0 }, transcript: entries, tools: [], parent: parent,
       load: { [store] (value) throws(StoreError) in try store.load(value) },
       schedule: scheduler)
+    request.isAside = true
     let call = provider.start(request) { [host] signal in
       switch signal {
       case .finished(let turn): answer(turn.calls.isEmpty ? turn.text : nil, turn.usage)

@@ -125,6 +125,7 @@ extension RunEngine {
       checkTools: { [unowned self] (tools) throws(RuntimeError) in try checkTools(tools) },
       changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24),
       document: { [unowned self] (kind, id) throws(StoreError) in try store.document(kind, id) })
+    context.modelWaits = { [unowned self] in live[runID]?.modelCall?.call.isWaiting ?? false }
     context.child = { [unowned self] in live[$0]?.state }
     context.claimDocument = { [unowned self] kind, id in live[runID]?.tree?.claim(kind, id, for: runID) ?? true }
     context.subAgentProblem = { [unowned self] in problem(ofSubAgent: $0) }

@@ -70,10 +70,11 @@ extension RunEngine {
       return settle(id, .error(code: MCPAnswer.internalError, message: "the model cannot be asked: \(error.message)"))
     }
     let name = agent.model
-    let turn = ModelRequest(
+    var turn = ModelRequest(
       runID: runID, messageID: makeID(), sequence: run.state.sequence, turn: run.state.modelTurns, agent: agent,
       system: [request.systemPrompt].compactMap { $0 }, transcript: request.messages, tools: [], parent: parent,
       load: { [store] (value) throws(StoreError) in try store.load(value) }, schedule: scheduler)
+    turn.isAside = true
     serverQuestions[id]?.modelCall = provider.start(turn) { [host] signal in
       switch signal {
       case .finished(let turn):

@@ -23,6 +23,8 @@ package struct ModelRequest: Sendable {
   package var cache: ModelCache
   /// The client, for a model that asks it.
   package var parent: (any Parent)?
+  /// Asked in the course of a run, but no turn of its log: a summary of its messages, or what an MCP server wants to know.
+  package var isAside = false
 
   package init(
     runID: ULID, messageID: ULID, sequence: Int = 0, turn: Int, agent: Agent, system: [String], transcript: [TranscriptEntry],
@@ -115,8 +117,14 @@ package enum ModelSignal: Sendable {
 
 /// A turn on its way.
 package protocol ModelCall: AnyObject, Sendable {
+  /// Whether it waits for its next attempt, with nothing on its way.
+  var isWaiting: Bool { get }
   /// Ends it at once; no signal follows, except what is on its way already.
   func cancel()
+}
+
+extension ModelCall {
+  package var isWaiting: Bool { false }
 }
 
 /// A turn of which all is done but to begin it.

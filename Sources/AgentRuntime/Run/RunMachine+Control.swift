@@ -18,10 +18,11 @@ extension RunMachine {
     finish(end, openCallsSay: "The run was cancelled before this call was answered.")
   }
 
-  /// At once for a waiting or undriven run; before its next model call or dispatch for a driven one.
+  /// At once for a waiting or undriven run; before its next model call or dispatch for a driven one, and the next attempt at a call is one too.
   package mutating func pause() {
     guard !state.status.hasEnded, state.status != .paused else { return }
     if state.status == .running, let owner = state.owner, context.isAlive(owner) {
+      if owner == context.own, state.modelAtWork != nil, context.modelWaits() { return pauseBetweenAttempts() }
       if !state.pauseRequested { append(.pauseRequested) }
       // No call is at work then, and servers can take long to start.
       if isAskingServers { advance(cause: .resume) }
@@ -39,6 +40,12 @@ extension RunMachine {
     append(.claimDropped(owner: context.own))
     if let request = state.cancelRequest { return cancel(reason: request.reason, partialText: nil) }
     if state.pauseRequested, state.status == .running { append(.paused(status: .paused, fault: nil)) }
+  }
+
+  /// A resume asks the model anew.
+  mutating func pauseBetweenAttempts() {
+    perform(.abortModel)
+    append(.paused(status: .paused, fault: nil))
   }
 
   package mutating func addNote(_ text: CarriedJSON) throws(RuntimeError) {

@@ -81,6 +81,7 @@ extension RunMachine {
   package mutating func modelRetried(_ messageID: ULID, attempt: Int, reason: String, retryAfterMilliseconds: Int) {
     guard state.modelAtWork == messageID else { return }
     append(.modelRetried(messageID: messageID, attempt: attempt, reason: reason, retryAfterMilliseconds: retryAfterMilliseconds))
+    if state.pauseRequested, state.owner == context.own { pauseBetweenAttempts() }
   }
 
   package mutating func modelFailed(_ messageID: ULID, _ fault: RunFault) {

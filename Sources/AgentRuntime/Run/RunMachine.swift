@@ -67,6 +67,8 @@ package struct MachineContext {
   package var hasPlace: Bool
   /// A queued run may begin: nothing before it in its branch is at work.
   package var mayBegin = false
+  /// The run's model call waits to be tried again.
+  package var modelWaits: () -> Bool = { false }
   /// What could be left out of what the model is shown.
   package var compactionPlan: (RunState) -> Compaction? = { _ in nil }
   /// - Throws: `tool.invalidSchema` or `unsupportedCapability` for a tool that this bridge cannot have.

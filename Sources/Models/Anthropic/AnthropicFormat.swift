@@ -125,7 +125,12 @@ extension AnthropicFormat {
   ) throws(StoreError) -> MessageRole? {
     var blocks = BlockList(last: last)
     switch stretch.entries.first {
-    case .user(let content): blocks.add(try reader.content(of: content), by: .user, to: &writer)
+    case .user(let content):
+      let content = try reader.content(of: content).withoutBlankText
+      // The service takes neither a message without content nor one of white space. Left out, the request would have no message, or end with
+      // what the model said, which the service would have it go on with; or two answers would become one.
+      if content.blocks.isEmpty { blocks.add(text: [Self.nothingSaid], by: .user, to: &writer) }
+      blocks.add(content, by: .user, to: &writer)
     case .said(let content):
       blocks.add(text: try reader.content(of: content).text, by: .assistant, to: &writer)
     case .assistant(let message): try write(message, &blocks, to: &writer, &reader)
@@ -133,6 +138,8 @@ extension AnthropicFormat {
     }
     return blocks.last
   }
+
+  private static let nothingSaid = RequestPiece.plain(Bytes("(The user sent an empty message.)"))
 
   private func write(
     _ message: ModelMessage, _ blocks: inout BlockList, to writer: inout PartWriter, _ reader: inout ContentReader

@@ -43,7 +43,7 @@ extension HTTPFailure {
     let host = transfer.request.host
     let proxyStatus = transfer.easy.number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300, !transfer.hasHead {
-      return HTTPFailure(.couldNotConnect, "The proxy refused to connect to \(host), with status \(proxyStatus).")
+      return HTTPFailure(.proxyRefused(status: proxyStatus), "The proxy refused to connect to \(host), with status \(proxyStatus).")
     }
     return HTTPFailure(
       .connectionLost,

@@ -5,6 +5,8 @@ struct HTTPFailure: Error, Sendable, Equatable {
   enum Kind: Sendable, Equatable {
     /// No connection came about, for a reason that may pass: no such host, refused, a handshake that broke off.
     case couldNotConnect
+    /// The proxy did not connect to the server; nothing of the answer is from there.
+    case proxyRefused(status: Int)
     /// The connection broke before the answer was whole.
     case connectionLost
     case timedOut(Deadline)

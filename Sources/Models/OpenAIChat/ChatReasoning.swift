@@ -4,7 +4,8 @@ import JSON
 ///
 /// OpenAI shows none. DeepSeek refuses a request in which the `reasoning_content` of a message with calls is missing, empty or not
 /// (https://api-docs.deepseek.com/guides/thinking_mode); vLLM and Ollama take `reasoning`; OpenRouter has signatures in `reasoning_details`
-/// (https://openrouter.ai/docs/use-cases/reasoning-tokens).
+/// (https://openrouter.ai/docs/use-cases/reasoning-tokens), and LiteLLM those of Anthropic's models in `thinking_blocks`
+/// (https://docs.litellm.ai/docs/reasoning_content).
 struct ChatReasoning: Sendable {
   /// One of `reasoning_details`: its members, of which those that grow come in fragments.
   private struct Detail: Sendable {
@@ -28,6 +29,7 @@ struct ChatReasoning: Sendable {
   private var member: String?
   private var text = StreamedText()
   private var details: [Detail] = []
+  private var blocks = ThinkingBlocks()
 
   /// Takes `reasoning_content` or `reasoning` of a delta; returns what to show.
   mutating func add(_ name: String, _ value: CarriedJSON) -> String {
@@ -47,6 +49,9 @@ struct ChatReasoning: Sendable {
     }
   }
 
+  /// Takes `thinking_blocks` of a delta; what they show stands in `reasoning_content` too.
+  mutating func add(blocks list: CarriedJSON) { list.forEachElement { blocks.add($0) } }
+
   /// Whether a fragment goes on with the last detail: it has its type and its index.
   private func continues(_ fragment: CarriedJSON) -> Bool {
     guard let last = details.last else { return false }
@@ -56,7 +61,7 @@ struct ChatReasoning: Sendable {
 
   /// What goes back, as a part of the turn's notes: members of the message. nil when there is nothing.
   var notes: CarriedJSON? {
-    guard member != nil || !details.isEmpty else { return nil }
+    guard member != nil || !details.isEmpty || !blocks.whole.isEmpty else { return nil }
     var writer = JSONWriter()
     writer.beginObject()
     writer.member("type", "reasoning")
@@ -65,7 +70,14 @@ struct ChatReasoning: Sendable {
     if details.isEmpty, let member {
       writer.key(escaping: member)
       writer.value(CarriedJSON(quoting: text.inside))
-    } else {
+    }
+    if !blocks.whole.isEmpty {
+      writer.key("thinking_blocks")
+      writer.beginArray()
+      for block in blocks.whole { writer.value(block) }
+      writer.endArray()
+    }
+    if !details.isEmpty {
       writer.key("reasoning_details")
       writer.beginArray()
       for detail in details {
@@ -85,5 +97,41 @@ struct ChatReasoning: Sendable {
     writer.endObject()
     writer.endObject()
     return CarriedJSON(trusted: writer.finish())
+  }
+}
+
+/// Anthropic's thinking as LiteLLM streams it: text in fragments, then the signature that ends the block; what is redacted comes whole.
+///
+/// Put together as LiteLLM's own `stream_chunk_builder` does. A block without a signature is left out, since no service takes it back.
+private struct ThinkingBlocks: Sendable {
+  private(set) var whole: [CarriedJSON] = []
+  private var text = StreamedText()
+
+  mutating func add(_ fragment: CarriedJSON) {
+    if fragment["type"]?.stringValue == "redacted_thinking" {
+      text = StreamedText()
+      guard let data = fragment["data"], data.kind == .string else { return }
+      return end { writer in
+        writer.member("type", "redacted_thinking")
+        writer.member("data", data)
+      }
+    }
+    _ = text.append(fragment["thinking"])
+    guard let signature = fragment["signature"], let inside = signature.inside, !inside.isEmpty else { return }
+    let thinking = CarriedJSON(quoting: text.inside)
+    text = StreamedText()
+    end { writer in
+      writer.member("type", "thinking")
+      writer.member("thinking", thinking)
+      writer.member("signature", signature)
+    }
+  }
+
+  private mutating func end(_ members: (inout JSONWriter) -> Void) {
+    var writer = JSONWriter()
+    writer.beginObject()
+    members(&writer)
+    writer.endObject()
+    whole.append(CarriedJSON(trusted: writer.finish()))
   }
 }

@@ -12,17 +12,19 @@ struct ChatTurnReader: TurnReader {
   private var calls = ChatCalls()
   private var reasoning = ChatReasoning()
   private var usage = Usage()
-  private var finishReason: String?
+  private var finish: ChatFinish?
+  /// What the server says, or leaves unsaid, of an answer that it broke off.
+  private var failure: ProviderFault?
   private var isDone = false
 
   init(model: String) { self.model = model }
 
   var isComplete: Bool { isDone }
-  var mayEndHere: Bool { finishReason != nil }
+  var mayEndHere: Bool { finish != nil }
 
   mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
     if event.data == Self.done {
-      guard finishReason != nil else { throw .passing("the stream ended before the answer did") }
+      guard finish != nil else { throw .passing("the stream ended before the answer did") }
       isDone = true
       return
     }
@@ -43,6 +45,7 @@ struct ChatTurnReader: TurnReader {
     choices?.forEachElement { choice in
       take(choice: choice, as: "delta", &signals)
     }
+    if let failure { throw failure }
   }
 
   mutating func takeWhole(_ json: CarriedJSON, _ signals: inout [ModelSignal]) throws(ProviderFault) {
@@ -50,7 +53,8 @@ struct ChatTurnReader: TurnReader {
     guard let choices = json["choices"], choices.kind == .array else { throw .passing("it answered with JSON that is no completion") }
     if let usage = json["usage"] { count(usage) }
     choices.forEachElement { take(choice: $0, as: "message", &signals) }
-    finishReason = finishReason ?? "stop"
+    if let failure { throw failure }
+    finish = finish ?? .natural
     isDone = true
   }
 
@@ -80,6 +84,7 @@ struct ChatTurnReader: TurnReader {
         let shown = reasoning.add(member.text, value)
         if !shown.isEmpty { signals.append(.reasoning(shown)) }
       case "reasoning_details": reasoning.add(details: value)
+      case "thinking_blocks": reasoning.add(blocks: value)
       case "tool_calls":
         value.forEachElement { calls.add($0) }
         if value.kind == .object { calls.add(value) }
@@ -87,7 +92,12 @@ struct ChatTurnReader: TurnReader {
       default: break
       }
     }
-    if let reason, !reason.isEmpty { finishReason = reason }
+    guard let reason, !reason.isEmpty else { return }
+    finish = ChatFinish(reason)
+    guard finish == .failure else { return }
+    // OpenRouter puts the error beside the reason.
+    let isTold = choice["error"].map { !$0.isNull } ?? false
+    failure = isTold ? ProviderFault(inAnswer: choice) : .passing("it broke the answer off (finish reason \(reason.prefix(64)))")
   }
 
   /// A text, or the list of parts that some servers send.
@@ -129,13 +139,13 @@ struct ChatTurnReader: TurnReader {
     if !calls.all.isEmpty, let notes = reasoning.notes { builder.carry(notes) }
     builder.add(text: text.inside)
     builder.add(text: refusal.inside)
-    let isRefused = finishReason == "content_filter" || !refusal.isEmpty
+    let isRefused = finish == .refusal || !refusal.isEmpty
     if !isRefused {
       for call in calls.all {
         builder.add(call: call.name, call.bytes, id: call.id, extras: PartExtras("extra_content", call.extra))
       }
     }
-    let isCut = finishReason == "length" || finishReason == "max_tokens"
+    let isCut = finish == .cut
     if isCut { builder.cutLastCall() }
     return try builder.turn(stop: isRefused ? .refusal : isCut ? .cut : .natural, usage: usage)
   }

@@ -186,7 +186,8 @@ extension ResponsesFormat {
       writer.string(inside: media.name.flatMap { $0.isEmpty ? nil : $0 } ?? Bytes("file.pdf"))
       writer.raw(",\"file_data\":")
     } else {
-      writer.raw("{\"type\":\"input_image\",\"image_url\":")
+      // `detail` may be left out in results only: openai-python, src/openai/types/responses/response_input_image_param.py.
+      writer.raw("{\"type\":\"input_image\",\"detail\":\"auto\",\"image_url\":")
     }
     writer.string(media.dataURL)
     writer.raw("}")

@@ -81,6 +81,8 @@ final class SamplingExchange: ModelCall {
 
   private static let cancelReason = "the turn is no longer wanted"
 
+  var isWaiting: Bool { state.withLock { !$0.isOver && $0.isAnswered } }
+
   func cancel() {
     let exchange = state.withLock { state in
       state.isOver = true

@@ -63,6 +63,40 @@ enum Base64 {
     return String(validating: bytes, as: UTF8.self)
   }
 
+  /// What stands in base64 wherever those bytes stand in what is coded, as a key does behind `Bearer `: at each of the three places that it can
+  /// begin, in both alphabets. Whole forms, with their padding, come first.
+  static func forms(of bytes: [UInt8]) -> [[UInt8]] {
+    let whole = characters(of: bytes)
+    var forms = [whole + [UInt8](repeating: 0x3D, count: (4 - whole.count % 4) % 4), whole]
+    for before in 0..<3 {
+      let all = characters(of: [UInt8](repeating: 0, count: before) + bytes)
+      // The characters at both ends are made of bits of the neighbours too.
+      forms.append(Array(all[(before * 8 + 5) / 6..<(before + bytes.count) * 8 / 6]))
+    }
+    for form in forms where form.contains(where: { $0 == 0x2B || $0 == 0x2F }) {
+      forms.append(form.map { $0 == 0x2B ? 0x2D : $0 == 0x2F ? 0x5F : $0 })
+    }
+    return forms
+  }
+
+  /// In base64, without padding.
+  private static func characters(of bytes: [UInt8]) -> [UInt8] {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var characters: [UInt8] = []
+    var bits = 0
+    var held = 0
+    for byte in bytes {
+      bits = (bits << 8 | Int(byte)) & 0xFFFF
+      held += 8
+      while held >= 6 {
+        held -= 6
+        characters.append(alphabet[bits >> held & 0x3F])
+      }
+    }
+    if held > 0 { characters.append(alphabet[bits << (6 - held) & 0x3F]) }
+    return characters
+  }
+
   private static func value(of byte: UInt8) -> UInt32? {
     switch byte {
     case 0x41...0x5A: UInt32(byte) - 0x41

@@ -30,10 +30,15 @@ enum ErrorText {
     return odd * 8 <= count
   }
 
-  /// The text with each of `secrets` taken out: a server may quote the key that it was sent, also as JSON or a URL escapes it.
+  /// The text with each of `secrets` taken out: a server may quote the key that it was sent, also as JSON or a URL escapes it, or in base64.
   static func redact(_ text: String, _ secrets: [String]) -> String {
     var bytes = Array(text.utf8)
-    for secret in secrets where !secret.isEmpty { bytes = redact(bytes, Array(secret.utf8)) }
+    for secret in secrets where !secret.isEmpty {
+      bytes = redact(bytes, Array(secret.utf8))
+      // The base64 of less is a few letters, which words hold by chance.
+      if secret.utf8.count < 6 { continue }
+      for form in Base64.forms(of: Array(secret.utf8)) { bytes = redact(bytes, form) }
+    }
     return String(decoding: bytes, as: UTF8.self)
   }
 

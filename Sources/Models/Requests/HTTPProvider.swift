@@ -25,6 +25,8 @@ struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
   let key: String
   let http: any HTTPService
   let userAgent: String
+  /// The URL of the proxy on the way there; empty for none.
+  let proxy: @Sendable () -> String
   var policy = RetryPolicy()
 
   func start(_ request: ModelRequest, signal: @escaping @Sendable (ModelSignal) -> Void) -> any ModelCall {
@@ -47,8 +49,11 @@ struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
         ("User-Agent", userAgent),
       ] + format.headers(key: key)
     let plan = ModelExchange.Plan(
-      provider: Format.provider, secrets: [key], makeReader: { format.makeTurnReader() }, policy: policy, now: { Clock.wallMilliseconds() },
-      schedule: request.schedule)
+      provider: Format.provider,
+      secrets: { [key, base, proxy] in
+        [key] + URLCredentials.secrets(in: base) + URLCredentials.secrets(in: proxy())
+      },
+      makeReader: { format.makeTurnReader() }, policy: policy, now: { Clock.wallMilliseconds() }, schedule: request.schedule)
     return HTTPTurn(
       plan: plan, request: HTTPRequest(url: base + Format.path, headers: headers, body: format.body(of: request, transcript)), http: http)
   }

@@ -10,8 +10,8 @@ final class ModelExchange: ModelCall {
   struct Plan: Sendable {
     /// For messages: who refused, who is unavailable.
     var provider: String
-    /// What must not appear in any message.
-    var secrets: [String]
+    /// What must not appear in any message; asked for when there is one.
+    var secrets: @Sendable () -> [String]
     var makeReader: @Sendable () -> any TurnReader
     var policy = RetryPolicy()
     /// Milliseconds since 1970.
@@ -75,6 +75,8 @@ final class ModelExchange: ModelCall {
     if isLate { transfer.cancel() }
   }
 
+  var isWaiting: Bool { state.withLock { !$0.isOver && $0.attempt > 0 && $0.reader == nil } }
+
   func cancel() {
     let transfer = state.withLock { state in
       state.request = nil
@@ -132,8 +134,9 @@ final class ModelExchange: ModelCall {
   /// Fit for messages: secrets are taken out first, so that no cut leaves a part of one.
   private func redacted(_ fault: ProviderFault) -> ProviderFault {
     var fault = fault
-    fault.words = ErrorText.clean(ErrorText.redact(fault.words, plan.secrets))
-    fault.requestID = fault.requestID.map { ErrorText.clean(ErrorText.redact($0, plan.secrets), most: 128) }
+    let secrets = plan.secrets()
+    fault.words = ErrorText.clean(ErrorText.redact(fault.words, secrets))
+    fault.requestID = fault.requestID.map { ErrorText.clean(ErrorText.redact($0, secrets), most: 128) }
     return fault
   }
 }

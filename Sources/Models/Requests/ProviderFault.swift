@@ -72,12 +72,15 @@ extension ProviderFault {
     switch head.status {
     // A quota that is used up is no higher for waiting a few seconds.
     case 429 where error.tellsEmptyPurse: kind = .unavailable
-    case 408, 409, 429, 500...: kind = .passing
+    case let status where Self.mayPass(status): kind = .passing
     case 300..<400:
       words = "it redirects, which is not followed"
     default: kind = error.tellsOverflow ? .contextOverflow : .refused
     }
   }
+
+  /// Whether another attempt may be answered otherwise.
+  private static func mayPass(_ status: Int) -> Bool { status == 408 || status == 409 || status == 429 || status >= 500 }
 
   /// An error that came inside an answer with status 200.
   init(inAnswer value: CarriedJSON) { self.init(inAnswer: ErrorBody(value)) }
@@ -93,7 +96,7 @@ extension ProviderFault {
     if error.tellsEmptyPurse { return .unavailable }
     for name in [error.code, error.type].compactMap(\.self) {
       if let status = Int(name) {
-        if status == 408 || status == 409 || status == 429 || status >= 500 { return .passing }
+        if mayPass(status) { return .passing }
         if status >= 400 { return .refused }
       }
       if refusals.contains(name) { return .refused }
@@ -119,6 +122,8 @@ extension ProviderFault {
   init(_ failure: HTTPFailure) {
     switch failure.kind {
     case .couldNotConnect, .connectionLost, .timedOut, .tls, .other: self.init(.passing, failure.message)
+    // The proxy wants credentials, or forbids the place: as if the server had said so.
+    case .proxyRefused(let status): self.init(Self.mayPass(status) ? .passing : .refused, failure.message)
     case .libraryMissing, .closed: self.init(.unavailable, failure.message)
     case .tooLarge: self.init(.unusable, failure.message)
     }

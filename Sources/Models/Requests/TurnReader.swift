@@ -59,7 +59,10 @@ struct ResponseReader: ~Copyable {
       return nil
     case .body(let bytes): return try take(bytes, &signals)
     case .finished: return try end(&signals)
-    case .failed(let failure): throw ProviderFault(failure)
+    case .failed(let failure):
+      // A status says what it means also when its body does not come whole, as where a server refuses a request that it has not read to its end.
+      if case .error(let head) = phase, failure.kind != .closed { throw ProviderFault(head, body: Bytes(body), now: now()) }
+      throw ProviderFault(failure)
     }
   }
 

@@ -110,7 +110,7 @@ import Testing
     let client = HTTPClient.inside(["HTTPS_PROXY": "http://me:secret@\(proxy.host)"])
     #expect(
       client.answer("https://models.invalid/")
-        == .failed(.couldNotConnect, "The proxy refused to connect to models.invalid, with status 407."))
+        == .failed(.proxyRefused(status: 407), "The proxy refused to connect to models.invalid, with status 407."))
   }
 
   @Test func `the environment's names are those of curl`() {
