@@ -36,7 +36,8 @@ extension RunEvent {
     case .toolsChanged, .toolboxChanged: "tools.changed"
     case .toolkitsRegistered: "toolkit.registered"
     case .toolkitExpanded: "toolkit.expanded"
-    case .augmentationApplied: "augmentation.applied"
+    case .augmentationApplied, .sharedChanged: "augmentation.applied"
+    case .changesTaken: "registrations.taken"
     case .cancelRequested: "cancel.requested"
     case .answerRejected: "answer.rejected"
     case .merged: "run.merged"
@@ -52,7 +53,7 @@ extension RunEvent {
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded, .changesTaken:
       false
     default: true
     }
@@ -171,12 +172,13 @@ extension RunEvent {
     case .augmentationApplied(let callID, _, let shared):
       writer.member("callId", ifPresent: callID?.text)
       shared.writeMembers(to: &writer)
+    case .sharedChanged(_, _, let shared): shared.writeMembers(to: &writer)
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome?.writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded, .changesTaken:
       break
     }
   }
@@ -246,9 +248,10 @@ extension RunEvent {
       writer.member("reason", reason)
     case .decisionsTaken(let decisions): writer.member("decisions", StandingDecision.json(decisions))
     case .toolsChanged(let tools): writer.member("tools", tools)
-    case .toolboxChanged(let toolbox, let changes):
+    case .toolboxChanged(let toolbox, let changes), .sharedChanged(let toolbox, let changes, _):
       writer.member("toolbox", toolbox)
       changes.writeMembers(to: &writer)
+    case .changesTaken(let changes): changes.writeMembers(to: &writer)
     case .augmentationApplied(_, let augmentation?, _): writer.member("augmentation", augmentation.json)
     case .ended(let end):
       guard end.isWithdrawn else { return nil }
