@@ -99,7 +99,9 @@ extension RunEngine {
       // Refused, it is of no use in memory.
       defer { afterChange(run) }
       let input = try read { () throws(StoreError) in try run.state.input.whole { (value) throws(StoreError) in try load(value) } }
-      guard run.state.params.json.isEquivalent(to: request.params), input.isEquivalent(to: request.input) else {
+      // Logs of earlier versions have members that are null as they were given.
+      let isSameInput = input.isEquivalent(to: request.input) || input.isEquivalent(to: RunInput.tidied(request.input))
+      guard run.state.params.json.isEquivalent(to: request.params), isSameInput else {
         var error = RuntimeError(.runIdempotencyConflict, "a run was started with this idempotency key and other params")
         error.details = [("runId", CarriedJSON(string: runID.text))]
         throw error
