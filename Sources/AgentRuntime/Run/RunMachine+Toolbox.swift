@@ -29,7 +29,7 @@ extension RunMachine {
     guard case .inline(let wanted)? = given.augmentation, !result.isError || given.isError else { return complete(call.callID, result) }
     do throws(RuntimeError) {
       let augmentation = try Augmentation(reading: wanted, at: "/augmentation")
-      try context.checkTools(augmentation.injectToolkits.flatMap(\.tools))
+      try context.checkTools(augmentation.newTools(at: "/augmentation"))
       var toolbox = state.toolbox
       try toolbox.apply(augmentation, isInsideResult: true, pointer: "/augmentation")
       complete(call.callID, result)
