@@ -126,6 +126,10 @@ class Check:
             wanted = {"types": 1, "methods": 2, "requests": 2}.get(room, 1)
             if len(parts) != wanted:
                 self.fault(path, f"$defs must hold {'params and result' if wanted == 2 else 'one schema'}")
+            if wanted == 2:  # an example without a result is a notification in OpenRPC
+                given, answers = (len(document.get("$defs", {}).get(part, {}).get("examples", ())) for part in ("params", "result"))
+                if answers < given:
+                    self.fault(path, f"{given} examples of params, and {answers} of the result")
             for place, part in parts.items():
                 if not part.get("examples"):
                     self.fault(path, f"{place}: no examples")

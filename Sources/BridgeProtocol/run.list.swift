@@ -1,3 +1,5 @@
+import JSON
+
 package enum RunList: WireMethod {
   package static let name = "run.list"
 
@@ -17,7 +19,9 @@ package enum RunList: WireMethod {
       if let word = try? members.decodeIfPresent(String.self, forKey: .status) {
         status = [word]
       } else {
-        status = try members.decodeIfPresent([String].self, forKey: .status) ?? []
+        let words = try members.decodeIfPresent([String].self, forKey: .status)
+        if words?.isEmpty == true { throw decoder.invalid("must not be empty", CodingKeys.status) }
+        status = words ?? []
       }
       driver = try members.decodeIfPresent(Driver.self, forKey: .driver)
       sessionId = try members.decodeIfPresent(String.self, forKey: .sessionId)

@@ -110,7 +110,7 @@ extension StoredValue {
       if wantsString { throw RuntimeError.invalidParams("must be a string, or a blob that this connection wrote or was sent", at: pointer) }
       return self
     }
-    try engine.completeBlob(id)
+    try engine.completeBlob(id, at: pointer)
     let reference = try engine.reference(to: id)
     if wantsString, reference.type != .string { throw .invalidParams("names a blob of type json where a string must be", at: pointer) }
     return .blob(reference)

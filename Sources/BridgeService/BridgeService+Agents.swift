@@ -26,6 +26,7 @@ extension BridgeService {
   }
 
   func listAgents(_ params: AgentList.Params, _ ticket: Ticket) throws(RuntimeError) {
+    if let limit = params.limit, limit > 1000 { throw .invalidParams("must be at most 1000", at: "/limit") }
     let limit = try limit(params.limit, default: 50, most: 1000)
     let outbox = outbox
     readFitted(ticket) { (engine) throws(RuntimeError) in

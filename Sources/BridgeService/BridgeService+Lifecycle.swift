@@ -19,11 +19,6 @@ extension BridgeService {
     writer.endObject()
     writer.key("capabilities")
     writer.beginObject()
-    for name: StaticString in ["runs", "blobs"] {
-      writer.key(name)
-      writer.beginObject()
-      writer.endObject()
-    }
     writer.endObject()
     writer.key("limits")
     writer.beginObject()

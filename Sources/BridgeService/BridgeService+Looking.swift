@@ -33,16 +33,15 @@ extension BridgeService {
       }
       query.statuses.append(status)
     }
-    if let session = params.sessionId {
-      guard let sessionID = ULID(session) else { throw RuntimeError(.sessionNotFound, "there is no such session") }
-      query.sessionID = sessionID
-    }
+    query.sessionID = params.sessionId.flatMap(ULID.init)
     query.metadata = params.metadata ?? [:]
     query.limit = try limit(params.limit, default: 50, most: 1000)
     if let cursor = params.cursor {
       guard let before = ULID(cursor) else { throw .invalidParams("is not a cursor of run.list", at: "/cursor") }
       query.before = before
     }
+    // What is no id is no session's: there are no runs of it.
+    if params.sessionId != nil, query.sessionID == nil { return read(ticket) { _ in CarriedJSON(trusted: Bytes(#"{"runs":[]}"#)) } }
     let driver = params.driver.flatMap { RunOutcome.Driver(rawValue: $0.rawValue) }
     let wanted = query
     let outbox = outbox

@@ -48,7 +48,7 @@ package struct ModelProviders: ModelCatalog {
     // By bytes, since this is asked for each turn.
     let words = agent.model.utf8
     guard let colon = words.firstIndex(of: 0x3A), colon != words.startIndex, words.index(after: colon) != words.endIndex else {
-      throw .invalidParams("must be provider:name, such as anthropic:NAME or script:FILE", at: "/agent/model")
+      throw .invalidParams("must be provider:name, such as anthropic:NAME or script:FILE", at: "/model")
     }
     let name = String(agent.model[words.index(after: colon)...])
     switch agent.model[..<colon] {
@@ -61,7 +61,8 @@ package struct ModelProviders: ModelCatalog {
       return try scripts.checked(file: name)
     case let other:
       throw RuntimeError(
-        .modelUnknownProvider, "there is no model provider '\(other.prefix(64))' in this release; there are: \(Self.names)")
+        .modelUnknownProvider, "there is no model provider '\(other.prefix(64))' in this release; there are: \(Self.names)",
+        pointer: "/model")
     }
   }
 

@@ -51,6 +51,23 @@ func refusal(_ body: () throws(RuntimeError) -> Void) -> String? {
   }
 }
 
+@Suite struct OlderLogTests {
+  @Test func `a title that earlier versions took is read, and refused where a tool is declared`() throws {
+    let old = try read(clientTool("a", #""annotations":{"title":5}"#))
+    #expect(refusal { () throws(RuntimeError) in try old.check(at: "/tools/0") } == nil)
+    let schemas = SchemaCache(compiler: ScriptedSchemas())
+    #expect(
+      refusal { () throws(RuntimeError) in try RunAdmission.checkSchemas(of: [old], at: "/tools", with: schemas) }
+        == "invalidParams /tools/0/annotations/title")
+  }
+
+  @Test func `a member of a block that is null is not in the log, and an older log with it is read`() {
+    let block = json(#"{"type":"binary","mimeType":"m","data":"AA==","url":null}"#)
+    #expect(ContentBlock(given: block)["url"] == nil)
+    #expect(ContentBlock(logged: block)["url"] == .inline(.null))
+  }
+}
+
 @Suite struct AdmissionTests {
   @Test func `good params pass, and what nothing reads is named`() throws {
     let admission = try RunAdmission(

@@ -135,6 +135,20 @@ WRONG = [
     ({"model": "script:/x", "memory": [{"label": "a", "value": "", "limit": 0}]}, "/agent/memory/0/limit", "invalidParams"),
     ({"model": "script:/x", "memory": [{"label": "a", "value": "four", "limit": 3}]}, "/agent/memory/0/value", "invalidParams"),
     ({"model": "script:/x", "tools": [sh("t", "true", env={"A": "(hidden)"})]}, "/agent/tools/0/env/A", "invalidParams"),
+    ({"model": "openai:x", "providerOptions": 5}, "/agent/providerOptions", "invalidParams"),
+    ({"model": "openai:x", "reasoning": 5}, "/agent/reasoning", "invalidParams"),
+    ({"model": "script:/x", "temperature": -0.1}, "/agent/temperature", "invalidParams"),
+    ({"model": "script:/x", "maxOutputTokens": 0}, "/agent/maxOutputTokens", "invalidParams"),
+    ({"model": "script:/x", "tools": [tool("t"), {"name": "s", "description": "d", "agent": {"model": "nobody:x"}}]}, "/agent/tools/1/agent/model", "model.unknownProvider"),
+    ({"model": "script:/x", "toolkits": [{"name": "k", "description": "d", "tools": [{"name": "s", "description": "d", "agent": {"model": "x"}}]}]},
+     "/agent/toolkits/0/tools/0/agent/model", "invalidParams"),
+    ({"model": "script:/x", "tools": [tool("t", toolkit="none")]}, "/agent/tools/0/toolkit", "toolkit.notFound"),
+    ({"model": "script:/x", "toolkits": [{"name": "k", "description": "d", "tools": [tool("t")],
+                                         "skills": [{"name": "s", "description": "d", "references": [{"toolName": "none"}]}]}]},
+     "/agent/toolkits/0/skills/0/references/0/toolName", "tool.notFound"),
+    ({"model": "script:/x", "mcpServers": {"a": {"type": "http", "url": "https://example.org/mcp"}}}, "/agent/mcpServers/a/type", "unsupportedCapability"),
+    ({"model": "script:/x", "mcpServers": {"a": {"url": "https://example.org/sse"}}}, "/agent/mcpServers/a/url", "unsupportedCapability"),
+    ({"model": "script:/x", "mcpServers": {"a": {"type": "stdio"}}}, "/agent/mcpServers/a/command", "invalidParams"),
 ]
 
 
@@ -142,7 +156,7 @@ WRONG = [
 def test_what_is_wrong_with_an_agent_is_named_by_its_place(bridge, lab, agent, pointer, kind):
     a = create(bridge, {"model": lab.script([say("ok")])})
     for method, params in (("agent.create", {}), ("agent.update", {"agentId": a})):
-        e = bridge.fails(method, {**params, **({} if agent is None else {"agent": agent})}, kind=kind)
+        e = bridge.fails(method, {**params, **({} if agent is None else {"agent": agent})}, kind=kind, valid=False)
         assert e.data["pointer"] == pointer
     assert len(bridge.call("agent.list")["agents"]) == 1
     assert bridge.call("agent.get", {"agentId": a})["version"] == 1

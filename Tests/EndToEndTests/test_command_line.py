@@ -282,6 +282,12 @@ def test_help_of_a_command(lab, command):
     assert code == 0 and command in out.decode()
 
 
+def test_help_of_two_commands_is_one_too_many(lab):
+    code, out, err = lab.cli("help", "run", "runs")
+    assert code == 64 and out == b"" and b"'runs'" in err
+    assert lab.cli("help", "run", "--log-level", "debug")[0] == 0
+
+
 def test_help_of_an_unknown_command(lab):
     assert lab.cli("help", "frobnicate")[0] == 64
 

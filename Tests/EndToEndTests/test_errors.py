@@ -84,12 +84,66 @@ POINTERS = [
     ("run.subscribe", {"runId": NOWHERE, "afterSeq": -1}, "/afterSeq"),
     ("run.submitToolResults", {"runId": NOWHERE, "results": [], "partial": "x"}, "/partial"),
     ("run.submitToolResults", {"results": []}, "/runId"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x", "temperature": -1}}, "/agent/temperature"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x", "maxOutputTokens": 0}}, "/agent/maxOutputTokens"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x", "providerOptions": "x"}}, "/agent/providerOptions"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x", "tools": [{**tool("a"), "annotations": {"title": 5}}]}}, "/agent/tools/0/annotations/title"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x"}, "idempotencyKey": ""}, "/idempotencyKey"),
+    ("run.list", {"status": []}, "/status"),
+    ("agent.list", {"limit": 1001}, "/limit"),
+    ("tool.register", {"tools": [{**tool("a"), "annotations": {"title": 5}}]}, "/tools/0/annotations/title"),
+    ("tool.register", {"tools": [{"name": "s", "description": "d", "agent": {"model": "x"}}]}, "/tools/0/agent/model"),
+]
+
+
+SUB_AGENT = {"name": "s", "description": "d", "agent": {"model": "x"}}
+SUB_AGENTS = [
+    ({"agent": {"tools": [tool("a"), SUB_AGENT]}}, "/agent/tools/1/agent/model"),
+    ({"agent": {"toolkits": [{"name": "k", "description": "d", "tools": [SUB_AGENT]}]}}, "/agent/toolkits/0/tools/0/agent/model"),
+    ({"tools": [tool("a"), {"name": "t", "description": "d", "agent": {"model": "script:GOOD", "tools": [SUB_AGENT]}}]}, "/tools/1/agent/tools/0/agent/model"),
+    ({"toolkits": [{"name": "k", "description": "d", "tools": [SUB_AGENT]}]}, "/toolkits/0/tools/0/agent/model"),
+    ({"augmentation": {"injectToolkits": [{"name": "k", "description": "d", "tools": [SUB_AGENT]}]}}, "/augmentation/injectToolkits/0/tools/0/agent/model"),
 ]
 
 
 @pytest.mark.parametrize("method,params,pointer", POINTERS, ids=[f"{m} {p}" for m, _, p in POINTERS])
 def test_the_pointer_names_the_missing_or_wrong_member(bridge, method, params, pointer):
     bridge.refuses(method, params, pointer)
+
+
+@pytest.mark.parametrize("given,pointer", SUB_AGENTS, ids=[p for _, p in SUB_AGENTS])
+def test_the_model_of_a_sub_agent_is_named_where_it_stands(lab, bridge, given, pointer):
+    model = lab.script([say("ok")])
+    params = json.loads(json.dumps({"input": "x", **given, "agent": {"model": model, **given.get("agent", {})}}).replace("script:GOOD", model))
+    bridge.refuses("run.start", params, pointer)
+
+
+BAD = {"type": "no-such"}
+KIT = {"name": "kit", "description": "d", "tools": [tool("a"), tool("b", BAD)]}
+
+
+@pytest.mark.parametrize("method,params,pointer", [
+    ("tool.register", {"tools": [tool("a"), tool("b", BAD)]}, "/tools/1/inputSchema/type"),
+    ("tool.register", {"tools": [tool("b", outputSchema=BAD)]}, "/tools/0/outputSchema/type"),
+    ("tool.register", {"tools": [{"name": "s", "description": "d", "agent": {"model": "script:/x", "tools": [tool("b", BAD)]}}]}, "/tools/0/agent/tools/0/inputSchema/type"),
+    ("toolkit.register", {"toolkits": [KIT]}, "/toolkits/0/tools/1/inputSchema/type"),
+    ("session.augment", {"augmentation": {"injectToolkits": [KIT]}}, "/augmentation/injectToolkits/0/tools/1/inputSchema/type"),
+    ("run.start", {"input": "x", "agent": {"model": "script:/x", "toolkits": [KIT]}}, "/agent/toolkits/0/tools/1/inputSchema/type"),
+    ("agent.create", {"agent": {"model": "script:/x", "tools": [tool("b", BAD)]}}, "/agent/tools/0/inputSchema/type"),
+], ids=str)
+def test_a_bad_schema_is_named_by_its_tool_and_its_place(bridge, method, params, pointer):
+    if method == "session.augment":
+        params = {**params, "sessionId": bridge.call("session.create")["sessionId"]}
+    e = bridge.fails(method, params, kind="tool.invalidSchema", valid=False)
+    assert (e.data["pointer"], e.data["tool"]) == (pointer, "b"), e.error
+    twice = bridge.fails("run.start", {"input": "x", "agent": {"model": "script:/x", "tools": [tool("b"), tool("b")]}}, kind="tool.invalid")
+    assert twice.data["tool"] == "b"
+
+
+def test_a_run_of_no_session_is_in_no_list(bridge):
+    bridge.run([say("ok")])
+    for session in (NOWHERE, "no id"):
+        assert bridge.call("run.list", {"sessionId": session}) == {"runs": []}
 
 
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "x", [], {}])

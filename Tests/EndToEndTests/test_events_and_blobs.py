@@ -329,6 +329,15 @@ def test_what_must_be_a_text_and_names_no_blob_is_refused_where_it_stands(bridge
         bridge.refuses("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": o["pendingToolCalls"][0]["callId"], **given}]}, "/results/0" + place)
 
 
+@pytest.mark.parametrize("result,place", [({"structuredContent": "?"}, "/structuredContent"), ({"content": [{"type": "json", "value": "?"}]}, "/content/0/value")], ids=str)
+def test_a_json_blob_whose_chunks_are_no_json_is_refused_where_it_is_named(bridge, result, place):
+    id = bridge.call("blob.write", {"data": "[1,", "type": "json"})["id"]
+    o = bridge.run([calls("t"), say("ok")], [tool("t")])
+    given = loads(dumps(result).replace(b'"?"', dumps({"$blob": id})))
+    bridge.refuses("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": o["pendingToolCalls"][0]["callId"], **given}]}, "/results/0" + place)
+    bridge.refuses("blob.write", {"id": id, "data": "", "last": True}, "/data")
+
+
 def test_a_blob_of_another_connection_is_literal(lab):
     a, b = lab.bridge(), lab.parent()
     id = written(a, "secret of a")

@@ -61,6 +61,49 @@ def test_an_answer_whose_members_are_null(lab):
     assert b.result(r)["status"] == "success"
 
 
+def test_an_agent_is_shown_without_them(lab, bridge):
+    t = {**optional("types/Tool.json"), **tool("t", {"type": "object", "default": None}), "annotations": {"readOnlyHint": True, "title": None}}
+    kit = {**optional("types/Toolkit.json"), "name": "kit", "description": "", "tools": [{**t, "name": "inside"}],
+           "skills": [{**optional("types/Skill.json"), "name": "skill", "description": "", "references": [{"toolName": "inside", "toolkitName": None}]}]}
+    model = lab.script([say("ok")])
+    agent = {**optional("types/Agent.json"), "model": model, "tools": [t, {"name": "below", "description": "", "agent": {"model": model, "name": None}}], "toolkits": [kit],
+             "limits": optional("types/Limits.json"), "clientTools": {"onTimeout": None}, "memory": [{"label": "m", "value": "", "description": None}],
+             "providerOptions": {"seed": None}, "x-mine": None}
+    shown_tool = {**tool("t", {"type": "object", "default": None}), "annotations": {"readOnlyHint": True}}
+    shown = {"model": model, "tools": [shown_tool, {"name": "below", "description": "", "agent": {"model": model}}],
+             "toolkits": [{"name": "kit", "description": "", "tools": [{**shown_tool, "name": "inside"}],
+                           "skills": [{"name": "skill", "description": "", "references": [{"toolName": "inside"}]}]}],
+             "limits": {}, "clientTools": {}, "memory": [{"label": "m", "value": ""}], "providerOptions": {"seed": None}, "x-mine": None}
+    a = result(bridge, "agent.create", {"agent": agent})["agentId"]
+    assert bridge.call("agent.get", {"agentId": a})["agent"] == shown
+    assert [x["agent"] for x in bridge.call("agent.list")["agents"]] == [shown]
+    o = bridge.call("run.start", {"input": "x", "agentId": a})
+    assert bridge.get(o["runId"])["agent"] == shown
+
+
+BLOCKS = [
+    ({"type": "binary", "mimeType": "a/b", "data": None, "url": "u", "filename": None}, {"type": "binary", "mimeType": "a/b", "url": "u"}),
+    ({"type": "resource_link", "uri": "u", "name": "n", "title": None, "description": None, "mimeType": None, "size": None}, {"type": "resource_link", "uri": "u", "name": "n"}),
+    ({"type": "resource", "resource": {"uri": "u", "mimeType": None, "text": "x", "blob": None}}, {"type": "resource", "resource": {"uri": "u", "text": "x"}}),
+    ({"type": "json", "value": None, "other": None}, {"type": "json", "value": None, "other": None}),
+]
+
+
+@pytest.mark.parametrize("given,shown", BLOCKS, ids=str)
+def test_a_block_stands_in_the_log_without_them(bridge, given, shown):
+    o = bridge.run([calls("t"), say("ok")], [tool("t")])
+    answer = {"callId": o["pendingToolCalls"][0]["callId"], "content": [given]}
+    for _ in range(2):
+        assert result(bridge, "run.submitToolResults", {"runId": o["runId"], "results": [answer]})["status"] == "success"
+    assert bridge.log_of(o["runId"], "tool.completed")[0]["content"] == [shown]
+    for n, input in enumerate(([given], [{"role": "user", "content": [given]}])):
+        p = {**bridge.params([say("ok")]), "input": input, "idempotencyKey": f"k{n}"}
+        o = result(bridge, "run.start", p)
+        assert result(bridge, "run.start", p)["runId"] == o["runId"]
+        started = bridge.log_of(o["runId"], "run.started")[0]["input"]
+        assert started == [shown] if n == 0 else started == [{"role": "user", "content": [shown]}]
+
+
 def test_where_null_is_a_value(bridge):
     """Structured content, and a state."""
     b = bridge

@@ -154,3 +154,37 @@ def test_what_could_not_be_written_is_said(lab, words):
     with open("/dev/full", "w") as full:
         done = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=base_env(str(lab.path)))
     assert done.returncode == 1 and "standard output" in done.stderr
+
+
+WRONG_BLOCKS = [
+    ({"type": "binary", "mimeType": "a/b", "data": "AA==", "filename": 5}, "/filename"),
+    ({"type": "binary", "mimeType": "a/b", "url": "u", "data": 5}, "/data"),
+    ({"type": "binary", "mimeType": "a/b", "data": None, "url": None}, "/data"),
+    ({"type": "resource_link", "uri": "u", "name": "n", "size": -3}, "/size"),
+    ({"type": "resource_link", "uri": "u", "name": "n", "size": "x"}, "/size"),
+    ({"type": "resource_link", "uri": "u", "name": "n", "size": 0.5}, "/size"),
+    ({"type": "resource_link", "uri": "u", "name": "n", "title": []}, "/title"),
+    ({"type": "resource_link", "uri": "u", "name": "n", "mimeType": False}, "/mimeType"),
+    ({"type": "resource", "resource": {}}, "/resource/uri"),
+    ({"type": "resource", "resource": {"uri": None}}, "/resource/uri"),
+    ({"type": "resource", "resource": {"uri": "u", "text": 5}}, "/resource/text"),
+]
+
+
+@pytest.mark.parametrize("block,place", WRONG_BLOCKS, ids=str)
+def test_a_block_with_a_wrong_member_is_refused_where_it_stands(lab, block, place):
+    b = lab.parent()
+    b.refuses("run.start", {**b.params([say("ok")]), "input": [block]}, "/input/0" + place)
+    b.refuses("run.start", {**b.params([say("ok")]), "input": [{"role": "user", "content": [block]}]}, "/input/0/content/0" + place)
+    o = b.run([calls("t"), say("ok")], [tool("t")], delivery="pause")
+    c = o["pendingToolCalls"][0]["callId"]
+    b.refuses("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": c, "content": [block]}]}, "/results/0/content/0" + place)
+    assert b.submit(o["runId"], {c: "x"})["status"] == "success"
+
+
+def test_a_block_with_good_members_is_carried(bridge):
+    blocks = [{"type": "binary", "mimeType": "a/b", "data": "AA==", "url": "u", "filename": "f"}, {"type": "resource", "resource": {"uri": "u", "mimeType": "a/b", "blob": "AA=="}},
+              {"type": "resource_link", "uri": "u", "name": "n", "title": "t", "description": "d", "mimeType": "a/b", "size": 3, "annotations": {"priority": None}}]
+    o = bridge.run([calls("t"), say("ok")], [tool("t")])
+    bridge.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: {"content": blocks}})
+    assert bridge.log_of(o["runId"], "tool.completed")[0]["content"] == blocks

@@ -677,6 +677,34 @@ def test_a_registration_reaches_a_run_under_way(lab):
     assert "tools.changed" in a.log_types(run)
 
 
+def test_a_run_under_way_tells_of_tools_and_of_the_state_apart(lab):
+    """What changed neither is not told, and is not taken twice."""
+    changes = [({"augmentation": {"updateState": {"n": 1}, "addContext": [{"key": "k", "description": "d", "value": 2}]}},
+                [("augmentation.applied", {"state": {"n": 1}, "context": [{"key": "k", "description": "d", "value": 2}]})]),
+               ({"augmentation": {"updateState": {"n": 1}}}, []),
+               ({"tools": [tool("late")]}, [("tools.changed", ["late", "t"])]),
+               ({"augmentation": {"patchState": {"n": 3}, "hideTools": ["late"]}},
+                [("tools.changed", ["t"]), ("augmentation.applied", {"state": {"n": 3}, "context": [{"key": "k", "description": "d", "value": 2}]})])]
+    a, b = window(lab, capabilities={"tools": {}}), lab.bridge()
+    s = session(a)
+    i = turn(a, s, "one", tools=[tool("t")])
+    told = []
+    for change, tells in changes:
+        reply(a, asked(a), calls=["t"])
+        invoke = a.next_invoke("t")
+        b.call("tool.register" if "tools" in change else "session.augment", {"sessionId": s, **change})
+        a.respond(invoke, {"content": "ok"})
+        told += tells
+    m = asked(a)
+    assert state(b, s)[0] == {"n": 3}
+    reply(a, m, "1")
+    run = a.result(i)["runId"]
+    found = [(e["type"], sorted(t["name"] for t in e["data"]["tools"]) if e["type"] == "tools.changed" else e["data"]) for e in a.log(run)
+             if e["type"] in ("tools.changed", "augmentation.applied")]
+    assert found == told
+    assert lab.bridge().get(run)["state"] == {"n": 3}
+
+
 def test_session_augment_answers_and_is_all_or_nothing(lab):
     b = window(lab)
     s = session(b)

@@ -111,6 +111,9 @@ def test_what_cannot_be_copied_is_said(lab):
     for words in (("store",), ("store", "copy", a), ("store", "move", a, a), ("store", "copy", a, a), ("store", "copy", a, "memory"), ("store", "copy", "x", a)):
         code, out, err = lab.cli(*words, store=False)
         assert code == 64 and out == b"" and err, words
+    for words in (("frob",), ("frob", a), ("frob", a, a)):
+        code, out, err = lab.cli("store", *words, store=False)
+        assert code == 64 and b"'store frob'" in err and b"'store copy FROM TO'" in err, err
     lab.bridge(store=a)
     code, out, err = copy(lab, a, "postgresql://u:hidden@127.0.0.1:1/x")
     assert code == 74 and b"127.0.0.1" in err and b"hidden" not in err

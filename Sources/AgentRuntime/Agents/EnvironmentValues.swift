@@ -1,6 +1,6 @@
 package import JSON
 
-/// The values of `env`, which are stored and shown nowhere.
+/// What of an agent is stored and not shown: the values of `env`, and members that are null, which count as absent.
 package enum EnvironmentValues {
   /// What stands where a value is not shown; given back in an update, it stands for the stored value.
   package static let placeholder = "(hidden)"
@@ -8,13 +8,13 @@ package enum EnvironmentValues {
   /// The agent as clients may see it.
   package static func hidden(in agent: CarriedJSON) -> CarriedJSON {
     let word = CarriedJSON(string: placeholder)
-    return Walk<Never> { _, _, _ in word }.agent(agent, "", "")
+    return Walk<Never>(leavesOutNulls: true) { _, _, _ in word }.agent(agent, "", "")
   }
 
   /// A tool as clients may see it.
   package static func hidden(inTool tool: CarriedJSON) -> CarriedJSON {
     let word = CarriedJSON(string: placeholder)
-    return Walk<Never> { _, _, _ in word }.tool(tool, "", "")
+    return Walk<Never>(leavesOutNulls: true) { _, _, _ in word }.tool(tool, "", "")
   }
 
   /// An agent that a client may have changed after it was shown: each placeholder becomes the value that `old` has in its place.
@@ -40,23 +40,42 @@ package enum EnvironmentValues {
 
   /// Goes through an agent and writes it anew. `replace` gets each value with its place (by names) and its pointer.
   private struct Walk<Failure: Error> {
+    /// Of the members that are known; what is only carried keeps its nulls.
+    var leavesOutNulls = false
     let replace: (_ place: String, _ pointer: String, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
 
     func agent(_ agent: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
-      try members(of: agent) { (name, value) throws(Failure) in
+      try members(of: agent, known: Agent.members) { (name, value) throws(Failure) in
         let pointer = "\(pointer)/\(name)"
         switch name {
         case "tools": return try tools(value, place, pointer)
         case "toolkits":
-          return try elements(of: value) { (index, kit) throws(Failure) in
-            let place = "\(place)/toolkits/\(Self.step(kit["name"]?.stringValue))"
-            return try members(of: kit) { (name, value) throws(Failure) in
-              name == "tools" ? try tools(value, place, "\(pointer)/\(index)/tools") : value
-            }
-          }
+          return try elements(of: value) { (index, kit) throws(Failure) in try toolkit(kit, place, "\(pointer)/\(index)") }
         case "mcpServers":
           return try members(of: value) { (name, server) throws(Failure) in
-            try environment(in: server, "\(place)/mcpServers/\(Self.step(name.text))", "\(pointer)/\(JSONPointer.escape(name.text))")
+            let place = "\(place)/mcpServers/\(Self.step(name.text))"
+            return try environment(in: server, place, "\(pointer)/\(JSONPointer.escape(name.text))", known: MCPServer.members)
+          }
+        case "memory": return try elements(of: value) { (_, block) throws(Failure) in try bare(block, MemoryBlock.members) }
+        case "limits": return try bare(value, Limits.members)
+        case "clientTools": return try bare(value, ClientToolPolicy.members)
+        case "messageConcurrency": return try bare(value, ["debounceMs"])
+        default: return value
+        }
+      }
+    }
+
+    private func toolkit(_ toolkit: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+      let place = "\(place)/toolkits/\(Self.step(toolkit["name"]?.stringValue))"
+      return try members(of: toolkit, known: Toolkit.members) { (name, value) throws(Failure) in
+        switch name {
+        case "tools": return try tools(value, place, pointer + "/tools")
+        case "skills":
+          return try elements(of: value) { (_, skill) throws(Failure) in
+            try bare(skill, Skill.members) { (name, value) throws(Failure) in
+              guard name == "references" else { return value }
+              return try elements(of: value) { (_, reference) throws(Failure) in try bare(reference, SkillReference.members) }
+            }
           }
         default: return value
         }
@@ -70,16 +89,22 @@ package enum EnvironmentValues {
     }
 
     func tool(_ tool: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
-      let tool = try environment(in: tool, place, pointer)
-      guard tool["agent"]?.kind == .object else { return tool }
+      let tool = try environment(in: tool, place, pointer, known: Tool.members)
+      guard tool["agent"]?.kind == .object || leavesOutNulls && tool.hasMember("annotations") else { return tool }
       return try members(of: tool) { (name, value) throws(Failure) in
-        name == "agent" ? try agent(value, place + "/agent", pointer + "/agent") : value
+        switch name {
+        case "agent": return try agent(value, place + "/agent", pointer + "/agent")
+        case "annotations": return try bare(value, Tool.annotationMembers)
+        default: return value
+        }
       }
     }
 
-    private func environment(in value: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
-      guard value.hasMember("env") else { return value }
-      return try members(of: value) { (name, value) throws(Failure) in
+    private func environment(
+      in value: CarriedJSON, _ place: String, _ pointer: String, known: [String]
+    ) throws(Failure) -> CarriedJSON {
+      guard value.hasMember("env") || leavesOutNulls else { return value }
+      return try members(of: value, known: known) { (name, value) throws(Failure) in
         guard name == "env" else { return value }
         return try members(of: value) { (variable, value) throws(Failure) in
           try replace("\(place)/env/\(Self.step(variable.text))", "\(pointer)/env/\(JSONPointer.escape(variable.text))", value)
@@ -87,14 +112,25 @@ package enum EnvironmentValues {
       }
     }
 
+    /// An object that holds no secret; as it is where nulls stay.
+    private func bare(
+      _ object: CarriedJSON, _ known: [String],
+      _ body: (_ name: MemberName, _ value: CarriedJSON) throws(Failure) -> CarriedJSON = { $1 }
+    ) throws(Failure) -> CarriedJSON {
+      leavesOutNulls ? try members(of: object, known: known, body) : object
+    }
+
     private static func step(_ name: String?) -> String { JSONPointer.escape(name ?? "") }
 
     private func members(
-      of object: CarriedJSON, _ body: (_ name: MemberName, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
+      of object: CarriedJSON, known: [String] = [], _ body: (_ name: MemberName, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
     ) throws(Failure) -> CarriedJSON {
       guard object.kind == .object else { return object }
       var members: [(name: MemberName, value: CarriedJSON)] = []
-      try object.forEachMember { (name, value) throws(Failure) in members.append((name, try body(name, value))) }
+      try object.forEachMember { (name, value) throws(Failure) in
+        if leavesOutNulls, value.isNull, known.contains(name.text) { return }
+        members.append((name, try body(name, value)))
+      }
       var writer = JSONWriter(capacity: object.bytes.count)
       writer.beginObject()
       for (name, value) in members {

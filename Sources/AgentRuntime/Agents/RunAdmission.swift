@@ -78,16 +78,20 @@ package struct RunAdmission: Sendable {
     warnings = unknownMembers.map { "\($0): unknown member, ignored" }
   }
 
-  /// Compiles every schema of `tools`.
-  /// - Throws: `tool.invalidSchema` that names the tool and the place.
+  /// Judges what a fold of older logs does not: compiles every schema of `tools`, and looks at their titles.
+  /// - Throws: `tool.invalidSchema` that names the tool and the place; `invalidParams`.
   static func checkSchemas(of tools: [Tool], at pointer: String, with cache: SchemaCache) throws(RuntimeError) {
     for (index, tool) in tools.enumerated() {
+      if let title = tool.annotations?.title, title.kind != .string {
+        throw .invalidParams("must be a string", at: "\(pointer)/\(index)/annotations/title")
+      }
       let input = tool.inputSchema == nil ? "parameters" : "inputSchema"
       for (member, schema) in [(input, tool.schema), ("outputSchema", tool.outputSchema)] {
         guard let schema else { continue }
         do throws(RuntimeError) { _ = try cache.schema(schema) } catch {
-          throw RuntimeError(
-            .toolInvalidSchema, "tool '\(tool.name)': \(error.message)", pointer: "\(pointer)/\(index)/\(member)\(error.pointer ?? "")")
+          throw .aboutTool(
+            tool.name, .toolInvalidSchema, "tool '\(tool.name)': \(error.message)",
+            at: "\(pointer)/\(index)/\(member)\(error.pointer ?? "")")
         }
       }
       guard let agent = try SubAgent.inlineAgent(of: tool, at: "\(pointer)/\(index)") else { continue }
@@ -140,6 +144,7 @@ package struct RunAdmission: Sendable {
     try agent.limits?.check(at: pointer + "/limits")
     _ = try MessageConcurrency(reading: agent.messageConcurrency, at: pointer + "/messageConcurrency")
     if let timeout = agent.approvalTimeoutMs, timeout < 1 { throw .invalidParams("must be at least 1", at: pointer + "/approvalTimeoutMs") }
+    try checkRequestMembers(of: agent, at: pointer)
     if let policy = agent.clientTools {
       for (name, value, least) in [
         ("invokeTimeoutMs", policy.invokeTimeoutMs, 1), ("maxRetries", policy.maxRetries, 0),
@@ -149,6 +154,15 @@ package struct RunAdmission: Sendable {
       }
     }
     try check(agent.tools ?? [], json["tools"], at: pointer + "/tools")
+  }
+
+  /// What goes into the requests to the model, whichever it is.
+  private func checkRequestMembers(of agent: Agent, at pointer: String) throws(RuntimeError) {
+    if let temperature = agent.temperature, temperature < 0 { throw .invalidParams("must not be negative", at: pointer + "/temperature") }
+    if let most = agent.maxOutputTokens, most < 1 { throw .invalidParams("must be at least 1", at: pointer + "/maxOutputTokens") }
+    if let options = agent.providerOptions, options.kind != .object {
+      throw .invalidParams("must be an object", at: pointer + "/providerOptions")
+    }
   }
 
   private mutating func checkServers(of agent: Agent, _ json: CarriedJSON?, at pointer: String) throws(RuntimeError) {
@@ -167,7 +181,7 @@ package struct RunAdmission: Sendable {
       let place = "\(pointer)/\(index)"
       try tool.check(at: place)
       guard names.insert("\(tool.target.rawValue) \(tool.name)").inserted else {
-        throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place + "/name")
+        throw .aboutTool(tool.name, .toolInvalid, "tool '\(tool.name)' is declared twice", at: place + "/name")
       }
       let value = values[index]
       note(value, Tool.members, at: place)

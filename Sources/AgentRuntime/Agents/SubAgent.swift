@@ -66,8 +66,9 @@ package enum SubAgent: Sendable, Equatable {
       guard case .inline(let json)? = SubAgent(tool) else { continue }
       let place = "\(pointer)/\(index)/agent"
       if depth > mostDepth {
-        throw RuntimeError(
-          .toolInvalid, "tool '\(tool.name)': agents can stand \(mostDepth) deep in each other, and this one is deeper", pointer: place)
+        throw .aboutTool(
+          tool.name, .toolInvalid, "tool '\(tool.name)': agents can stand \(mostDepth) deep in each other, and this one is deeper",
+          at: place)
       }
       unknown += try RunAdmission(subAgent: json, at: place, depth: depth).unknownMembers
     }

@@ -166,13 +166,7 @@ extension RunEngine {
     if isStrict, let first = admission.unknownMembers.first { throw .invalidParams("is not known (--strict)", at: first) }
     let agent = try RunParams.read(Agent.self, json, at: pointer, carrying: Agent.carriedPaths)
     for (tools, place) in SubAgent.toolLists(of: agent, at: pointer) { try RunAdmission.checkSchemas(of: tools, at: place, with: schemas) }
-    do throws(RuntimeError) {
-      _ = try models.provider(for: agent, hasTools: agent.hasServers || !(agent.tools ?? []).isEmpty, parent: nil)
-    } catch {
-      // What is missing here and now, a key or a capability of this client, may be there when the agent is used.
-      let isWrong = error.kind == .modelUnknownProvider || error.kind == .invalidParams
-      if isWrong { throw RuntimeError(error.kind, error.message, pointer: pointer + "/model") }
-    }
+    try checkModels(of: agent, at: pointer)
     return (agent, admission.warnings)
   }
 
@@ -182,21 +176,6 @@ extension RunEngine {
       if [.storeUnavailable, .storeFull, .storeNewer].contains(error.kind) { throw error }
       let place = error.pointer.map { $0.isEmpty ? "" : $0 + ": " } ?? ""
       throw RuntimeError(error.kind, "\(agent.file ?? agent.agentID): \(place)\(error.message)", pointer: "/agentId")
-    }
-  }
-
-  /// A bridge that runs no commands stores none either: another one on the store would run them.
-  private func refuseTools(of agent: Agent, at pointer: String) throws(RuntimeError) {
-    try checkServers(of: agent, at: pointer)
-    for (tools, place) in SubAgent.toolLists(of: agent, at: pointer) {
-      for (index, tool) in tools.enumerated() where tool.target == .server {
-        let place = "\(place)/\(index)"
-        if let agent = try SubAgent.inlineAgent(of: tool, at: place) { try refuseTools(of: agent, at: place + "/agent") }
-        guard tool.isHosted else { continue }
-        do throws(RuntimeError) { try serverTools.check(tool) } catch {
-          throw RuntimeError(error.kind, error.message, pointer: error.pointer ?? place)
-        }
-      }
     }
   }
 

@@ -68,8 +68,12 @@ extension RunEngine {
 
   /// Adds a chunk of text (a JSON string) to a blob that a client builds; the first one says its type.
   /// - Returns: the bytes of the whole so far.
+  ///
+  /// - Parameter pointer: Where the chunk is given, or the blob named.
   /// - Throws: `invalidParams` for another type than the first chunk had, and when the last chunk does not make the whole JSON.
-  package func writeBlob(_ id: ULID?, type: BlobType?, data: CarriedJSON, isLast: Bool) throws(RuntimeError) -> (id: ULID, bytes: Int) {
+  package func writeBlob(
+    _ id: ULID?, type: BlobType?, data: CarriedJSON, isLast: Bool, at pointer: String = "/data"
+  ) throws(RuntimeError) -> (id: ULID, bytes: Int) {
     if let id, unfinishedBlobs[id] == nil { throw RuntimeError(.blobNotFound, "the blob is complete already") }
     let blobID = id ?? makeID()
     var blob = unfinishedBlobs[blobID] ?? UnfinishedBlob(type: type ?? .string)
@@ -82,7 +86,7 @@ extension RunEngine {
     blob.bytes += kind == .string ? data.stringByteCount : chunk.count
     unfinishedBlobs[blobID] = blob
     guard isLast else { return (blobID, blob.bytes) }
-    if kind == .json { try completeJSON(blobID, storedBytes: stored) }
+    if kind == .json { try completeJSON(blobID, storedBytes: stored, at: pointer) }
     unfinishedBlobs[blobID] = nil
     guard kind == .string else { return (blobID, stored) }
     // A surrogate pair may have been cut between two chunks.
@@ -97,18 +101,19 @@ extension RunEngine {
     return reference
   }
 
-  private func completeJSON(_ id: ULID, storedBytes: Int) throws(RuntimeError) {
+  private func completeJSON(_ id: ULID, storedBytes: Int, at pointer: String) throws(RuntimeError) {
     let whole = try read { () throws(StoreError) in try store.blobBytes(id, offset: 0, length: storedBytes) }
     do throws(JSONError) { _ = try CarriedJSON(validating: whole) } catch {
-      throw .invalidParams("the chunks do not make JSON: \(error.message)", at: "/data")
+      throw .invalidParams("the chunks do not make JSON: \(error.message)", at: pointer)
     }
     _ = try read { () throws(StoreError) in try store.appendToBlob(id, type: .json, chunk: Bytes(), last: true) }
   }
 
   /// A blob that this connection builds is named in a result: that completes it, with or without a last chunk.
-  package func completeBlob(_ id: ULID) throws(RuntimeError) {
+  /// - Throws: `invalidParams` when what is there is not JSON as it should be; `pointer` is where the blob is named.
+  package func completeBlob(_ id: ULID, at pointer: String = "/data") throws(RuntimeError) {
     guard unfinishedBlobs[id] != nil else { return }
-    _ = try writeBlob(id, type: nil, data: CarriedJSON(string: ""), isLast: true)
+    _ = try writeBlob(id, type: nil, data: CarriedJSON(string: ""), isLast: true, at: pointer)
   }
 }
 

@@ -122,7 +122,7 @@ extension RunEngine {
       checkDrivable: { [unowned self] (state) throws(RuntimeError) in try checkDrivable(state) },
       hasPlace: driven.count < limits.maxConcurrentRuns,
       compactionPlan: { [unowned self] in compactionPlan(of: $0) },
-      checkTools: { [unowned self] (tools) throws(RuntimeError) in try checkTools(tools) },
+      checkTools: { [unowned self] (lists) throws(RuntimeError) in try checkTools(lists) },
       changedToolbox: { [unowned self] in changedToolbox($0) }, jitter: Double(host.random().0 >> 40) / Double(1 << 24),
       document: { [unowned self] (kind, id) throws(StoreError) in try store.document(kind, id) })
     context.modelWaits = { [unowned self] in live[runID]?.modelCall?.call.isWaiting ?? false }
@@ -141,13 +141,6 @@ extension RunEngine {
   private func leaseRetry(behind owner: OwnerID?) -> Int {
     guard let left = owner.flatMap({ store.leaseLeft(of: $0) }), left < Lease.milliseconds / 2 else { return 1000 }
     return max(left, 50)
-  }
-
-  /// - Throws: what keeps this bridge from going on with the run.
-  func checkDrivable(_ state: RunState) throws(RuntimeError) {
-    _ = try models.provider(for: state.agent, hasTools: state.mayHaveTools, parent: parent?.abilities)
-    try checkDrivable(state.toolbox.allTools)
-    try checkServers(of: state.agent, at: "/agent")
   }
 
   /// A stored value, whole.

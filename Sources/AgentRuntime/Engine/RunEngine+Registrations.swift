@@ -18,10 +18,11 @@ package enum RegistrationChange: Sendable, Equatable {
     }
   }
 
-  var newTools: [Tool] {
+  /// List by list, with the place of each in the params.
+  var newTools: [(tools: [Tool], place: String)] {
     switch self {
-    case .register(let tools, let toolkits): tools + toolkits.flatMap(\.tools)
-    case .augment(let augmentation): augmentation.injectToolkits.flatMap(\.tools)
+    case .register(let tools, let toolkits): [(tools, "/tools")] + toolkits.enumerated().map { ($1.tools, "/toolkits/\($0)/tools") }
+    case .augment(let augmentation): augmentation.newTools(at: "/augmentation")
     case .unregisterToolkits, .unregisterTools: []
     }
   }
@@ -98,18 +99,15 @@ extension RunEngine {
   /// What a branch has now: that of the turn at work, or what the next one begins with.
   package func currentToolbox(of branch: Branch) throws(RuntimeError) -> Toolbox { try sessionToolbox(of: branch).toolbox }
 
-  /// - Throws: `tool.invalidSchema` that names tool and place; `unsupportedCapability` for a server tool that this bridge does not run.
-  func checkTools(_ tools: [Tool]) throws(RuntimeError) {
-    for tool in tools {
-      for (member, schema) in [("inputSchema", tool.schema), ("outputSchema", tool.outputSchema)] {
-        guard let schema else { continue }
-        do throws(RuntimeError) { _ = try schemas.schema(schema) } catch {
-          throw RuntimeError(.toolInvalidSchema, "tool '\(tool.name)': \(member)\(error.pointer ?? ""): \(error.message)")
-        }
-      }
-      if tool.isHosted { try serverTools.check(tool) }
+  /// - Throws: `tool.invalidSchema` that names tool and place; `unsupportedCapability` for a server tool that this bridge does not run; what is wrong
+  ///   with the agent that a tool brings.
+  func checkTools(_ lists: [(tools: [Tool], place: String)]) throws(RuntimeError) {
+    for (tools, place) in lists {
+      try RunAdmission.checkSchemas(of: tools, at: place, with: schemas)
+      try refuse(tools, at: place)
+      _ = try SubAgent.check(tools, at: place)
+      try checkModels(ofAgentsIn: tools, at: place)
     }
-    try checkSubAgents(of: tools)
   }
 
   // MARK: A session
@@ -207,7 +205,7 @@ extension RunEngine {
     let isPlain = toolbox == Toolbox() && params.augmentation == nil && changes == 0
     try toolbox.register(params)
     if let augmentation = params.augmentation {
-      try checkTools(augmentation.injectToolkits.flatMap(\.tools))
+      try checkTools(augmentation.newTools(at: "/augmentation"))
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
     }
     return FirstToolbox(

@@ -49,7 +49,8 @@ extension RunEngine {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
     }
     let branch = try plan.map { plan throws(RuntimeError) in try self.branch(plan.place.branchID, of: plan.place.sessionID) }
-    let first = try firstToolbox(for: try RunParams(reading: request.params, agent: request.storedAgent?.json), in: branch)
+    let params = try RunParams(reading: request.params, agent: request.storedAgent?.json)
+    let first = try firstToolbox(for: params, in: branch)
     var context = context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke)
     context.asksHere = true
     let machine = try RunMachine(
@@ -57,7 +58,9 @@ extension RunEngine {
       warnings: request.warnings + first.toolbox.overrides, toolbox: first.isPlain ? nil : first.toolbox,
       changes: first.changes, turn: plan?.place, isQueued: isQueued, decisions: first.decisions,
       storedAgent: request.storedAgent, context: context)
-    try checkDrivable(machine.state)
+    do throws(RuntimeError) { try checkDrivable(machine.state) } catch {
+      throw placed(error, in: params, isStored: request.storedAgent != nil)
+    }
     let run = LiveRun(machine: machine, committed: 0)
     live[runID] = run
     run.firstDocuments = plan?.writes ?? []
@@ -99,7 +102,9 @@ extension RunEngine {
       // Refused, it is of no use in memory.
       defer { afterChange(run) }
       let input = try read { () throws(StoreError) in try run.state.input.whole { (value) throws(StoreError) in try load(value) } }
-      guard run.state.params.json.isEquivalent(to: request.params), input.isEquivalent(to: request.input) else {
+      // Logs of earlier versions have members that are null as they were given.
+      let isSameInput = input.isEquivalent(to: request.input) || input.isEquivalent(to: RunInput.tidied(request.input))
+      guard run.state.params.json.isEquivalent(to: request.params), isSameInput else {
         var error = RuntimeError(.runIdempotencyConflict, "a run was started with this idempotency key and other params")
         error.details = [("runId", CarriedJSON(string: runID.text))]
         throw error
@@ -380,7 +385,8 @@ extension RunEngine {
   package func checkSchemas(ofTools json: CarriedJSON, at pointer: String) throws(RuntimeError) {
     let tools = try RunParams.read([Tool].self, json, at: pointer, carrying: RunParams.toolPaths)
     try RunAdmission.checkSchemas(of: tools, at: pointer, with: schemas)
-    for tool in tools where tool.isHosted { try serverTools.check(tool) }
+    try refuse(tools, at: pointer)
+    try checkModels(ofAgentsIn: tools, at: pointer)
   }
 
   /// False for a run that this process has in memory and that has not ended.

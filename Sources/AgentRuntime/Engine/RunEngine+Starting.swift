@@ -9,6 +9,7 @@ extension RunEngine {
     do throws(RuntimeError) {
       try refuseWhenEnding()
       if let key = request.idempotencyKey {
+        if key.isEmpty { throw .invalidParams("must not be empty", at: "/idempotencyKey") }
         // Another one is beginning the run: this one finds it when it is in the log and the client has been told.
         if starting[key] != nil {
           starting[key]?.append { [unowned self] in start(request, durable: durable, waiting: waiting, reply: reply) }

@@ -248,37 +248,9 @@ extension RunEngine {
     do throws(RuntimeError) {
       let beginning = try beginning(of: tool)
       let agent = try RunParams(reading: beginning.params, agent: beginning.agent?.json).agent
-      try checkDrivable(agent)
+      try checkDrivable(agent, at: "")
       return nil
     } catch { return error.message }
-  }
-
-  // MARK: Checks
-
-  /// - Throws: what keeps this bridge from running tools, and the agents in them.
-  func checkDrivable(_ tools: [Tool]) throws(RuntimeError) {
-    for tool in tools where tool.target == .server {
-      if tool.isHosted { try serverTools.check(tool) }
-      // One that is named is looked for when it is called.
-      if let agent = try SubAgent.inlineAgent(of: tool, at: "") { try checkDrivable(agent) }
-    }
-  }
-
-  private func checkDrivable(_ agent: Agent) throws(RuntimeError) {
-    let lists = SubAgent.toolLists(of: agent, at: "")
-    let hasTools = agent.askUser == true || agent.hasServers || lists.contains { !$0.tools.isEmpty }
-    _ = try models.provider(for: agent, hasTools: hasTools, parent: parent?.abilities)
-    try checkServers(of: agent, at: "/agent")
-    for (tools, _) in lists { try checkDrivable(tools) }
-  }
-
-  /// Of tools that are registered, or come with a result.
-  func checkSubAgents(of tools: [Tool]) throws(RuntimeError) {
-    _ = try SubAgent.check(tools, at: "/tools")
-    for tool in tools {
-      guard let agent = try SubAgent.inlineAgent(of: tool, at: "") else { continue }
-      for (tools, _) in SubAgent.toolLists(of: agent, at: "") { try checkTools(tools) }
-    }
   }
 }
 

@@ -17,8 +17,9 @@ package struct MCPServer: Sendable, Codable, Equatable {
   package var maxResultBytes: Int?
   /// False: each of its calls runs alone in its run.
   package var parallel: Bool?
-  /// Editors write what kind of server it is; only `stdio` is a process.
+  /// Editors write what kind of server it is; only `stdio` is a process. `remote` for one that has a `url` in place of a command, and no type.
   package var type: String?
+  private static let remote = "url"
 
   package init(
     command: String, args: [String]? = nil, env: [String: String]? = nil, cwd: String? = nil, tools: [String]? = nil,
@@ -33,6 +34,31 @@ package struct MCPServer: Sendable, Codable, Equatable {
     self.idempotent = idempotent
   }
 
+  private enum CodingKeys: String, CodingKey {
+    case command, args, env, cwd, tools, requiresApproval, idempotent, timeoutMs, maxResultBytes, parallel, type
+  }
+
+  private enum RemoteKeys: String, CodingKey { case url }
+
+  /// By hand, because a server that is no process has no command, and `check` is to say what is the matter with it.
+  package init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    type = try members.decodeIfPresent(String.self, forKey: .type)
+    if type == nil, !members.contains(.command), try decoder.container(keyedBy: RemoteKeys.self).contains(.url) { type = Self.remote }
+    let isProcess = type == nil || type == "stdio"
+    command =
+      isProcess ? try members.decode(String.self, forKey: .command) : try members.decodeIfPresent(String.self, forKey: .command) ?? ""
+    args = try members.decodeIfPresent([String].self, forKey: .args)
+    env = try members.decodeIfPresent([String: String].self, forKey: .env)
+    cwd = try members.decodeIfPresent(String.self, forKey: .cwd)
+    tools = try members.decodeIfPresent([String].self, forKey: .tools)
+    requiresApproval = try members.decodeIfPresent(MCPApproval.self, forKey: .requiresApproval)
+    idempotent = try members.decodeIfPresent([String].self, forKey: .idempotent)
+    timeoutMs = try members.decodeIfPresent(Int.self, forKey: .timeoutMs)
+    maxResultBytes = try members.decodeIfPresent(Int.self, forKey: .maxResultBytes)
+    parallel = try members.decodeIfPresent(Bool.self, forKey: .parallel)
+  }
+
   package static let members = [
     "command", "args", "env", "cwd", "tools", "requiresApproval", "idempotent", "timeoutMs", "maxResultBytes", "parallel", "type",
   ]
@@ -41,7 +67,9 @@ package struct MCPServer: Sendable, Codable, Equatable {
   ///   no process.
   package func check(at pointer: String) throws(RuntimeError) {
     if let type, type != "stdio" {
-      throw RuntimeError(.unsupportedCapability, "only MCP servers over stdio are served", pointer: pointer + "/type")
+      throw RuntimeError(
+        .unsupportedCapability, "only MCP servers over stdio, which have a command, are supported",
+        pointer: pointer + (type == Self.remote ? "/url" : "/type"))
     }
     for (member, value) in [("timeoutMs", timeoutMs), ("maxResultBytes", maxResultBytes)] {
       if let value, value < 1 { throw .invalidParams("must be at least 1", at: "\(pointer)/\(member)") }

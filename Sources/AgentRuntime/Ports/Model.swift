@@ -150,6 +150,7 @@ package protocol ModelCatalog: Sendable {
   /// - Parameters:
   ///   - hasTools: Whether the model will be offered tools.
   ///   - parent: What the client can be asked; nil when there is none.
-  /// - Throws: `model.unknownProvider`, `model.missingKey`, `unsupportedCapability`, or `model.unavailable` for a script that cannot be read.
+  /// - Throws: `model.unknownProvider`, `model.missingKey`, `unsupportedCapability`, `model.unavailable` for a script that cannot be read, or
+  ///   `invalidParams`; a pointer is a place in the agent.
   func provider(for agent: Agent, hasTools: Bool, parent: ParentAbilities?) throws(RuntimeError) -> any ModelProvider
 }

@@ -112,12 +112,18 @@ extension RunEvent {
       guard let toolkit = data["toolkit"]?.stringValue else { return nil }
       self = .toolkitExpanded(toolkit: toolkit, skill: data["skill"]?.stringValue)
     case "augmentation.applied":
+      let shared = SharedContext(logged: data)
+      if let toolbox = hidden["toolbox"] {
+        self = .sharedChanged(toolbox, TakenChanges(reading: hidden), shared)
+        return
+      }
       guard let callID = id(data, "callId") else {
-        self = .augmentationApplied(callID: nil, nil, SharedContext(logged: data))
+        self = .augmentationApplied(callID: nil, nil, shared)
         return
       }
       guard let augmentation = hidden["augmentation"].flatMap({ try? Augmentation(reading: $0, at: "") }) else { return nil }
-      self = .augmentationApplied(callID: callID, augmentation, SharedContext(logged: data))
+      self = .augmentationApplied(callID: callID, augmentation, shared)
+    case "registrations.taken": self = .changesTaken(TakenChanges(reading: hidden))
     case "run.merged":
       guard let other = id(hidden, "into") else { return nil }
       self = .merged(into: other)

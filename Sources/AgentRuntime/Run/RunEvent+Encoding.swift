@@ -37,7 +37,8 @@ extension RunEvent {
     case .toolsChanged, .toolboxChanged: "tools.changed"
     case .toolkitsRegistered: "toolkit.registered"
     case .toolkitExpanded: "toolkit.expanded"
-    case .augmentationApplied: "augmentation.applied"
+    case .augmentationApplied, .sharedChanged: "augmentation.applied"
+    case .changesTaken: "registrations.taken"
     case .cancelRequested: "cancel.requested"
     case .answerRejected: "answer.rejected"
     case .merged: "run.merged"
@@ -53,7 +54,8 @@ extension RunEvent {
   package var isOnTheWire: Bool {
     switch self {
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded,
+      .changesTaken:
       false
     default: true
     }
@@ -172,12 +174,14 @@ extension RunEvent {
     case .augmentationApplied(let callID, _, let shared):
       writer.member("callId", ifPresent: callID?.text)
       shared.writeMembers(to: &writer)
+    case .sharedChanged(_, _, let shared): shared.writeMembers(to: &writer)
     case .ended(let end):
       writer.member("reason", ifPresent: end.reason)
       writer.member("partialText", ifPresent: end.partialText?.wire)
       outcome?.writeMembers(to: &writer)
     case .callDeferred, .callParked, .callAsked, .callUnanswered, .decisionsTaken, .reconfigured, .pauseRequested, .cancelRequested,
-      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded:
+      .answerRejected, .claimDropped, .rejectionCounted, .merged, .requeued, .compacted, .sampled, .childNamed, .childMoved, .childEnded,
+      .changesTaken:
       break
     }
   }
@@ -247,9 +251,10 @@ extension RunEvent {
       writer.member("reason", reason)
     case .decisionsTaken(let decisions): writer.member("decisions", StandingDecision.json(decisions))
     case .toolsChanged(let tools): writer.member("tools", tools)
-    case .toolboxChanged(let toolbox, let changes):
+    case .toolboxChanged(let toolbox, let changes), .sharedChanged(let toolbox, let changes, _):
       writer.member("toolbox", toolbox)
       changes.writeMembers(to: &writer)
+    case .changesTaken(let changes): changes.writeMembers(to: &writer)
     case .augmentationApplied(_, let augmentation?, _): writer.member("augmentation", augmentation.json)
     case .ended(let end):
       guard end.isWithdrawn else { return nil }

@@ -33,10 +33,14 @@ package enum RunEvent: Sendable, Equatable {
   case toolkitsRegistered([String])
   /// A call expanded a toolkit, or activated a skill of it.
   case toolkitExpanded(toolkit: String, skill: String?)
-  /// By the result of a call; without one, by `run.start`, whose toolbox has it already.
+  /// By the result of a call; without one, by `run.start` or the session, and the toolbox has it already.
   case augmentationApplied(callID: ULID?, Augmentation?, SharedContext)
+  /// Another state or context came from the session while the run was under way: the whole toolbox as it is now, and how many changes are in it.
+  case sharedChanged(CarriedJSON, TakenChanges, SharedContext)
   case ended(RunEnd)
 
+  /// Changes of registrations came that left the toolbox as it was.
+  case changesTaken(TakenChanges)
   case callDeferred(callID: ULID)
   case callParked(callID: ULID)
   /// An approval or an answer is asked for again, of this process' parent.

@@ -9,29 +9,38 @@ package struct RunInput: Sendable, Equatable {
 
   /// An input that `RunAdmission` has checked, its long values stored one by one, so that the model sees the same whatever their size.
   init(_ given: CarriedJSON, storing spiller: inout BlobSpiller) {
-    guard given.kind == .array else {
-      wire = spiller.store(.inline(given)).wire
-      return
+    wire = Self.written(given) { spiller.store($0) }
+  }
+
+  /// The input as the log says it, whole: members of blocks that are null count as absent.
+  static func tidied(_ given: CarriedJSON) -> CarriedJSON { written(given) { $0 } }
+
+  private static func written(_ given: CarriedJSON, _ store: (StoredValue) -> StoredValue) -> CarriedJSON {
+    guard given.kind == .array else { return store(.inline(given)).wire }
+    func write(_ block: CarriedJSON, to writer: inout JSONWriter) {
+      var block = ContentBlock(given: block)
+      for index in block.members.indices { block.members[index].value = store(block.members[index].value) }
+      block.write(to: &writer)
     }
     var writer = JSONWriter(capacity: 256)
     writer.beginArray()
     given.forEachElement { element in
-      guard element.hasMember("role") else { return ContentBlock(given: element).stored(by: &spiller).write(to: &writer) }
+      guard element.hasMember("role") else { return write(element, to: &writer) }
       writer.beginObject()
       element.forEachMember { name, value in
         writer.key(name)
         if name == "content", value.kind == .array {
           writer.beginArray()
-          value.forEachElement { ContentBlock(given: $0).stored(by: &spiller).write(to: &writer) }
+          value.forEachElement { write($0, to: &writer) }
           writer.endArray()
         } else {
-          writer.value(spiller.store(.inline(value)).wire)
+          writer.value(store(.inline(value)).wire)
         }
       }
       writer.endObject()
     }
     writer.endArray()
-    wire = CarriedJSON(trusted: writer.finish())
+    return CarriedJSON(trusted: writer.finish())
   }
 
   /// The messages that the input stands for.

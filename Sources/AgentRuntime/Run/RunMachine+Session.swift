@@ -5,7 +5,7 @@ extension RunMachine {
   /// Begins a turn that waited, with what the turn before it has left.
   mutating func begin(with changed: ChangedToolbox?, decisions: [StandingDecision] = []) {
     guard !state.hasBegun, state.mergedInto == nil, context.mayBegin, state.status == .queued else { return }
-    if let changed { append(.toolboxChanged(changed.toolbox.json, changed.changes)) }
+    if let changed { take(changed) }
     if decisions != state.standingDecisions { append(.decisionsTaken(decisions)) }
     advance(cause: .resume)
   }

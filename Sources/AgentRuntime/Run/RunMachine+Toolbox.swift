@@ -29,7 +29,7 @@ extension RunMachine {
     guard case .inline(let wanted)? = given.augmentation, !result.isError || given.isError else { return complete(call.callID, result) }
     do throws(RuntimeError) {
       let augmentation = try Augmentation(reading: wanted, at: "/augmentation")
-      try context.checkTools(augmentation.injectToolkits.flatMap(\.tools))
+      try context.checkTools(augmentation.newTools(at: "/augmentation"))
       var toolbox = state.toolbox
       try toolbox.apply(augmentation, isInsideResult: true, pointer: "/augmentation")
       complete(call.callID, result)
@@ -45,8 +45,26 @@ extension RunMachine {
   /// Takes what was registered since the last model turn into the log.
   mutating func takeChangedToolbox() {
     guard let changed = context.changedToolbox(state) else { return }
-    let difference = changed.toolbox.difference(from: state.toolbox)
-    append(.toolboxChanged(changed.toolbox.json, changed.changes))
-    if !difference.registered.isEmpty { append(.toolkitsRegistered(difference.registered)) }
+    let registered = changed.toolbox.difference(from: state.toolbox).registered
+    take(changed)
+    if !registered.isEmpty { append(.toolkitsRegistered(registered)) }
+  }
+
+  /// Tells of tools and of state and context apart. One record holds the whole change, so that no log ends with half of it.
+  mutating func take(_ changed: ChangedToolbox) {
+    let (toolbox, changes) = changed
+    var sameState = toolbox
+    sameState.state = state.toolbox.state
+    sameState.context = state.toolbox.context
+    let changesTools = sameState != state.toolbox
+    let changesState = sameState != toolbox
+    if changesTools {
+      append(.toolboxChanged(toolbox.json, changes))
+      if changesState { append(.augmentationApplied(callID: nil, nil, shared(by: toolbox))) }
+    } else if changesState {
+      append(.sharedChanged(toolbox.json, changes, shared(by: toolbox)))
+    } else {
+      append(.changesTaken(changes))
+    }
   }
 }

@@ -72,7 +72,7 @@ package struct MachineContext {
   /// What could be left out of what the model is shown.
   package var compactionPlan: (RunState) -> Compaction? = { _ in nil }
   /// - Throws: `tool.invalidSchema` or `unsupportedCapability` for a tool that this bridge cannot have.
-  package var checkTools: ([Tool]) throws(RuntimeError) -> Void = { _ in }
+  package var checkTools: ([(tools: [Tool], place: String)]) throws(RuntimeError) -> Void = { _ in }
   /// The toolbox with what was registered since; nil when nothing was.
   package var changedToolbox: (RunState) -> ChangedToolbox? = { _ in nil }
   /// From 0 to 1.

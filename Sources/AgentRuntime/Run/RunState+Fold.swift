@@ -26,9 +26,10 @@ extension RunState {
     case .toolsChanged(let tools):
       let plain = try RunParams.read([Tool].self, tools, at: "/tools", carrying: RunParams.toolPaths)
       try toolbox.replaceRunTools(plain)
-    case .toolboxChanged(let snapshot, let changes):
+    case .toolboxChanged(let snapshot, let changes), .sharedChanged(let snapshot, let changes, _):
       toolbox = try Toolbox(reading: snapshot)
       self.changes = changes
+    case .changesTaken(let changes): self.changes = changes
     case .toolkitsRegistered: break
     case .toolkitExpanded(let toolkit, let skill):
       if let skill { try toolbox.activate(skill: skill) } else { try toolbox.expand(toolkit: toolkit) }

@@ -77,6 +77,13 @@ extension RuntimeError {
     RuntimeError(.invalidParams, message, pointer: pointer)
   }
 
+  /// An error about one tool, whose name stands in its data too.
+  package static func aboutTool(_ name: String, _ kind: Kind, _ message: String, at pointer: String? = nil) -> RuntimeError {
+    var error = RuntimeError(kind, message, pointer: pointer)
+    error.details = [("tool", CarriedJSON(string: name))]
+    return error
+  }
+
   package init(_ error: StoreError) {
     let kind: Kind =
       switch error.code {

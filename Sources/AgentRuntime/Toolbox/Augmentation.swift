@@ -29,6 +29,11 @@ package struct Augmentation: Sendable, Equatable {
 
   package var isEmpty: Bool { self == Augmentation() }
 
+  /// The tools that it brings, list by list, with the place of each; the augmentation stands at `pointer`.
+  func newTools(at pointer: String) -> [(tools: [Tool], place: String)] {
+    injectToolkits.enumerated().map { ($1.tools, "\(pointer)/injectToolkits/\($0)/tools") }
+  }
+
   /// Judges what needs no look at a toolbox.
   /// - Parameter isInsideResult: It stands in a tool result, which declares client tools only.
   /// - Throws: `tool.invalid` that names the toolkit and the tool; `invalidParams` for a member that is missing.
@@ -37,9 +42,10 @@ package struct Augmentation: Sendable, Equatable {
       let place = "\(pointer)/injectToolkits/\(index)"
       try toolkit.check(at: place)
       guard isInsideResult, let server = toolkit.tools.firstIndex(where: { $0.target == .server }) else { continue }
-      throw RuntimeError(
-        .toolInvalid, "tool '\(toolkit.tools[server].name)' of toolkit '\(toolkit.name)': a tool result declares client tools only",
-        pointer: "\(place)/tools/\(server)")
+      let name = toolkit.tools[server].name
+      throw .aboutTool(
+        name, .toolInvalid, "tool '\(name)' of toolkit '\(toolkit.name)': a tool result declares client tools only",
+        at: "\(place)/tools/\(server)")
     }
   }
 }

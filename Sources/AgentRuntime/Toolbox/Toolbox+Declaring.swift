@@ -19,7 +19,7 @@ struct Declaration {
       try tool.check(at: place(ofTool: index))
       try Self.check(tool.name, "tool") { place(ofTool: index) }
       guard keys.insert(tool.key).inserted else {
-        throw RuntimeError(.toolInvalid, "tool '\(tool.name)' is declared twice", pointer: place(ofTool: index) + "/name")
+        throw .aboutTool(tool.name, .toolInvalid, "tool '\(tool.name)' is declared twice", at: place(ofTool: index) + "/name")
       }
     }
     var names: Set<String> = []

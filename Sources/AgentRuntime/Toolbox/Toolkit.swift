@@ -58,8 +58,9 @@ package struct Toolkit: Sendable, Codable, Equatable {
       let place = "\(pointer)/tools/\(index)"
       try tool.check(at: place)
       if let toolkit = tool.toolkit, toolkit != name {
-        throw RuntimeError(
-          .toolInvalid, "tool '\(tool.name)' stands in toolkit '\(name)' and names another one as its own", pointer: place + "/toolkit")
+        throw .aboutTool(
+          tool.name, .toolInvalid, "tool '\(tool.name)' stands in toolkit '\(name)' and names another one as its own",
+          at: place + "/toolkit")
       }
       guard names.insert(tool.name).inserted else { throw twice(tool.name, "tool", at: place) }
     }

@@ -26,8 +26,11 @@ package struct ContentBlock: Sendable, Equatable {
 
   package subscript(_ name: String) -> StoredValue? { members.first { $0.name == name }?.value }
 
+  /// A member that need not be there and is null counts as absent.
+  ///
+  /// - Parameter isForgiving: A member that need not be there and is not as it should be is left out, instead of refused.
   /// - Throws: `invalidParams` with the pointer of the member that is missing or wrong.
-  package init(reading value: CarriedJSON, at pointer: String) throws(RuntimeError) {
+  package init(reading value: CarriedJSON, at pointer: String, isForgiving: Bool = false) throws(RuntimeError) {
     guard value.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
     var type: String?
     var members: [Member] = []
@@ -41,30 +44,7 @@ package struct ContentBlock: Sendable, Equatable {
     }
     guard let type else { throw .invalidParams("is required", at: pointer + "/type") }
     self.init(type: type, members: members)
-    try check(at: pointer)
-  }
-
-  private func check(at pointer: String) throws(RuntimeError) {
-    func need(_ name: String, _ kind: CarriedJSON.Kind, _ words: String) throws(RuntimeError) {
-      guard case .inline(let value)? = self[name] else { throw .invalidParams("is required", at: "\(pointer)/\(name)") }
-      if value.kind != kind, !value.hasMember("$blob") { throw .invalidParams("must be \(words)", at: "\(pointer)/\(name)") }
-    }
-    switch type {
-    case "text": try need("text", .string, "a string")
-    case "json": if self["value"] == nil { throw .invalidParams("is required", at: pointer + "/value") }
-    case "image", "audio":
-      try need("data", .string, "a string")
-      try need("mimeType", .string, "a string")
-    case "binary":
-      try need("mimeType", .string, "a string")
-      // A member that is null is absent.
-      try need([nil, .inline(.null)].contains(self["url"]) ? "data" : "url", .string, "a string")
-    case "resource_link":
-      try need("uri", .string, "a string")
-      try need("name", .string, "a string")
-    case "resource": try need("resource", .object, "an object")
-    default: throw .invalidParams("is not a type of content block", at: pointer + "/type")
-    }
+    try check(at: pointer, isForgiving: isForgiving)
   }
 
   /// A block that was checked before; nothing in it is a reference.
@@ -75,6 +55,7 @@ package struct ContentBlock: Sendable, Equatable {
       if name != "type" { members.append(Member(name: name.text, value: .inline(member))) }
     }
     self.members = members
+    leaveOutNulls()
   }
 
   /// Reads a block of the log, where long members are references.

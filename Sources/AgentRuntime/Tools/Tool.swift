@@ -9,6 +9,8 @@ package struct Tool: Sendable, Codable, Equatable {
     package var destructiveHint: Bool?
     package var idempotentHint: Bool?
     package var openWorldHint: Bool?
+    /// As it was given: that it is a string is judged where a tool is declared, since logs of earlier versions have others.
+    package var title: CarriedJSON?
   }
 
   package var name: String
@@ -71,13 +73,13 @@ package struct Tool: Sendable, Codable, Equatable {
   /// - Throws: `tool.invalid` that names the tool and the member.
   package func check(at pointer: String) throws(RuntimeError) {
     func refuse(_ member: String, _ why: String) -> RuntimeError {
-      RuntimeError(.toolInvalid, "tool '\(name.prefix(64))': \(member) \(why)", pointer: pointer + "/" + member)
+      .aboutTool(name, .toolInvalid, "tool '\(name.prefix(64))': \(member) \(why)", at: pointer + "/" + member)
     }
     guard Self.isName(name) else {
       throw RuntimeError(.toolInvalid, "a tool's name must match ^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$", pointer: pointer + "/name")
     }
     if Toolbox.builtInNames.contains(name) {
-      throw RuntimeError(.toolInvalid, "no tool can be called '\(name)': that is a built-in tool", pointer: pointer + "/name")
+      throw .aboutTool(name, .toolInvalid, "no tool can be called '\(name)': that is a built-in tool", at: pointer + "/name")
     }
     if schema == nil { throw .invalidParams("is required", at: pointer + "/inputSchema") }
     if inputSchema != nil, parameters != nil { throw refuse("parameters", "is another name for inputSchema, which is there too") }

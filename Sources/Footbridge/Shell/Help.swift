@@ -13,9 +13,13 @@ enum Help {
     }
     if words.first == "--version" { return "footbridge \(Version.text)\n" }
     guard words.first == "help" else { return nil }
-    guard let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }) else { return overview() }
+    let named = words.dropFirst().drop { $0.hasPrefix("-") }
+    guard let name = named.first else { return overview() }
     guard let command = Command.named(name) else {
       throw Command.unknown(name)
+    }
+    if let extra = named.dropFirst().first, !extra.hasPrefix("-") {
+      throw StartupError(status: .usage, message: "there is one argument too many: '\(VisibleText.shown(extra))'")
     }
     return text(of: command)
   }

@@ -13,10 +13,10 @@ enum StoreCommand {
       Exit status: 0 when everything is in TO.
       """, options: []
   ) { (arguments, shell) throws(StartupError) in
-    let operands = try arguments.operands("copy", "FROM", "TO")
-    guard operands[0] == "copy" else {
-      throw StartupError(status: .usage, message: "there is no 'store \(VisibleText.shown(operands[0]))'; there is 'store copy FROM TO'")
+    if let word = arguments.operands.first, word != "copy" {
+      throw StartupError(status: .usage, message: "there is no 'store \(VisibleText.shown(word))'; there is 'store copy FROM TO'")
     }
+    let operands = try arguments.operands("copy", "FROM", "TO")
     let (from, to) = (try location(operands[1], "FROM"), try location(operands[2], "TO"))
     guard from != to else { throw StartupError(status: .usage, message: "FROM and TO are the same store") }
     try from.checkExistence()

@@ -34,6 +34,8 @@ final class SamplingExchange: ModelCall {
     var attempt = 0
     /// The answer to the attempt has come.
     var isAnswered = false
+    /// Between two attempts.
+    var isWaiting = false
     var exchange: (any ParentExchange)?
     /// What progress has shown of it.
     var shown = ""
@@ -66,6 +68,7 @@ final class SamplingExchange: ModelCall {
       if state.isOver { return nil }
       state.attempt += 1
       state.isAnswered = false
+      state.isWaiting = false
       state.shown = ""
       return state.attempt
     }
@@ -81,7 +84,7 @@ final class SamplingExchange: ModelCall {
 
   private static let cancelReason = "the turn is no longer wanted"
 
-  var isWaiting: Bool { state.withLock { !$0.isOver && $0.isAnswered } }
+  var isWaiting: Bool { state.withLock { !$0.isOver && $0.isWaiting } }
 
   func cancel() {
     let exchange = state.withLock { state in
@@ -140,6 +143,7 @@ final class SamplingExchange: ModelCall {
   private func failed(_ fault: ProviderFault, _ attempt: Int) {
     switch policy.next(after: fault, retries: attempt - 1) {
     case .retry(let delay):
+      state.withLock { $0.isWaiting = true }
       signal(.retried(attempt: attempt, reason: fault.reason, retryAfterMilliseconds: delay))
       schedule(delay) { [self] in begin() }
     case .giveUp(let note):

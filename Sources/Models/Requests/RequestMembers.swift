@@ -47,10 +47,10 @@ struct RequestMembers {
 extension Agent {
   /// - Throws: `invalidParams` when the options of the provider are no object.
   func checkProviderOptions() throws(RuntimeError) {
-    if let providerOptions, providerOptions.kind != .object { throw .invalidParams("must be an object", at: "/agent/providerOptions") }
+    if let providerOptions, providerOptions.kind != .object { throw .invalidParams("must be an object", at: "/providerOptions") }
     guard let reasoning else { return }
     if reasoning.kind != .object, reasoning.kind != .string {
-      throw .invalidParams("must be an object such as {\"effort\": \"low\"}", at: "/agent/reasoning")
+      throw .invalidParams("must be an object such as {\"effort\": \"low\"}", at: "/reasoning")
     }
   }
 
@@ -58,7 +58,7 @@ extension Agent {
   func checkProviderTools() throws(RuntimeError) {
     guard let tools = providerOptions?["tools"], !tools.isNull else { return }
     if tools.kind == .array, tools.elements.allSatisfy({ $0.kind == .object }) { return }
-    throw .invalidParams("must be an array of objects", at: "/agent/providerOptions/tools")
+    throw .invalidParams("must be an array of objects", at: "/providerOptions/tools")
   }
 
   /// Tools that the provider has itself, such as its search, as its API names them. They follow those of the run.

@@ -45,13 +45,14 @@ enum MCPToolResult {
     return .result(read)
   }
 
-  /// A block of a kind that is unknown here is given to the model as the JSON it is.
+  /// A block of a kind that is unknown here, or a resource that does not say which it is, is given to the model as the JSON it is. A member that need
+  /// not be there and is not as it should be is left out: the rest of the answer is good.
   private static func block(_ json: CarriedJSON, at pointer: String) throws(RuntimeError) -> ContentBlock {
     guard json.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
     switch json["type"]?.stringValue {
     case "text", "image", "audio", "resource_link": break
-    case "resource":
-      guard json["resource"]?.kind == .object else { throw .invalidParams("must be an object", at: pointer + "/resource") }
+    case "resource" where json["resource"]?.kind != .object: throw .invalidParams("must be an object", at: pointer + "/resource")
+    case "resource" where json["resource"]?["uri"]?.kind == .string: break
     default:
       var writer = JSONWriter(capacity: json.bytes.count + 32)
       writer.beginObject()
@@ -64,7 +65,7 @@ enum MCPToolResult {
     for name in ["text", "data", "mimeType", "uri", "name"] {
       if let member = json[name], member.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(name)") }
     }
-    return try ContentBlock(reading: json, at: pointer)
+    return try ContentBlock(reading: json, at: pointer, isForgiving: true)
   }
 
   private static func unusable(_ server: String, _ reason: String) -> ToolResult {

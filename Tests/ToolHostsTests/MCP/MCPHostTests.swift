@@ -50,6 +50,19 @@ struct MCPHostTests {
     #expect(text.contains(#""annotations":{"audience": ["user"], "priority": 0.1}"#))
   }
 
+  @Test func `a sloppy member that need not be there is left out of a good result`() {
+    let workshop = MCPWorkshop()
+    let answer = #"""
+      {"content":[{"type":"resource_link","uri":"u","name":"n","title":5,"mimeType":null,"size":-3,"description":{"$blob":"x"}},\#
+      {"type":"resource","resource":{"uri":"u","mimeType":7,"text":"x"}},{"type":"resource","resource":{"text":"nameless"}}]}
+      """#
+    var writer = JSONWriter()
+    workshop.open(workshop.script()).call("bad", #"{"result":\#(answer)}"#).content.write(to: &writer)
+    #expect(
+      writer.finish().string == #"[{"type":"resource_link","uri":"u","name":"n"},{"type":"resource","resource":{"uri":"u","text":"x"}},"#
+        + #"{"type":"json","value":{"type": "resource", "resource": {"text": "nameless"}}}]"#)
+  }
+
   @Test func `structured content is carried`() {
     let workshop = MCPWorkshop()
     let result = workshop.open(workshop.script()).call("structured")

@@ -1,0 +1,105 @@
+import JSON
+
+/// What the members of a block must be. Those that no type knows are carried as they are.
+extension ContentBlock {
+  mutating func check(at pointer: String, isForgiving: Bool) throws(RuntimeError) {
+    try checkOptionalMembers(at: pointer, isForgiving: isForgiving)
+    func need(_ name: String, _ kind: CarriedJSON.Kind, _ words: String) throws(RuntimeError) {
+      guard case .inline(let value)? = self[name] else { throw .invalidParams("is required", at: "\(pointer)/\(name)") }
+      if value.kind != kind, !value.hasMember("$blob") { throw .invalidParams("must be \(words)", at: "\(pointer)/\(name)") }
+    }
+    switch type {
+    case "text": try need("text", .string, "a string")
+    case "json": if self["value"] == nil { throw .invalidParams("is required", at: pointer + "/value") }
+    case "image", "audio":
+      try need("data", .string, "a string")
+      try need("mimeType", .string, "a string")
+    case "binary":
+      try need("mimeType", .string, "a string")
+      if self["data"] == nil, self["url"] == nil { throw .invalidParams("is required", at: pointer + "/data") }
+    case "resource_link":
+      try need("uri", .string, "a string")
+      try need("name", .string, "a string")
+    case "resource":
+      try need("resource", .object, "an object")
+      try checkResource(at: pointer + "/resource", isForgiving: isForgiving)
+    default: throw .invalidParams("is not a type of content block", at: pointer + "/type")
+    }
+  }
+
+  /// Members that are null count as absent, so they do not stand in the log.
+  mutating func leaveOutNulls() {
+    let names = Self.optionalMembers(of: type)
+    if !names.isEmpty { members.removeAll { names.contains($0.name) && $0.value == .inline(.null) } }
+    guard let index = members.firstIndex(where: { $0.name == "resource" }), type == "resource" else { return }
+    guard case .inline(let resource) = members[index].value else { return }
+    members[index].value = .inline(Self.without(resource) { Self.optionalOfResource.contains($0) && $1.isNull })
+  }
+
+  // MARK: What need not be there
+
+  /// `data` and `url` of a binary block among them, since one of the two will do.
+  private static func optionalMembers(of type: String) -> [String] {
+    switch type {
+    case "binary": ["data", "url", "filename"]
+    case "resource_link": ["title", "description", "mimeType", "size"]
+    default: []
+    }
+  }
+
+  private static let optionalOfResource = ["mimeType", "text", "blob"]
+
+  private mutating func checkOptionalMembers(at pointer: String, isForgiving: Bool) throws(RuntimeError) {
+    leaveOutNulls()
+    for name in Self.optionalMembers(of: type) {
+      guard case .inline(let value)? = self[name], let fault = Self.fault(of: value, called: name, isForgiving) else { continue }
+      if !isForgiving { throw .invalidParams(fault, at: "\(pointer)/\(name)") }
+      members.removeAll { $0.name == name }
+    }
+  }
+
+  private mutating func checkResource(at pointer: String, isForgiving: Bool) throws(RuntimeError) {
+    guard let index = members.firstIndex(where: { $0.name == "resource" }), case .inline(let resource) = members[index].value else {
+      return
+    }
+    // One that is named is a value of its own.
+    if resource.hasMember("$blob"), !isForgiving { return }
+    guard let uri = resource["uri"] else { throw .invalidParams("is required", at: pointer + "/uri") }
+    if let fault = Self.fault(of: uri, called: "uri", isForgiving) { throw .invalidParams(fault, at: pointer + "/uri") }
+    var wrong: [String] = []
+    for name in Self.optionalOfResource {
+      guard let value = resource[name], let fault = Self.fault(of: value, called: name, isForgiving) else { continue }
+      if !isForgiving { throw .invalidParams(fault, at: "\(pointer)/\(name)") }
+      wrong.append(name)
+    }
+    if !wrong.isEmpty { members[index].value = .inline(Self.without(resource) { name, _ in wrong.contains(name) }) }
+  }
+
+  /// What is wrong with a member; nil when nothing is. From who is forgiven, an object is never the name of a blob.
+  private static func fault(of value: CarriedJSON, called name: String, _ isForgiving: Bool) -> String? {
+    if name == "size" {
+      let size = value.doubleValue ?? -1
+      return size >= 0 && size.rounded() == size ? nil : "must be a number of bytes"
+    }
+    return value.kind == .string || !isForgiving && value.hasMember("$blob") ? nil : "must be a string"
+  }
+
+  /// The object without the members that `isLeftOut` names; the very same when there is none.
+  private static func without(_ object: CarriedJSON, _ isLeftOut: (String, CarriedJSON) -> Bool) -> CarriedJSON {
+    var kept: [(name: MemberName, value: CarriedJSON)] = []
+    var count = 0
+    object.forEachMember { name, value in
+      count += 1
+      if !isLeftOut(name.text, value) { kept.append((name, value)) }
+    }
+    if kept.count == count { return object }
+    var writer = JSONWriter(capacity: object.bytes.count)
+    writer.beginObject()
+    for (name, value) in kept {
+      writer.key(name)
+      writer.value(value)
+    }
+    writer.endObject()
+    return CarriedJSON(trusted: writer.finish())
+  }
+}
