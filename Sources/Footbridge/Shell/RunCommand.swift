@@ -8,9 +8,9 @@ enum RunCommand {
   static let command = Command(
     name: "run", operands: "PROMPT", summary: "run an agent on a prompt and print its answer",
     text: """
-      PROMPT is one argument, or - to read it from standard input. The answer goes to standard output when it is complete, and
-      nothing else does; on a terminal all text streams, and progress goes to standard error. Tools with a command run here. A
-      run that calls another tool waits in the store: 'footbridge submit' gives the result, in this shell or another process.
+      PROMPT is one argument, or - to read it from standard input. The answer goes to standard output, and nothing else does;
+      on a terminal it streams, and progress goes to standard error. Tools with a command run here. A run that calls another
+      tool waits in the store: 'footbridge submit' gives the result, in this shell or another process.
       Exit status: 0 answered, 75 waiting or paused, 1 error, 130 cancelled. Ctrl-C cancels the run, a second one ends at once.
       """,
     options: [
@@ -28,9 +28,8 @@ enum RunCommand {
     guard !prompt.isEmpty else { throw StartupError(status: .usage, message: "the prompt is empty") }
     let request = try request(prompt, files, shell)
     let asJSON = arguments.has("json")
-    // A retry may void what was streamed, a cancel may end it, and a call may follow it: a pipe, where nothing can be taken back, gets nothing
-    // but the answer.
-    let streams = !asJSON && shell.terminal.isInteractive
+    // Without tools, a message can only be the answer. With them, that is known when it is complete: a pipe gets nothing but the answer.
+    let streams = !asJSON && (shell.terminal.isInteractive || RunDrive.hasNoTools(request.params))
     let drive = try RunDrive(shell, streams: streams)
     return try drive.run { (runtime, signals) throws(StartupError) in
       let attendance = Attendance(shell.terminal, runtime.thread, drive.observer, shown: streams ? .stream : .nothing)

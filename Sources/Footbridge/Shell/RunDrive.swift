@@ -1,4 +1,5 @@
 import AgentRuntime
+import JSON
 import POSIXSupport
 
 /// What the commands that drive a run have in common: signals as something to read, and a parent that watches.
@@ -27,5 +28,12 @@ struct RunDrive {
     do throws(SystemError) { return try SignalDescriptor(signals) } catch {
       throw StartupError(status: .internalError, message: "\(error)")
     }
+  }
+
+  /// Whether a run of these params has nothing to call.
+  static func hasNoTools(_ params: CarriedJSON) -> Bool {
+    // Of an agent with an id that is not known here.
+    if params.hasMember("agentId") { return false }
+    return [params["tools"], params["agent"]?["tools"]].allSatisfy { $0?.elements.isEmpty ?? true }
   }
 }
