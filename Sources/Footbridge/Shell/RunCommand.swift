@@ -8,9 +8,11 @@ enum RunCommand {
   static let command = Command(
     name: "run", operands: "PROMPT", summary: "run an agent on a prompt and print its answer",
     text: """
-      PROMPT is one argument, or - to read it from standard input. The answer goes to standard output, and nothing else does;
-      on a terminal it streams, and progress goes to standard error. Tools with a command run here. A run that calls another
-      tool waits in the store: 'footbridge submit' gives the result, in this shell or another process.
+      PROMPT is one argument, or - to read it from standard input. The answer goes to standard output, and nothing else does.
+      It streams on a terminal, and elsewhere for an agent without tools; what came of an attempt that had to be repeated then
+      stands on lines of its own before it (--json has neither). Progress goes to standard error, on a terminal. Tools with a
+      command run here. A run that calls another tool waits in the store: 'footbridge submit' gives the result, in this shell
+      or another process.
       Exit status: 0 answered, 75 waiting or paused, 1 error, 130 cancelled. Ctrl-C cancels the run, a second one ends at once.
       """,
     options: [
