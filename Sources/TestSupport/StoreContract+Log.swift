@@ -13,7 +13,7 @@ extension StoreContract {
         (summary.owner, summary.epoch, summary.idempotencyKey) = (trial.store.owner, 3, "a key\u{0}ü")
         summary.updatedAt = Timestamp(milliseconds: 1_700_000_009_999)
         summary.metadata = CarriedJSON(trusted: Bytes("{\"b\": \"1\",\"a\":\"\\u0000\"}"))
-        let records = [T.event(1, 1, "{\"n\":1}", hidden: "{\"h\":1}"), T.own(2, "{}"), T.event(3, 2, "")]
+        let records = [T.event(1, 1, "{\"n\":1}", hidden: "{\"h\":1}"), T.own(2, "{}"), T.event(3, 2, "0")]
         try trial.expect(try trial.append(T.append(records, to: &summary)), .appended)
         try trial.expect(try trial.store.summary(of: summary.runID), summary, "the row")
         try trial.expect(try trial.store.records(of: summary.runID, after: 0, maxBytes: 1 << 20), records, "the log")

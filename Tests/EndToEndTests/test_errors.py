@@ -140,6 +140,12 @@ def test_a_bad_schema_is_named_by_its_tool_and_its_place(bridge, method, params,
     assert twice.data["tool"] == "b"
 
 
+def test_a_tool_whose_name_is_taken_is_named(bridge):
+    bridge.call("toolkit.register", {"toolkits": [{"name": "kit", "description": "d", "tools": [tool("inside")]}]})
+    e = bridge.fails("tool.register", {"tools": [tool("inside")]}, kind="tool.invalid")
+    assert (e.data["pointer"], e.data["tool"]) == ("/tools/0/name", "inside")
+
+
 def test_a_run_of_no_session_is_in_no_list(bridge):
     bridge.run([say("ok")])
     for session in (NOWHERE, "no id"):

@@ -126,7 +126,7 @@ extension RunEngine {
         ? .invalidParams("the agent has the unknown member \(first) (--strict)", at: "/agentId")
         : .invalidParams("is not known (--strict)", at: first)
     }
-    try checkSchemas(ofParams: request.params, agent: agent.json)
+    do throws(RuntimeError) { try checkSchemas(ofParams: request.params, agent: agent.json) } catch { throw error.ofStoredAgent }
     var admitted = request
     admitted.storedAgent = agent.use
     admitted.warnings += admission.warnings

@@ -20,7 +20,7 @@ extension RunEngine {
   func placed(_ error: RuntimeError, in params: RunParams, isStored: Bool) -> RuntimeError {
     do throws(RuntimeError) {
       do throws(RuntimeError) { try checkDrivable(params.agent, at: "/agent") } catch {
-        throw isStored ? error.moved(to: "/agentId") : error
+        throw isStored ? error.ofStoredAgent : error
       }
       try checkDrivable(params.tools, at: "/tools")
       for (index, toolkit) in params.toolkits.enumerated() { try checkDrivable(toolkit.tools, at: "/toolkits/\(index)/tools") }
@@ -72,7 +72,8 @@ extension RunEngine {
     do throws(RuntimeError) {
       _ = try models.provider(for: agent, hasTools: agent.hasServers || lists.contains { !$0.tools.isEmpty }, parent: nil)
     } catch {
-      if error.kind == .modelUnknownProvider || error.kind == .invalidParams { throw error.moved(under: pointer) }
+      let isWrong = error.kind == .modelUnknownProvider || error.kind == .invalidParams
+      if isWrong { throw error.moved(to: pointer + (error.pointer ?? "/model")) }
     }
     for (tools, place) in lists { try checkModels(ofAgentsIn: tools, at: place) }
   }
@@ -95,6 +96,14 @@ extension RuntimeError {
   func moved(under pointer: String) -> RuntimeError {
     var error = self
     error.pointer = error.pointer.map { pointer + $0 }
+    return error
+  }
+
+  /// An error with a place below `/agent`, about a stored agent: nothing in the params is at fault but its id.
+  var ofStoredAgent: RuntimeError {
+    guard let place = pointer, place.utf8.starts(with: "/agent/".utf8) else { return self }
+    var error = moved(to: "/agentId")
+    error.message = "the stored agent cannot be used: \(place.dropFirst("/agent".count)): \(message)"
     return error
   }
 

@@ -96,9 +96,11 @@ extension Toolbox {
     var holders: [String: [Holder]] = [:]
     func add(_ name: String, _ new: Holder) throws(RuntimeError) {
       if let old = holders[name]?.first(where: { $0.clashes(with: new) }) {
-        throw RuntimeError(
+        var error = RuntimeError(
           .toolInvalid, "'\(name)' is the name of both \(old.words) and \(new.words) of the \(level.rawValue)",
           pointer: (new.pointer(in: declaration) ?? old.pointer(in: declaration) ?? "") + "/name")
+        if old.kind == .tool || new.kind == .tool { error.details = [("tool", CarriedJSON(string: name))] }
+        throw error
       }
       holders[name, default: []].append(new)
     }

@@ -49,10 +49,13 @@ enum MCPToolResult {
   /// not be there and is not as it should be is left out: the rest of the answer is good.
   private static func block(_ json: CarriedJSON, at pointer: String) throws(RuntimeError) -> ContentBlock {
     guard json.kind == .object else { throw .invalidParams("must be an object", at: pointer) }
+    let needed: [String]
     switch json["type"]?.stringValue {
-    case "text", "image", "audio", "resource_link": break
+    case "text": needed = ["text"]
+    case "image", "audio": needed = ["data", "mimeType"]
+    case "resource_link": needed = ["uri", "name"]
     case "resource" where json["resource"]?.kind != .object: throw .invalidParams("must be an object", at: pointer + "/resource")
-    case "resource" where json["resource"]?["uri"]?.kind == .string: break
+    case "resource" where json["resource"]?["uri"]?.kind == .string: needed = []
     default:
       var writer = JSONWriter(capacity: json.bytes.count + 32)
       writer.beginObject()
@@ -62,7 +65,7 @@ enum MCPToolResult {
       return try ContentBlock(reading: CarriedJSON(trusted: writer.finish()), at: pointer)
     }
     // Before the runtime reads it, which would take an object there for the name of a stored value.
-    for name in ["text", "data", "mimeType", "uri", "name"] {
+    for name in needed {
       if let member = json[name], member.kind != .string { throw .invalidParams("must be a string", at: "\(pointer)/\(name)") }
     }
     return try ContentBlock(reading: json, at: pointer, isForgiving: true)

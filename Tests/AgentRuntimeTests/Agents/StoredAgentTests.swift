@@ -106,6 +106,24 @@ func agentJSON(_ more: String = "") -> CarriedJSON { json("{\"model\":\"scripted
     #expect(world.disk.document(StoredAgent.kind, "") == nil)
   }
 
+  @Test func `what an agent of an earlier version has that is refused now is named by the agent's id`() throws {
+    let process = process()
+    let id = try process.engine.createAgent(agentJSON(), isStrict: false).agentID
+    let tool = clientTool("a", #""annotations":{"title":5}"#)
+    for (more, place) in [
+      (#""temperature":-1"#, "/temperature: must not be negative"),
+      (#""tools":[\#(tool)]"#, "/tools/0/annotations/title: must be a string"),
+    ] {
+      let old = try #require(world.disk.document(StoredAgent.kind, id))
+      let write = DocumentWrite(
+        kind: StoredAgent.kind, id: id, expectedVersion: old.version, json: agentJSON(more), updatedAt: world.clock.wall)
+      #expect(try process.engine.store.write([write]))
+      #expect(
+        process.start("hi", json(#"{"agentId":"\#(id)"}"#)).error
+          == .invalidParams("the stored agent cannot be used: \(place)", at: "/agentId"))
+    }
+  }
+
   @Test func `what a bridge lacks is no fault of an agent, but a provider that there is not is`() throws {
     let process = process()
     for kind in [RuntimeError.Kind.modelMissingKey, .modelUnavailable, .unsupportedCapability] {
