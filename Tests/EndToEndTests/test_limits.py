@@ -75,6 +75,18 @@ def test_too_many_tool_calls_are_an_error(bridge):
     assert o["usage"]["toolCalls"] <= 4
 
 
+NUMBER = tool("v", {"type": "object", "properties": {"n": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("call", ["nobody", ("v", {"n": "x"})], ids=["no such tool", "arguments that do not fit"])
+def test_calls_that_are_refused_count_too(bridge, call):
+    made = bridge.run(LOOP, C, limits={"maxToolCalls": 3})
+    refused = bridge.run([{**calls(call), "repeat": 50}, say("end")], [NUMBER], limits={"maxToolCalls": 3})
+    assert (refused["status"], refused["error"]) == (made["status"], made["error"])
+    assert refused["usage"]["toolCalls"] == made["usage"]["toolCalls"]
+    assert bridge.log_of(refused["runId"], "tool.started") == []
+
+
 def test_too_many_tool_calls_pause_if_asked(bridge):
     o = bridge.run([{**calls("c"), "repeat": 5}, say("end")], C, limits={"maxToolCalls": 2, "onLimit": "pause"})
     assert o["status"] == "paused" and o["error"]["kind"] == "run.limitExceeded"
