@@ -1,6 +1,7 @@
 """Section 8, limits: what ends or pauses a run, and going on with new ones."""
 import pytest
 
+from conversations import asked, reply, seen, session, turn, window
 from harness import TIMEOUT, calls, say, sh, tool, until
 
 LOOP = [{**calls("c"), "repeat": 50}, say("end")]
@@ -112,6 +113,24 @@ def test_a_deadline_pauses_if_asked(bridge):
 def test_a_deadline_stops_commands_too(lab, bridge):
     o = bridge.run([calls("slow"), say("x")], [sh("slow", "sleep 60")], limits={"deadlineMs": 500})
     assert o["status"] == "error" and o["error"]["kind"] == "run.limitExceeded"
+
+
+def test_what_a_deadline_cut_off_is_told_apart_from_what_was_not_begun(lab):
+    """The model of the session's next turn reads which call may have taken effect."""
+    b = window(lab)
+    s = session(b)
+    tools = [sh("begun", f"echo did > {lab.path}/mark; exec sleep 60", parallel=False), sh("waiting", "true", parallel=False)]
+    i = turn(b, s, "one", tools=tools, limits={"deadlineMs": 1500})
+    reply(b, asked(b), calls=["begun", "waiting"])
+    o = b.result(i)
+    assert o["status"] == "error" and o["error"]["kind"] == "run.limitExceeded" and lab.lines("mark") == ["did"]
+    i = turn(b, s, "two")
+    m = asked(b)
+    begun, waiting = [text for _, text in seen(m) if text.startswith("= ")]
+    assert "Whether it took effect is unknown" in begun and "before this call was dispatched" not in begun
+    assert "before this call was dispatched" in waiting and "unknown" not in waiting
+    reply(b, m, "ok")
+    assert b.result(i)["status"] == "success"
 
 
 def test_a_deadline_counts_only_while_driven(parent):
