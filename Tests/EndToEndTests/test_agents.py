@@ -443,6 +443,20 @@ def test_a_file_that_is_no_agent_ends_the_process_at_start(lab, content, place):
     assert begin(b, "clerk")["answer"] == "again"
 
 
+def test_a_file_that_takes_the_id_of_a_stored_agent_is_told_of_when_it_is_used(lab):
+    folder = lab.path / "agents"
+    folder.mkdir()
+    b = lab.bridge("--agents", str(folder))
+    a = create(b, {"model": lab.script([say("stored")])})
+    assert begin(b, a)["answer"] == "stored"
+    path = lab.file(f"agents/{a}.json", {"model": lab.script([say("file")])})
+    for method, params in (("run.start", {"input": "go", "agentId": a}), ("agent.get", {"agentId": a})):
+        e = b.refuses(method, params, "/agentId")
+        assert path.name in e.error["message"], e.error
+    path.unlink()
+    assert begin(b, a)["answer"] == "stored"
+
+
 def test_an_unknown_member_of_a_file_is_logged_and_with_strict_ends_the_process(lab):
     path = lab.file("agents/clerk.json", {"model": lab.script([say("ok")]), "tols": []})
     b = lab.bridge("--agents", str(path.parent))

@@ -293,6 +293,16 @@ def test_drain_with_a_run_that_needs_the_parent_exits_75(lab):
     assert b.result(r)["status"] == "waiting_client_tool"
 
 
+@pytest.mark.parametrize("ends, code", [(True, 0), (False, 75)], ids=["ended", "still waiting"])
+def test_drain_exits_75_only_when_nobody_has_ended_what_was_left_waiting(lab, ends, code):
+    a, b = lab.bridge(capabilities={"drain": {}}), lab.bridge()
+    o = a.run([calls("t"), say("ok")], [tool("t")])
+    if ends:
+        assert b.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: "x"})["status"] == "success"
+    a.expected_exit = code
+    assert a.hang_up() == code
+
+
 def test_on_eof_drain_overrides_initialize(lab):
     b = lab.bridge("--on-eof", "drain")
     r = b.start([say("slow", delayMs=800)])

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from conversations import blocks
 from harness import TOOLS, ULID, Raw, calls, contains, dumps, expect, loads, say, sh, text_of, tool, until
 
 BIG = "0123456789abcdef" * 5000  # 80,000 bytes
@@ -295,6 +296,48 @@ def test_a_blob_may_be_named_in_a_submit(bridge):
     o = bridge.run([calls("t"), say("ok", expect=expect(content=BIG))], [tool("t")])
     id = written(bridge, BIG[:40_000], BIG[40_000:])
     assert bridge.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: {"content": {"$blob": id}}})["status"] == "success"
+
+
+def test_a_blob_may_be_named_in_an_embedded_resource(parent):
+    id = written(parent, "the text")
+    parent.handlers["t"] = {"content": [{"type": "resource", "resource": {"uri": "u:1", "text": {"$blob": id}}}]}
+    o = parent.succeeds([calls("t"), say("ok", expect=expect(content=contains("the text")))], [tool("t")])
+    block, = parent.whole(parent.log_of(o["runId"], "tool.completed")[0]["content"])
+    assert block == {"type": "resource", "resource": {"uri": "u:1", "text": "the text"}}
+
+
+PICTURE = {"type": "image", "mimeType": "image/png"}
+
+
+@pytest.mark.parametrize("named, given", [
+    (lambda name: [{"type": "text", "text": name}], [{"type": "text", "text": "aGk="}]),
+    (lambda name: [{"role": "user", "content": name}], [{"role": "user", "content": "aGk="}]),
+    (lambda name: [{"role": "user", "content": [{"type": "text", "text": name}]}], [{"role": "user", "content": [{"type": "text", "text": "aGk="}]}]),
+    (lambda name: [{**PICTURE, "data": name}], [{**PICTURE, "data": "aGk="}]),
+], ids=["a block", "a message", "a block of a message", "an image"])
+def test_a_blob_named_in_the_input_is_the_input(lab, named, given):
+    b = lab.bridge(capabilities={"sampling": {}})
+    id = written(b, "aGk=")
+    p = {"agent": {"model": "parent:m"}, "idempotencyKey": "k"}
+    r = b.request("run.start", {**p, "input": named({"$blob": id})})
+    m = b.next_request("sampling/createMessage")
+    message, = m.params["messages"]
+    assert message["role"] == "user" and "aGk=" in (text_of(blocks(message)), blocks(message)[0].get("data"))
+    b.respond(m, {"role": "assistant", "content": {"type": "text", "text": "ok"}, "model": "m"})
+    run = b.result(r)["runId"]
+    assert b.log_of(run, "run.started")[0]["input"] == given
+    # It is the same run by its key, however it is said.
+    for input in (named({"$blob": id}), given):
+        assert b.call("run.start", {**p, "input": input})["runId"] == run
+
+
+@pytest.mark.parametrize("input, pointer", [
+    ([{"type": "text", "text": {"$blob": NOWHERE}}], "/input/0/text"),
+    ([{"role": "user", "content": {"$blob": NOWHERE}}], "/input/0/content"),
+    ([{"role": "user", "content": [{"type": "text", "text": "x"}, {**PICTURE, "data": {"$blob": NOWHERE}}]}], "/input/0/content/1/data")])
+def test_an_input_that_names_an_unknown_blob_is_refused(bridge, input, pointer):
+    bridge.refuses("run.start", {"input": input, "agent": {"model": bridge.lab.script([say("never")])}}, pointer)
+    assert bridge.call("run.list")["runs"] == []
 
 
 def test_a_blob_that_was_sent_to_this_connection_may_be_named_too(parent):

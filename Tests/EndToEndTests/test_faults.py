@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import TIMEOUT, RpcError, calls, say, sh, text_of, tool
+from harness import TIMEOUT, RpcError, calls, say, sh, text_of, tool, until
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Campaigns"))
 import campaign  # noqa: E402
@@ -115,6 +115,20 @@ def test_a_log_that_was_deleted_while_it_was_open_is_rescued(lab):
     assert [text_of(d["content"]) for d in after.log_of(run, "tool.completed")] == ["kept", "taken"]
 
 
+@pytest.mark.parametrize("tried", [False, True], ids=["idle", "after a refused write"])
+def test_a_log_that_was_deleted_while_it_was_open_is_rescued_at_the_end(lab, tried):
+    b = lab.bridge()
+    run, (first, second) = waiting(b)
+    b.submit(run, {first: "kept"}, partial=True)
+    (lab.path / "runs.db-wal").unlink()
+    if tried:
+        refused(b, run, {second: "refused"}, lab.path / "runs.db-wal")
+    assert b.hang_up() == 0
+    after = lab.bridge()
+    assert [text_of(d["content"]) for d in after.log_of(run, "tool.completed")] == ["kept"]
+    assert after.submit(run, {second: "taken"})["status"] == "success"
+
+
 def test_a_log_that_was_lost_between_two_processes_is_no_crash(lab):
     a = lab.bridge()
     run, (first, _) = waiting(a)
@@ -175,6 +189,72 @@ def test_a_full_disk_is_told_in_words_that_help(lab, small_disk):
     run, (first, second) = waiting(b)
     refused(b, run, {first: "x" * 12_000_000}, small_disk / "runs.db", "free some space")
     assert b.submit(run, {first: "small", second: "too"}, 2 * TIMEOUT)["status"] == "success"
+
+
+def limit_files(b, most):
+    """How long a file may become that the bridge writes to: a full disk for one process, and without root."""
+    resource.prlimit(b.pid, resource.RLIMIT_FSIZE, (most, resource.prlimit(b.pid, resource.RLIMIT_FSIZE)[1]))
+
+
+def test_a_limit_for_the_size_of_files_is_a_full_disk(lab):
+    b = lab.bridge()
+    run, (first, second) = waiting(b)
+    b.submit(run, {first: "kept"}, partial=True)
+    limit_files(b, 1 << 20)
+    for _ in range(2):
+        b.fails("run.submitToolResults", b.submit_params(run, {second: "x" * 12_000_000}), kind="store.full", timeout=3 * TIMEOUT)
+        b.ping()
+        assert b.get(run)["status"] == "waiting_client_tool"
+    limit_files(b, resource.RLIM_INFINITY)
+    assert b.submit(run, {second: "taken"}, 2 * TIMEOUT)["status"] == "success"
+    b.kill9()
+    after = lab.bridge()
+    assert [text_of(d["content"]) for d in after.log_of(run, "tool.completed")] == ["kept", "taken"]
+
+
+def test_a_run_that_was_let_go_is_free_for_others_while_its_bridge_works_on(lab):
+    a, b = lab.parent(), lab.bridge()
+    a.auto_replay = False
+    held = a.start([calls("hold"), say("held")], [tool("hold")])
+    hold = a.next_invoke("hold")
+    i = a.start([calls("c"), say("ok")], [sh("c", f"while [ ! -e {lab.path}/go ]; do sleep 0.05; done", idempotent=True)])
+    run = a.start_id(i)
+    a.wait_event("tool.started", run)
+    limit_files(a, 4096)
+    lab.file("go")
+    assert a.error_of(i, 3 * TIMEOUT).kind == "store.full"
+    b.fails("run.resume", {"runId": run}, kind="run.leaseHeld")
+    limit_files(a, resource.RLIM_INFINITY)
+
+    def resumed():
+        m = b.wait_response(b.request("run.resume", {"runId": run}))
+        assert m.error is None or m.error["data"]["kind"] == "run.leaseHeld", m
+        return m.result
+    assert until(resumed, "the run to be free", 2 * TIMEOUT, step=0.1)["status"] == "success"
+    a.respond(hold, {"content": "x"})
+    assert a.result(held)["answer"] == "held"
+
+
+# ---- a byte that the disk has changed
+
+def test_a_damaged_record_is_told_of_its_run_and_no_other(lab):
+    b = lab.bridge()
+    good, ids = waiting(b)
+    done = b.succeeds([say("ok")])["runId"]
+    bad = b.run(WAITING, [tool("t")], input="NEEDLE")["runId"]
+    b.hang_up()
+    with sqlite3.connect(lab.path / "runs.db") as db:
+        (key, event), = db.execute("select key, event from log where instr(event, cast('\"NEEDLE' as blob)) > 0").fetchall()
+        db.execute("update log set event = ? where key = ?", (event.replace(b'"NEEDLE', b"#NEEDLE"), key))
+    db.close()
+    after = lab.bridge()
+    listed = {r["runId"]: r["status"] for r in after.call("run.list")["runs"]}
+    assert listed == {good: "waiting_client_tool", done: "success", bad: "waiting_client_tool"}
+    for method in ("run.get", "run.events", "run.resume", "run.cancel"):
+        e = after.fails(method, {"runId": bad}, kind="store.unavailable")
+        assert bad in e.error["message"] and "damaged" in e.error["message"], (method, e.error)
+    assert after.get(done)["status"] == "success" and after.log_types(done)[-1] == "run.completed"
+    assert after.submit(good, {c: "x" for c in ids})["status"] == "success"
 
 
 # ---- descriptors and memory

@@ -1,6 +1,7 @@
 """Section 8, limits: what ends or pauses a run, and going on with new ones."""
 import pytest
 
+from conversations import asked, reply, seen, session, turn, window
 from harness import TIMEOUT, calls, say, sh, tool, until
 
 LOOP = [{**calls("c"), "repeat": 50}, say("end")]
@@ -75,6 +76,18 @@ def test_too_many_tool_calls_are_an_error(bridge):
     assert o["usage"]["toolCalls"] <= 4
 
 
+NUMBER = tool("v", {"type": "object", "properties": {"n": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("call", ["nobody", ("v", {"n": "x"})], ids=["no such tool", "arguments that do not fit"])
+def test_calls_that_are_refused_count_too(bridge, call):
+    made = bridge.run(LOOP, C, limits={"maxToolCalls": 3})
+    refused = bridge.run([{**calls(call), "repeat": 50}, say("end")], [NUMBER], limits={"maxToolCalls": 3})
+    assert (refused["status"], refused["error"]) == (made["status"], made["error"])
+    assert refused["usage"]["toolCalls"] == made["usage"]["toolCalls"]
+    assert bridge.log_of(refused["runId"], "tool.started") == []
+
+
 def test_too_many_tool_calls_pause_if_asked(bridge):
     o = bridge.run([{**calls("c"), "repeat": 5}, say("end")], C, limits={"maxToolCalls": 2, "onLimit": "pause"})
     assert o["status"] == "paused" and o["error"]["kind"] == "run.limitExceeded"
@@ -100,6 +113,24 @@ def test_a_deadline_pauses_if_asked(bridge):
 def test_a_deadline_stops_commands_too(lab, bridge):
     o = bridge.run([calls("slow"), say("x")], [sh("slow", "sleep 60")], limits={"deadlineMs": 500})
     assert o["status"] == "error" and o["error"]["kind"] == "run.limitExceeded"
+
+
+def test_what_a_deadline_cut_off_is_told_apart_from_what_was_not_begun(lab):
+    """The model of the session's next turn reads which call may have taken effect."""
+    b = window(lab)
+    s = session(b)
+    tools = [sh("begun", f"echo did > {lab.path}/mark; exec sleep 60", parallel=False), sh("waiting", "true", parallel=False)]
+    i = turn(b, s, "one", tools=tools, limits={"deadlineMs": 1500})
+    reply(b, asked(b), calls=["begun", "waiting"])
+    o = b.result(i)
+    assert o["status"] == "error" and o["error"]["kind"] == "run.limitExceeded" and lab.lines("mark") == ["did"]
+    i = turn(b, s, "two")
+    m = asked(b)
+    begun, waiting = [text for _, text in seen(m) if text.startswith("= ")]
+    assert "Whether it took effect is unknown" in begun and "before this call was dispatched" not in begun
+    assert "before this call was dispatched" in waiting and "unknown" not in waiting
+    reply(b, m, "ok")
+    assert b.result(i)["status"] == "success"
 
 
 def test_a_deadline_counts_only_while_driven(parent):

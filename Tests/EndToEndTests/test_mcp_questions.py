@@ -1,10 +1,8 @@
 """Section 5 (b): what an MCP server asks while it works on a call: the user, the run's model, and for its folders."""
 import pytest
 
-from harness import Error, calls, say, text_of
-from test_mcp_servers import LONG, done, everything, needs, one
-
-pytestmark = needs("mcp")
+from harness import Error, calls, loads, say, text_of
+from test_mcp_servers import LONG, done, everything, one, plain, pytest_everything
 
 
 def attend(b, handlers):
@@ -56,6 +54,7 @@ def run(lab, approve, turns=(ASK, message("done")), **capabilities):
     return model, *attend(b, {"sampling/createMessage": model, "approval.request": approve})
 
 
+@pytest_everything
 def test_the_runs_model_answers_what_was_approved(lab):
     seen = []
     model, o, (d,) = run(lab, lambda p: (seen.append(p), {"decision": "approve"})[1])
@@ -68,28 +67,33 @@ def test_the_runs_model_answers_what_was_approved(lab):
     assert o["usage"]["modelCalls"] == 3
 
 
+@pytest_everything
 def test_what_was_denied_is_an_error_for_the_server(lab):
     model, _, (d,) = run(lab, lambda p: {"decision": "deny", "reason": "too dear"})
     assert d["isError"] is True and "too dear" in text_of(d["content"])
     assert model.asked == []
 
 
+@pytest_everything
 def test_the_approver_may_change_what_the_model_is_asked(lab):
     model, _, _ = run(lab, lambda p: {"decision": "approve", "arguments": {**p["arguments"], "maxTokens": 7}})
     assert model.asked[0]["maxTokens"] == 7
 
 
+@pytest_everything
 def test_an_approval_for_the_session_is_asked_once(lab):
     seen = []
     _, _, results = run(lab, lambda p: (seen.append(1), {"decision": "approve", "scope": "session"})[1], (ASK, ASK, message("done")))
     assert [text_of(d["content"]) for d in results] == ["42", "42"] and len(seen) == 1
 
 
+@pytest_everything
 def test_without_anybody_to_approve_the_server_is_refused_at_once(lab):
     model, _, (d,) = run(lab, None, approvals=None)
     assert d["isError"] is True and model.asked == []
 
 
+@pytest_everything
 def test_an_answer_that_is_none_is_a_refusal(lab):
     model, _, (d,) = run(lab, lambda p: {"decision": "approve", "arguments": {"messages": 1}})
     assert d["isError"] is True and model.asked == []
@@ -97,6 +101,7 @@ def test_an_answer_that_is_none_is_a_refusal(lab):
     assert d["isError"] is True and "approved" in text_of(d["content"])
 
 
+@pytest_everything
 def test_cancelling_the_run_takes_the_question_back(lab):
     b = lab.bridge(capabilities={"sampling": {"tools": {}}, "approvals": {}})
     b.request("run.start", {"input": "go", "agent": {"model": "parent:m", "mcpServers": {"e": everything()}}})
@@ -117,6 +122,7 @@ def ask(lab, answer):
     return seen[0], d
 
 
+@pytest_everything
 @pytest.mark.parametrize("answer, words", [
     ({"action": "accept", "content": {"name": "Ada"}}, "accept Ada"), ({"action": "decline"}, "decline"), ({"action": "cancel"}, "cancel"),
     (Error(), "cancel")])
@@ -126,11 +132,13 @@ def test_what_the_user_says_reaches_the_server(lab, answer, words):
     assert asked["_meta"]["mcpServer"] == "e" and asked["_meta"]["callId"] == d["callId"]
 
 
+@pytest_everything
 def test_a_client_that_cannot_ask_is_not_asked(bridge):
     d = one(bridge, "e__ask_user", {"question": "who is there?"}, {"e": everything()})
     assert d["isError"] is True
 
 
+@pytest_everything
 def test_a_client_that_hangs_up_does_not_keep_a_server_waiting(lab):
     """With `drain` the work goes on without the client."""
     b = lab.bridge(capabilities={"elicitation": {}, "drain": {}})
@@ -141,7 +149,52 @@ def test_a_client_that_hangs_up_does_not_keep_a_server_waiting(lab):
     assert c.get(m.params["_meta"]["runId"])["status"] == "success"
 
 
+FORM = ["elicitation/create", {"message": "who?", "requestedSchema": {"type": "object", "properties": {"n": {"type": "string"}}, "required": ["n"]}}]
+
+
+@pytest.mark.parametrize("answer, heard", [
+    ({"action": "accept", "content": {"n": "Ada"}}, {"action": "accept", "content": {"n": "Ada"}}),
+    ({"action": "accept", "content": {"n": 5}}, {"action": "cancel"}), ({"action": "accept", "content": {}}, {"action": "cancel"}),
+    ({"action": "accept", "content": "Ada"}, {"action": "cancel"}), ({"action": "accept"}, {"action": "cancel"})],
+    ids=["fits", "another type", "a member is missing", "no object", "no content"])
+def test_an_answer_that_does_not_fit_the_form_is_none(lab, answer, heard):
+    b = lab.bridge(capabilities={"elicitation": {}})
+    b.start([calls("p__echo"), say("ok")], agent={"mcpServers": {"p": plain(asks=FORM)}})
+    _, (d,) = attend(b, {"elicitation/create": lambda p: answer})
+    assert loads(text_of(d["content"])) == heard
+
+
+# ---- several runs at once
+
+SAMPLE = ["sampling/createMessage", {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 50}]
+
+
+@pytest.mark.parametrize("asks, gate", [(FORM, "elicitation/create"), (SAMPLE, "approval.request")], ids=["the user", "the model"])
+def test_what_is_asked_while_calls_of_two_runs_are_open_is_for_neither(lab, asks, gate):
+    """Whose it is cannot be said. Later runs have a process each, so that it can."""
+    b = lab.bridge(capabilities={"elicitation": {}, "approvals": {}})
+    servers = {"p": plain(asks=asks, record=str(lab.path / "pids"))}
+
+    def start(opened, *turns):
+        return b.start([calls(("p__echo", {"open": opened})), *turns, say("done")], agent={"mcpServers": servers})
+    both = [b.result(i, LONG) for i in [start(2), start(2)]]
+    for o in both:
+        d, = done(b, o)
+        assert "calls of several runs are open" in text_of(d["content"]) and o["usage"]["modelCalls"] == 2
+    assert b.collect(lambda m: m.is_request) == [] and len(lab.lines("pids")) == 1
+    later = [start(1, *([say("sampled")] if asks is SAMPLE else [])) for _ in range(2)]
+    for _ in later:
+        m = b.next_request(gate, LONG)
+        run = m.params["runId"] if asks is SAMPLE else m.params["_meta"]["runId"]
+        b.respond(m, {"decision": "approve"} if asks is SAMPLE else {"action": "accept", "content": {"n": run}})
+    for i in later:
+        o = b.result(i, LONG)
+        assert (o["runId"] if asks is FORM else "sampled") in text_of(done(b, o)[0]["content"])
+    assert len(lab.lines("pids")) == 3
+
+
 # ---- folders
 
+@pytest_everything
 def test_a_server_is_told_that_there_are_no_roots(bridge):
     assert text_of(one(bridge, "e__ask_roots", {}, {"e": everything()})["content"]) == "0 roots"

@@ -213,6 +213,43 @@ def test_approval_of_the_tools_that_are_named(lab):
     assert o["status"] == "success" and done(b, o)[1]["isError"] is False
 
 
+PAIR = [{"name": n, "inputSchema": {"type": "object"}} for n in ("a", "b")]
+
+
+@pytest.mark.parametrize("names, gated", [(["a"], ["p__a"]), (["p__a"], ["p__a"]), (["A"], ["p__a", "p__b"]), (["a", "c"], ["p__a", "p__b"])],
+                         ids=["its own name", "the offered name", "a name of no tool", "one of two is no tool's"])
+def test_a_gate_takes_either_name_of_a_tool_and_a_misplaced_one_is_before_all(lab, names, gated):
+    b = lab.bridge()
+    o = b.run([calls("p__a", "p__b"), say("ok")], agent={"mcpServers": {"p": plain({"requiresApproval": names}, tools=PAIR)}}, timeout=LONG)
+    assert [(c["name"], c["needs"]) for c in o["pendingToolCalls"]] == [(n, "approval") for n in gated]
+    warned = [w for d in b.log_of(o["runId"], "tools.changed") for w in d.get("warnings", [])]
+    if gated == ["p__a"]:
+        assert warned == []
+    else:
+        warning, = warned
+        assert "'p'" in warning and f"({[n for n in names if n != 'a'][0]})" in warning
+
+
+@pytest.mark.parametrize("change", ["args", "env"])
+def test_an_approval_for_the_session_is_for_that_server_alone(lab, change):
+    """The same program is not asked for again, in another process either; another one behind the same name is."""
+    b, c = (lab.bridge(capabilities={"approvals": {}}) for _ in range(2))
+
+    def turn(b, s, n):
+        more = {"requiresApproval": True, **({"env": {"V": n}} if change == "env" else {})}
+        results = {"echo": {"content": [{"type": "text", "text": n}]}} if change == "args" else {}
+        return b.start([calls("p__echo"), say("ok")], agent={"mcpServers": {"p": plain(more, results=results)}}, sessionId=s)
+
+    def approved(b, i):
+        b.respond(b.next_request("approval.request", LONG), {"decision": "approve", "scope": "session"})
+        return b.result(i, LONG)["status"]
+    same, other = (b.call("session.create")["sessionId"] for _ in range(2))
+    assert [approved(b, turn(b, s, "1")) for s in (same, other)] == ["success"] * 2
+    assert c.result(turn(c, same, "1"), LONG)["status"] == "success"
+    assert c.collect(lambda m: m.is_request) == []
+    assert approved(b, turn(b, other, "2")) == "success"
+
+
 @pytest_everything
 def test_the_environment_is_small_and_its_values_stay_out_of_sight(lab):
     secret = "sk-0123456789abcdef"

@@ -237,6 +237,64 @@ def test_what_a_session_is_offered_has_what_its_agent_has(told):
     assert [t["name"] for t in b.call("toolkit.list", {"sessionId": s})["tools"]] == ["both", "here"]
 
 
+def of_an_agent(told, b, *turns):
+    """A session of an agent that has a tool `A` and a toolkit `kit` with `B`, and whose model is this one: (model, session)."""
+    model = told.script(*turns)
+    agent = b.call("agent.create", {"agent": {"model": model, "tools": [A], "toolkits": [toolkit("kit", B)]}})["agentId"]
+    return model, told.session(b, agentId=agent)
+
+
+REFERRING = {
+    "a tool into a toolkit": (("tool.register", {"tools": [tool("X", toolkit="kit")]}), ["A", "kit"], ["A", "B", "X"]),
+    "a skill of a tool": (("toolkit.register", {"toolkits": [opened("mine", C, skills=[skill("pay", "A")])]}), ["A", "C", "kit", "pay"], ["A", "B", "C", "pay"]),
+    "a skill of a toolkit": (("toolkit.register", {"toolkits": [opened("mine", C, skills=[skill("pay", ("kit", "B"))])]}),
+                             ["A", "C", "kit", "pay"], ["A", "B", "C", "pay"]),
+    "opening a toolkit": (("session.augment", {"augmentation": {"expandToolkits": ["kit"]}}), ["A", "B"], ["A", "B"]),
+    "hiding a tool": (("session.augment", {"augmentation": {"hideTools": ["A"]}}), ["kit"], ["B"]),
+}
+
+
+@pytest.mark.parametrize("change, shut, open", REFERRING.values(), ids=REFERRING)
+def test_a_session_may_refer_to_what_its_agent_has_and_it_holds(told, change, shut, open):
+    """In the next turn and in those after it, one of them in another process."""
+    b = told.bridge()
+    model, s = of_an_agent(told, b, "one", calls("kit") if "kit" in shut else "two", *["more"] * 4)
+    b.call(change[0], {**change[1], "sessionId": s})
+    for each, offered in ((b, shut), (b, shut), (told.bridge(), open)):
+        listed, got = (each.call(method, {"sessionId": s}) for method in ("toolkit.list", "session.get"))
+        assert [t["name"] for t in listed["tools"]] == [t["name"] for t in got["tools"]]
+        if each is b:
+            assert sorted(t["name"] for t in listed["tools"]) == shut
+        before = len(told.shows(model))
+        o = each.call("run.start", {"sessionId": s, "input": "go"})
+        assert o["status"] == "success", o
+        assert sorted(told.at(model, before).names) == offered, before
+
+
+def test_what_a_session_has_is_what_its_next_turn_is_offered(told):
+    b = told.bridge()
+    model, s = of_an_agent(told, b, "one", "two")
+    b.call("tool.register", {"tools": [C], "sessionId": s})
+    for turn in range(2):
+        got, listed = b.call("session.get", {"sessionId": s}), b.call("toolkit.list", {"sessionId": s})
+        assert (got["tools"], got["toolkits"]) == (listed["tools"], listed["toolkits"])
+        b.call("run.start", {"sessionId": s, "input": "go"})
+        assert [t["name"] for t in got["tools"]] == told.at(model, turn).names
+        assert sorted(told.at(model, turn).names) == ["A", "C", "kit"]
+
+
+def test_a_tool_that_a_skill_of_the_agent_refers_to_is_not_taken_back(told):
+    b = told.bridge()
+    agent = {"model": told.script("one", "two"), "tools": [A, C], "toolkits": [toolkit("kit", B, skills=[skill("pay", "A")])]}
+    a = b.call("agent.create", {"agent": agent})["agentId"]
+    e = b.fails("tool.unregister", {"agentId": a, "names": ["A"]}, kind="tool.notFound")
+    assert "A" in e.error["message"] and e.data["pointer"].startswith("/"), e.error
+    assert b.call("run.start", {"agentId": a, "input": "go"})["status"] == "success"
+    assert b.call("tool.unregister", {"agentId": a, "names": ["C"]}) == {}
+    assert b.call("tool.register", {"agentId": a, "tools": [tool("D")]}) == {}
+    assert b.call("run.start", {"agentId": a, "input": "go"})["status"] == "success"
+
+
 @pytest.mark.parametrize("name", ["_", "a", "A-b_9", "a" * 64])
 def test_good_names_are_good(told, name):
     b = told.bridge()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conversations import (NOWHERE, asked, fork, messages, reply, session, speak, status, subscribe, turn, window)
-from harness import calls, loads, say, sh, text_of, tool, until
+from harness import calls, loads, say, sh, sub, text_of, tool, until
 
 STORES = ("sqlite", "postgres")
 
@@ -109,6 +109,30 @@ def test_branches_are_seen_too(lab):
     branch = fork(a, s, messages(a, s)[1])
     run = speak(a, s, "two", "2", branchId=branch)["runId"]
     same_log([b], run)
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_a_sub_agents_run_is_seen_as_the_run_above_it_is(lab, when):
+    """Whole by who observed the session before, and from then on by who subscribes later."""
+    a, b = lab.parent(), lab.bridge()
+    s = session(a)
+    if when == "before":
+        subscribe(b, s)
+    child = sub(lab, "child", [calls("t"), {**calls("t"), "text": "mid"}, say("c")], [tool("t")])
+    i = a.start([calls(("child", {"input": "q"})), say("end")], [child], sessionId=s)
+    first = a.next_invoke("t")
+    root = a.start_id(i)
+    kid = next(r for r in a.events_by_run if r != root)
+    if when == "later":
+        subscribe(b, s)
+    before = b.get(kid)["lastSeq"]
+    a.respond(first, {"content": "x"})
+    a.respond(a.next_invoke("t"), {"content": "y"})
+    assert a.result(i)["answer"] == "end"
+    complete(b, root), complete(b, kid)
+    last = a.get(kid)["lastSeq"]
+    assert seqs(b, kid) == list(range(1 if when == "before" else before + 1, last + 1))
+    assert seqs(b, root)[-1] == a.get(root)["lastSeq"]
 
 
 def test_after_replays_the_runs_that_are_named(lab):

@@ -70,6 +70,22 @@ def test_everything_is_copied_to_the_byte_and_goes_on_there(lab, source, to):
     assert lab.bridge(store=a).get(run)["status"] == "waiting_client_tool"
 
 
+def test_what_a_result_named_as_a_blob_is_whole_in_the_copy(lab):
+    a, b = place(lab, "sqlite", "a"), place(lab, "sqlite", "b")
+    bridge = lab.parent(store=a)
+    big = "x" * 100_000
+    id = bridge.call("blob.write", {"data": big, "last": True})["id"]
+    bridge.handlers["t"] = {"content": [{"type": "resource", "resource": {"uri": "u:1", "text": {"$blob": id}}}]}
+    o = bridge.run([calls("t"), calls("u"), say("after")], [tool("t"), tool("u")], delivery="invoke", wait=False)
+    call = bridge.next_invoke("u")
+    lab.finish()
+    assert copy(lab, a, b)[0] == 0
+    there = lab.bridge(store=b)
+    block, = there.whole(there.log_of(o["runId"], "tool.completed")[0]["content"])
+    assert block == {"type": "resource", "resource": {"uri": "u:1", "text": big}}
+    assert there.submit(o["runId"], {call.call_id: "x"})["answer"] == "after"
+
+
 def test_what_has_gone_on_in_from_is_added_and_what_has_gone_on_in_both_is_left_out(lab):
     a, b = place(lab, "sqlite", "a"), place(lab, "sqlite", "b")
     bridge = lab.bridge(store=a)

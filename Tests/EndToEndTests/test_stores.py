@@ -411,3 +411,32 @@ def test_a_store_may_be_copied_while_nothing_runs(lab):
     assert b.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: "x"})["status"] == "success"
     assert lab.bridge().get(o["runId"])["status"] == "waiting_client_tool"
     assert len(dumps(o)) > 0
+
+
+def test_a_copy_that_is_put_back_is_read_whole_whatever_lies_beside_it(lab):
+    """`cp` of the one file while nothing runs, and later back; nobody has touched its `-wal` and `-shm`."""
+    path, kept = lab.path / "runs.db", lab.path / "kept.db"
+    model = lab.script([{**calls("t"), "repeat": 3}, say("ok")])
+
+    def work(count, *, deleted=False):
+        b = lab.parent()
+        b.auto_replay = False
+        b.handlers["t"] = lambda p: {"content": os.urandom(1500).hex()}
+        runs = [b.succeeds(model, [tool("t")])["runId"] for _ in range(count)]
+        logs = {run: b.replay(run) for run in runs}
+        for run in runs if deleted else []:
+            b.call("run.delete", {"runId": run})
+        assert b.hang_up() == 0
+        return logs
+    logs = work(20)
+    shutil.copy(path, kept)
+    work(10), work(10, deleted=True)
+    shutil.copy(kept, path)
+    b = lab.parent()
+    b.auto_replay = False
+    assert {r["runId"] for r in b.call("run.list", {"limit": 100})["runs"]} == set(logs)
+    assert {run: b.replay(run) for run in logs} == logs
+    assert b.succeeds([say("new")], answer="new") and b.hang_up() == 0
+    db = sqlite3.connect(path)
+    assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
+    db.close()

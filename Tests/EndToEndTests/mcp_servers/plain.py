@@ -5,6 +5,7 @@ results   what a call answers, by the tool's name; else its arguments
 silent    a method that is never answered
 stubborn  true: it does not end when its input is closed, nor by SIGTERM
 record    a file that its process id is appended to
+asks      [method, params] of what it asks before it answers a call: with the answer. It waits until as many calls as the call's argument `open` says are open
 """
 import json
 import os
@@ -20,21 +21,38 @@ if "record" in options:
     with open(options["record"], "a") as record:
         record.write(f"{os.getpid()}\n")
 
+
+
+def send(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+held = []
 for line in sys.stdin:
     message = json.loads(line)
     method = message.get("method")
+    if method is None:  # the answer to what was asked
+        for call in held:
+            send(id=call, result={"content": [{"type": "text", "text": json.dumps(message.get("result", message.get("error")))}]})
+        held.clear()
+        continue
     if "id" not in message or method == options.get("silent"):
         continue
     if method == "initialize":
         result = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "plain", "version": "1"}}
     elif method == "tools/list":
         result = {"tools": tools}
+    elif method == "tools/call" and "asks" in options:
+        held.append(message["id"])
+        if len(held) == message["params"]["arguments"].get("open", 1):
+            send(id="asked", method=options["asks"][0], params=options["asks"][1])
+        continue
     elif method == "tools/call":
         text = json.dumps(message["params"]["arguments"])
         result = options.get("results", {}).get(message["params"]["name"], {"content": [{"type": "text", "text": text}]})
     else:
         result = {}
-    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+    send(id=message["id"], result=result)
 
 while options.get("stubborn"):
     time.sleep(600)
