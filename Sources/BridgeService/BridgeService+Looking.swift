@@ -93,7 +93,7 @@ extension BridgeService {
     let after = try position(params.afterSeq, "/afterSeq")
     post(ticket) { service, engine in
       do throws(RuntimeError) {
-        let known = Set(engine.unendedRuns(below: runID))
+        let known = service.standingsBelow(runID, engine)
         let standing = try engine.standing(of: runID)
         var writer = JSONWriter()
         writer.beginObject()

@@ -89,14 +89,22 @@ extension BridgeService {
   }
 
   /// Who sees a run sees those of its sub-agents, from now on.
-  ///
-  /// - Parameter known: Those that there were before the client was promised what comes; nil: all. Others it sees from their beginning.
-  func subscribeBelow(_ runID: ULID, known: Set<ULID>? = nil, _ engine: RunEngine) {
+  func subscribeBelow(_ runID: ULID, _ engine: RunEngine) { subscribeBelow(runID, known: standingsBelow(runID, engine), engine) }
+
+  /// Where the runs of a run's sub-agents stand: to be asked for before the client is promised what comes.
+  func standingsBelow(_ runID: ULID, _ engine: RunEngine) -> [ULID: Int] {
+    let standings = engine.unendedRuns(below: runID).map { child in (child, (try? engine.standing(of: child))?.lastSequence ?? 0) }
+    return Dictionary(standings, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The same, from where they stood; those that are new since then from their beginning.
+  func subscribeBelow(_ runID: ULID, known: [ULID: Int], _ engine: RunEngine) {
     for child in engine.unendedRuns(below: runID) where !outbox.isSubscribed(child) {
-      if known?.contains(child) == false {
+      if let sequence = known[child] {
+        let last = (try? engine.standing(of: child))?.lastSequence ?? sequence
+        outbox.subscribe(child, after: sequence, last: last, on: engine)
+      } else {
         subscribeFromBeginning(child, engine)
-      } else if let standing = try? engine.standing(of: child) {
-        outbox.subscribe(child, after: standing.lastSequence, last: standing.lastSequence, on: engine)
       }
     }
   }

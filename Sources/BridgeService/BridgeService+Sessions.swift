@@ -165,6 +165,8 @@ extension BridgeService {
     } cleared: { [weak self] in
       self?.tellCleared(sessionID)
     }
+    var below: [ULID: [ULID: Int]] = [:]
+    for runID in active.map(\.runID) + replays.map(\.runID) { below[runID] = standingsBelow(runID, engine) }
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("runs")
@@ -181,11 +183,11 @@ extension BridgeService {
     ticket.request.succeed(try outbox.fitted(CarriedJSON(trusted: writer.finish()), besides: ticket.idBytes, engine))
     for row in active where after[row.runID] == nil && !outbox.isSubscribed(row.runID) {
       outbox.subscribe(row.runID, after: row.lastSequence, last: row.lastSequence, on: engine)
-      subscribeBelow(row.runID, engine)
+      subscribeBelow(row.runID, known: below[row.runID] ?? [:], engine)
     }
     for replay in replays {
       outbox.subscribe(replay.runID, after: replay.after, last: replay.last, on: engine)
-      subscribeBelow(replay.runID, engine)
+      subscribeBelow(replay.runID, known: below[replay.runID] ?? [:], engine)
     }
   }
 

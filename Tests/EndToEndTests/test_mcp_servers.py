@@ -245,6 +245,8 @@ def test_an_approval_for_the_session_is_for_that_server_alone(lab, change):
         return b.result(i, LONG)["status"]
     same, other = (b.call("session.create")["sessionId"] for _ in range(2))
     assert [approved(b, turn(b, s, "1")) for s in (same, other)] == ["success"] * 2
+    # What was decided two turns ago comes from the log of the turn between them.
+    assert b.result(turn(b, same, "1"), LONG)["status"] == "success"
     assert c.result(turn(c, same, "1"), LONG)["status"] == "success"
     assert c.collect(lambda m: m.is_request) == []
     assert approved(b, turn(b, other, "2")) == "success"

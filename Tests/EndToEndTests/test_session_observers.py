@@ -123,9 +123,9 @@ def test_a_sub_agents_run_is_seen_as_the_run_above_it_is(lab, when):
     first = a.next_invoke("t")
     root = a.start_id(i)
     kid = next(r for r in a.events_by_run if r != root)
+    before = a.get(kid)["lastSeq"]
     if when == "later":
         subscribe(b, s)
-    before = b.get(kid)["lastSeq"]
     a.respond(first, {"content": "x"})
     a.respond(a.next_invoke("t"), {"content": "y"})
     assert a.result(i)["answer"] == "end"

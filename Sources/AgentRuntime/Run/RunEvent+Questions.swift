@@ -75,6 +75,7 @@ extension StandingDecision {
       writer.beginObject()
       do throws(JSONError) {
         writer.member("tool", try JSONCoding.encode(decision.tool))
+        if let route = decision.tool.route { writer.member("route", try JSONCoding.encode(route)) }
         if let server = decision.server { writer.member("server", try JSONCoding.encode(server)) }
       } catch { preconditionFailure("tools and servers hold nothing that JSON cannot say: \(error)") }
       writer.member("decision", decision.decision.rawValue)
@@ -94,7 +95,8 @@ extension StandingDecision {
         let callID = value["callId"]?.stringValue.flatMap(ULID.init)
       else { return nil }
       do throws(JSONError) {
-        let known = try JSONCoding.decode(Tool.self, from: tool, carrying: toolPaths)
+        var known = try JSONCoding.decode(Tool.self, from: tool, carrying: toolPaths)
+        known.route = try value["route"].map { route throws(JSONError) in try JSONCoding.decode(MCPRoute.self, from: route) }
         decisions.append(
           StandingDecision(
             tool: known,

@@ -4,10 +4,13 @@ import JSON
 /// What a run was asked, as its first event has it.
 enum RunInput {
   static func text(of runID: ULID, _ engine: RunEngine) throws(RuntimeError) -> String {
-    guard let first = try engine.events(of: runID, after: 0, limit: 1, maxBytes: 1).first,
-      let input = CarriedJSON(trusted: first.event)["data"]?["input"]
-    else { return "" }
-    return text(of: input)
+    let first: Bytes?
+    do throws(RuntimeError) { first = try engine.events(of: runID, after: 0, limit: 1, maxBytes: 1).first?.event } catch {
+      // The others are listed all the same.
+      if error.isDamage { return "(\(error.message))" }
+      throw error
+    }
+    return first.flatMap { CarriedJSON(trusted: $0)["data"]?["input"] }.map(text(of:)) ?? ""
   }
 
   /// A text, a blob's beginning, content blocks, or messages.
