@@ -103,7 +103,8 @@ struct Options: Sendable {
 
   init() {
     let state = Environment.value("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
-    if let folder = state ?? Environment.value("HOME").map({ $0 + "/.local/state" }) {
+    // An empty one is none.
+    if let folder = state ?? Environment.value("HOME").flatMap({ $0.isEmpty ? nil : $0 + "/.local/state" }) {
       store = .sqlite(path: folder + "/footbridge/runs.db")
     }
   }

@@ -367,6 +367,12 @@ def test_without_xdg_state_home_it_is_under_home(lab):
     assert (lab.path / ".local" / "state" / "footbridge" / "runs.db").exists()
 
 
+@pytest.mark.parametrize("home", [None, ""])
+def test_without_a_home_the_store_must_be_named(lab, home):
+    code, out, err = lab.cli(store=False, env={"XDG_STATE_HOME": None, "HOME": home}, stdin=dumps(PING) + b"\n")
+    assert code == 78 and b"--store" in err, (code, err)
+
+
 def test_files_are_0600_and_folders_0700_whatever_the_umask(lab):
     path = lab.path / "new" / "deep" / "runs.db"
     b = lab.bridge(store=f"sqlite:{path}", preexec=lambda: os.umask(0))

@@ -254,6 +254,8 @@ def test_a_damaged_record_is_told_of_its_run_and_no_other(lab):
         e = after.fails(method, {"runId": bad}, kind="store.unavailable")
         assert bad in e.error["message"] and "damaged" in e.error["message"], (method, e.error)
     assert after.get(done)["status"] == "success" and after.log_types(done)[-1] == "run.completed"
+    code, out, err = lab.cli("runs")
+    assert code == 0 and all(run in out.decode() for run in (good, done, bad)), (code, out, err)
     assert after.submit(good, {c: "x" for c in ids})["status"] == "success"
 
 

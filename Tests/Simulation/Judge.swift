@@ -110,9 +110,9 @@ final class Judge {
     if state.owner != process { fault("\(event.type) of \(name(state.runID)) by a process that does not drive it") }
   }
 
-  /// Only its driver ends or halts a run that is driven; anybody else must have seen the lease end.
+  /// Only its driver ends or halts a run that is driven; anybody else must have seen the lease end, or the driver say that it is none any more.
   private func mustNotInterfere(_ event: RunEvent, _ state: RunState, _ process: OwnerID) {
-    guard let owner = state.owner, owner != process, !lapsed.contains(owner) else { return }
+    guard let owner = state.owner, owner != process, owner.number != 0, !lapsed.contains(owner) else { return }
     fault("\(event.type) of \(name(state.runID)) by a process while another drives it")
   }
 
