@@ -69,7 +69,8 @@ def test_connections_and_descriptors_are_not_leaked(http):
     before = descriptors()
     for i in range(40):
         b.succeeds(http.script("Here."), answer="Here.")
-    assert http.server.connections == 1
+    # A run may begin between the last word of an answer and the end of its bytes, which finds the first connection busy.
+    assert http.server.connections <= 2
     for i in range(20):
         r = b.start(http.script(Silence()))
         http.server.wait_requests(42 + i)
