@@ -64,15 +64,10 @@ extension ContentBlock {
   private static func resolving(
     _ resource: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine, at pointer: String
   ) throws(RuntimeError) -> CarriedJSON {
-    var writer = JSONWriter(capacity: resource.bytes.count)
-    writer.beginObject()
-    try resource.forEachMember { (name, value) throws(RuntimeError) in
+    try resource.mapMembers { (name, value) throws(RuntimeError) in
       let wantsString = ["uri", "mimeType", "text", "blob"].contains(name.text)
-      writer.key(name)
-      writer.value(try value.resolvingBlob(outbox, engine, wantsString: wantsString, at: "\(pointer)/\(JSONPointer.escape(name.text))"))
+      return try value.resolvingBlob(outbox, engine, wantsString: wantsString, at: "\(pointer)/\(JSONPointer.escape(name.text))")
     }
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
   }
 
   fileprivate func wantsString(_ member: String) -> Bool {

@@ -40,16 +40,13 @@ extension BridgeService {
     return { answer in
       guard case .result(let json) = answer, json[member]?.hasMember("$blob") == true else { return reply(answer) }
       host.post { engine in
-        var writer = JSONWriter(capacity: json.bytes.count)
-        writer.beginObject()
         do throws(RuntimeError) {
-          try json.forEachMember { (name, value) throws(RuntimeError) in
-            writer.key(name)
-            writer.value(name.text == member ? try value.resolvingBlob(outbox, engine, at: "/" + member) : value)
-          }
-        } catch { return reply(.broken("\(error.pointer ?? "") \(error.message)")) }
-        writer.endObject()
-        reply(.result(CarriedJSON(trusted: writer.finish())))
+          reply(
+            .result(
+              try json.mapMembers { (name, value) throws(RuntimeError) in
+                name.text == member ? try value.resolvingBlob(outbox, engine, at: "/" + member) : value
+              }))
+        } catch { reply(.broken("\(error.pointer ?? "") \(error.message)")) }
       }
     }
   }

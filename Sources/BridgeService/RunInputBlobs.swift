@@ -5,61 +5,45 @@ import JSON
 enum RunInputBlobs {
   /// - Throws: as `ToolResult.resolvingBlobs`, with a pointer into the params.
   static func resolve(_ input: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine) throws(RuntimeError) -> CarriedJSON {
-    guard input.kind == .array else { return input }
-    let resolved = try list(input, at: "/input") { (element, place) throws(RuntimeError) in
+    // Most name none, and are not copied.
+    guard try isNamed(in: input) else { return input }
+    return try input.mapElements { (index, element) throws(RuntimeError) in
+      let place = "/input/\(index)"
       guard element.hasMember("role") else { return try block(element, outbox, engine, at: place) }
-      return try message(element, outbox, engine, at: place)
-    }
-    return resolved ?? input
-  }
-
-  // Nil where nothing is named.
-
-  private static func list(
-    _ list: CarriedJSON, at pointer: String, _ body: (_ element: CarriedJSON, _ place: String) throws(RuntimeError) -> CarriedJSON?
-  ) throws(RuntimeError) -> CarriedJSON? {
-    var isChanged = false
-    var index = 0
-    var writer = JSONWriter(capacity: list.bytes.count)
-    writer.beginArray()
-    try list.forEachElement { (element) throws(RuntimeError) in
-      let resolved = try body(element, "\(pointer)/\(index)")
-      index += 1
-      isChanged = isChanged || resolved != nil
-      writer.value(resolved ?? element)
-    }
-    writer.endArray()
-    return isChanged ? CarriedJSON(trusted: writer.finish()) : nil
-  }
-
-  private static func message(
-    _ message: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine, at pointer: String
-  ) throws(RuntimeError) -> CarriedJSON? {
-    guard let content = message["content"] else { return nil }
-    var resolved: CarriedJSON?
-    if content.hasMember("$blob") {
-      resolved = try content.resolvingBlob(outbox, engine, wantsString: true, at: pointer + "/content")
-    } else if content.kind == .array {
-      resolved = try list(content, at: pointer + "/content") { (element, place) throws(RuntimeError) in
-        try block(element, outbox, engine, at: place)
+      return try element.mapMembers { (name, value) throws(RuntimeError) in
+        name == "content" ? try content(value, outbox, engine, at: place + "/content") : value
       }
     }
-    guard let resolved else { return nil }
-    var writer = JSONWriter(capacity: resolved.bytes.count + 64)
-    writer.beginObject()
-    message.forEachMember { name, value in
-      writer.key(name)
-      writer.value(name == "content" ? resolved : value)
+  }
+
+  private static func isNamed(in list: CarriedJSON) throws(RuntimeError) -> Bool {
+    var isNamed = false
+    try list.forEachElement { (element) throws(RuntimeError) in
+      if isNamed { return }
+      if element.hasMember("role") {
+        let content = element["content"] ?? .null
+        isNamed = content.hasMember("$blob") ? true : try self.isNamed(in: content)
+      } else {
+        isNamed = try ContentBlock(reading: element, at: "").namesBlobs
+      }
     }
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
+    return isNamed
+  }
+
+  private static func content(
+    _ content: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine, at pointer: String
+  ) throws(RuntimeError) -> CarriedJSON {
+    if content.hasMember("$blob") { return try content.resolvingBlob(outbox, engine, wantsString: true, at: pointer) }
+    return try content.mapElements { (index, element) throws(RuntimeError) in
+      try block(element, outbox, engine, at: "\(pointer)/\(index)")
+    }
   }
 
   private static func block(
     _ element: CarriedJSON, _ outbox: Outbox, _ engine: RunEngine, at pointer: String
-  ) throws(RuntimeError) -> CarriedJSON? {
+  ) throws(RuntimeError) -> CarriedJSON {
     let block = try ContentBlock(reading: element, at: pointer)
-    guard block.namesBlobs else { return nil }
+    guard block.namesBlobs else { return element }
     var resolved = try block.resolvingBlobs(outbox, engine, at: pointer)
     for index in resolved.members.indices {
       do throws(StoreError) { resolved.members[index].value = .inline(try engine.load(resolved.members[index].value)) } catch {

@@ -50,13 +50,13 @@ package enum EnvironmentValues {
         switch name {
         case "tools": return try tools(value, place, pointer)
         case "toolkits":
-          return try elements(of: value) { (index, kit) throws(Failure) in try toolkit(kit, place, "\(pointer)/\(index)") }
+          return try value.mapElements { (index, kit) throws(Failure) in try toolkit(kit, place, "\(pointer)/\(index)") }
         case "mcpServers":
           return try members(of: value) { (name, server) throws(Failure) in
             let place = "\(place)/mcpServers/\(Self.step(name.text))"
             return try environment(in: server, place, "\(pointer)/\(JSONPointer.escape(name.text))", known: MCPServer.members)
           }
-        case "memory": return try elements(of: value) { (_, block) throws(Failure) in try bare(block, MemoryBlock.members) }
+        case "memory": return try value.mapElements { (_, block) throws(Failure) in try bare(block, MemoryBlock.members) }
         case "limits": return try bare(value, Limits.members)
         case "clientTools": return try bare(value, ClientToolPolicy.members)
         case "messageConcurrency": return try bare(value, ["debounceMs"])
@@ -71,10 +71,10 @@ package enum EnvironmentValues {
         switch name {
         case "tools": return try tools(value, place, pointer + "/tools")
         case "skills":
-          return try elements(of: value) { (_, skill) throws(Failure) in
+          return try value.mapElements { (_, skill) throws(Failure) in
             try bare(skill, Skill.members) { (name, value) throws(Failure) in
               guard name == "references" else { return value }
-              return try elements(of: value) { (_, reference) throws(Failure) in try bare(reference, SkillReference.members) }
+              return try value.mapElements { (_, reference) throws(Failure) in try bare(reference, SkillReference.members) }
             }
           }
         default: return value
@@ -83,7 +83,7 @@ package enum EnvironmentValues {
     }
 
     func tools(_ tools: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
-      try elements(of: tools) { (index, tool) throws(Failure) in
+      try tools.mapElements { (index, tool) throws(Failure) in
         try self.tool(tool, "\(place)/tools/\(Self.step(tool["name"]?.stringValue))", "\(pointer)/\(index)")
       }
     }
@@ -125,33 +125,9 @@ package enum EnvironmentValues {
     private func members(
       of object: CarriedJSON, known: [String] = [], _ body: (_ name: MemberName, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
     ) throws(Failure) -> CarriedJSON {
-      guard object.kind == .object else { return object }
-      var members: [(name: MemberName, value: CarriedJSON)] = []
-      try object.forEachMember { (name, value) throws(Failure) in
-        if leavesOutNulls, value.isNull, known.contains(name.text) { return }
-        members.append((name, try body(name, value)))
+      try object.mapMembers { (name, value) throws(Failure) in
+        leavesOutNulls && value.isNull && known.contains(name.text) ? nil : try body(name, value)
       }
-      var writer = JSONWriter(capacity: object.bytes.count)
-      writer.beginObject()
-      for (name, value) in members {
-        writer.key(name)
-        writer.value(value)
-      }
-      writer.endObject()
-      return CarriedJSON(trusted: writer.finish())
-    }
-
-    private func elements(
-      of array: CarriedJSON, _ body: (_ index: Int, _ value: CarriedJSON) throws(Failure) -> CarriedJSON
-    ) throws(Failure) -> CarriedJSON {
-      guard array.kind == .array else { return array }
-      var elements: [CarriedJSON] = []
-      try array.forEachElement { (value) throws(Failure) in elements.append(try body(elements.count, value)) }
-      var writer = JSONWriter(capacity: array.bytes.count)
-      writer.beginArray()
-      for element in elements { writer.value(element) }
-      writer.endArray()
-      return CarriedJSON(trusted: writer.finish())
     }
   }
 }

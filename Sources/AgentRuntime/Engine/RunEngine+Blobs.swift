@@ -111,7 +111,7 @@ extension RunEngine {
 
   /// A blob that this connection builds is named in a result: that completes it, with or without a last chunk.
   /// - Throws: `invalidParams` when what is there is not JSON as it should be; `pointer` is where the blob is named.
-  package func completeBlob(_ id: ULID, at pointer: String = "/data") throws(RuntimeError) {
+  package func completeBlob(_ id: ULID, at pointer: String) throws(RuntimeError) {
     guard unfinishedBlobs[id] != nil else { return }
     _ = try writeBlob(id, type: nil, data: CarriedJSON(string: ""), isLast: true, at: pointer)
   }

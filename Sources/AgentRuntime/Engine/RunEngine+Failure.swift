@@ -23,8 +23,10 @@ extension RunEngine {
           if error == nil { letGo.remove(runID) }
         }
       } catch {
-        // Deleted, or begun in vain; else there is a next time.
-        if error.kind == .runNotFound { letGo.remove(runID) }
+        // While the store fails, to ask it for each run may take long; there is a next time.
+        if [.storeUnavailable, .storeFull].contains(error.kind), !error.isDamage { return }
+        // Deleted, begun in vain, or nothing that anybody could go on with.
+        letGo.remove(runID)
       }
     }
   }

@@ -33,7 +33,7 @@ extension ContentBlock {
     if !names.isEmpty { members.removeAll { names.contains($0.name) && $0.value == .inline(.null) } }
     guard let index = members.firstIndex(where: { $0.name == "resource" }), type == "resource" else { return }
     guard case .inline(let resource) = members[index].value else { return }
-    members[index].value = .inline(Self.without(resource) { Self.optionalOfResource.contains($0) && $1.isNull })
+    leaveOut(Self.optionalOfResource.filter { resource[$0]?.isNull == true }, at: index, of: resource)
   }
 
   // MARK: What need not be there
@@ -72,7 +72,12 @@ extension ContentBlock {
       if !isForgiving { throw .invalidParams(fault, at: "\(pointer)/\(name)") }
       wrong.append(name)
     }
-    if !wrong.isEmpty { members[index].value = .inline(Self.without(resource) { name, _ in wrong.contains(name) }) }
+    leaveOut(wrong, at: index, of: resource)
+  }
+
+  private mutating func leaveOut(_ names: [String], at index: Int, of resource: CarriedJSON) {
+    if names.isEmpty { return }
+    members[index].value = .inline(resource.mapMembers { name, value in names.contains(name.text) ? nil : value })
   }
 
   /// What is wrong with a member; nil when nothing is. From who is forgiven, an object is never the name of a blob.
@@ -82,24 +87,5 @@ extension ContentBlock {
       return size >= 0 && size.rounded() == size ? nil : "must be a number of bytes"
     }
     return value.kind == .string || !isForgiving && value.hasMember("$blob") ? nil : "must be a string"
-  }
-
-  /// The object without the members that `isLeftOut` names; the very same when there is none.
-  private static func without(_ object: CarriedJSON, _ isLeftOut: (String, CarriedJSON) -> Bool) -> CarriedJSON {
-    var kept: [(name: MemberName, value: CarriedJSON)] = []
-    var count = 0
-    object.forEachMember { name, value in
-      count += 1
-      if !isLeftOut(name.text, value) { kept.append((name, value)) }
-    }
-    if kept.count == count { return object }
-    var writer = JSONWriter(capacity: object.bytes.count)
-    writer.beginObject()
-    for (name, value) in kept {
-      writer.key(name)
-      writer.value(value)
-    }
-    writer.endObject()
-    return CarriedJSON(trusted: writer.finish())
   }
 }
