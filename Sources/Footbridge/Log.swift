@@ -29,10 +29,17 @@ struct Log: Sendable {
   var level = Level.info
   var format = Format.text
 
+  /// Never waits for whoever reads stderr.
   func write(_ level: Level, _ message: String) {
     guard level >= self.level else { return }
+    LogLines.standardError.write(line(level, message)) { count in
+      line(.warning, "\(count) lines of the log were dropped, since nobody reads stderr fast enough")
+    }
+  }
+
+  private func line(_ level: Level, _ message: String) -> String {
     switch format {
-    case .text: Self.put("footbridge: \(level == .info || level == .debug ? "" : level.rawValue + ": ")\(Self.oneLine(message))\n")
+    case .text: return "footbridge: \(level == .info || level == .debug ? "" : level.rawValue + ": ")\(Self.oneLine(message))\n"
     case .json:
       var writer = JSONWriter()
       writer.beginObject()
@@ -40,7 +47,7 @@ struct Log: Sendable {
       writer.member("level", level.rawValue)
       writer.member("message", message)
       writer.endObject()
-      Self.put(writer.finish().string + "\n")
+      return writer.finish().string + "\n"
     }
   }
 
@@ -50,11 +57,14 @@ struct Log: Sendable {
     return message.split(whereSeparator: \.isNewline).joined(separator: " | ")
   }
 
-  /// One write, so that lines of several threads do not mix. A lost log line is not worth an error.
+  /// Writes a text, and waits where there is no room: for what a command has to say, and before anything else is at work.
   /// - Returns: nil, or the error for which not all of it was written.
   @discardableResult static func put(_ text: String, to descriptor: Int32 = 2) -> SystemError? {
-    var text = text
-    return text.withUTF8 { bytes in
+    put(Array(text.utf8)[...], to: descriptor)
+  }
+
+  @discardableResult static func put(_ bytes: ArraySlice<UInt8>, to descriptor: Int32) -> SystemError? {
+    unsafe bytes.withUnsafeBufferPointer { bytes in
       var sent = 0
       while sent < bytes.count {
         let count = unsafe systemWrite(descriptor, bytes.baseAddress! + sent, bytes.count - sent)

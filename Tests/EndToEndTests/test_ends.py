@@ -1,5 +1,6 @@
 """Section 1: every way the conversation can end."""
 import fcntl
+import re
 import signal
 import subprocess
 import threading
@@ -376,6 +377,55 @@ def test_stdout_gone_under_a_pipe_like_head(lab):
     finally:
         p.kill()
         p.wait()
+
+
+# ---- a parent that does not read stderr
+
+LATE = b'{"jsonrpc":"2.0","id":"b-%d","result":{"content":"late"}}\n'  # an answer to no request: one line of the log
+
+
+@pytest.fixture
+def unread(lab):
+    """A bridge whose stderr is a pipe that is read only by those who ask for it, after so many lines have gone there that it is full."""
+    p = subprocess.Popen([BINARY, "--store", lab.store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=base_env(lab.path))
+    p.stdin.write(b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2026-11-20","clientInfo":{"name":"x","version":"1"},"capabilities":{}}}\n')
+    for i in range(16000):
+        p.stdin.write(LATE % (i + 5000))
+    p.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+    p.stdin.flush()
+    stop = threading.Timer(TIMEOUT, p.kill)
+    stop.start()
+    yield p
+    stop.cancel()
+    p.kill()
+    p.wait()
+
+
+def test_nothing_waits_for_a_parent_that_does_not_read_stderr(unread):
+    assert b'"id":0' in unread.stdout.readline()
+    assert b'"id":1' in unread.stdout.readline()
+    unread.stdin.close()
+    assert unread.wait(TIMEOUT) == 0
+
+
+def test_a_signal_ends_it_though_stderr_is_not_read(unread):
+    assert unread.stdout.readline() and unread.stdout.readline()
+    unread.send_signal(signal.SIGTERM)
+    assert unread.wait(TIMEOUT) == 0
+
+
+def test_what_stderr_had_no_room_for_is_counted(unread):
+    assert unread.stdout.readline() and unread.stdout.readline()
+    known = lost = 0
+    while known + lost < 16000:
+        line = unread.stderr.readline()
+        assert line.startswith(b"footbridge: ") and line.endswith(b"\n"), line
+        notice = re.search(rb"(\d+) lines of the log were dropped", line)
+        if notice:
+            lost += int(notice[1])
+        else:
+            known += 1
+    assert known + lost == 16000 and lost > 0 < known
 
 
 # ---- signals
