@@ -32,7 +32,7 @@ struct Log: Sendable {
   /// Never waits for whoever reads stderr.
   func write(_ level: Level, _ message: String) {
     guard level >= self.level else { return }
-    LogLines.standardError.write(line(level, message)) { count in
+    StderrQueue.shared.write(line(level, message)) { count in
       line(.warning, "\(count) lines of the log were dropped, since nobody reads stderr fast enough")
     }
   }

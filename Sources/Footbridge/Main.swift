@@ -23,7 +23,7 @@ enum Main {
 
   /// Without what libraries want done at the end: theirs would be cleared away under a thread that still ends.
   private static func end(_ status: Int32) -> Never {
-    LogLines.standardError.finish(withinMilliseconds: 100)
+    StderrQueue.shared.finish(withinMilliseconds: 100)
     fflush(nil)
     _exit(status)
   }

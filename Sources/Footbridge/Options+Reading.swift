@@ -1,10 +1,5 @@
-import BridgeProtocol
 import JSON
 import POSIXSupport
-
-enum WireVersions {
-  static let known = ProtocolVersion.known
-}
 
 /// Why the program cannot begin, and with what status it ends.
 struct StartupError: Error {
@@ -34,7 +29,7 @@ extension Options {
   static func read(arguments: [String]) throws(StartupError) -> (options: Options, rest: [String]) {
     var given: [(known: Known, value: String)] = []
     var rest: [String] = []
-    var file = Environment.value("FOOTBRIDGE_CONFIG")
+    var file = variable("FOOTBRIDGE_CONFIG")
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -66,11 +61,14 @@ extension Options {
     return (try combine(given, file), rest)
   }
 
+  /// An empty one is none, as shells and containers set it.
+  private static func variable(_ name: String) -> String? { Environment.value(name).flatMap { $0.isEmpty ? nil : $0 } }
+
   private static func combine(_ given: [(known: Known, value: String)], _ file: String?) throws(StartupError) -> Options {
     var options = Options()
     if let file { try options.apply(file: file) }
     for known in Self.known {
-      guard let value = Environment.value(known.variable) else { continue }
+      guard let value = variable(known.variable) else { continue }
       do throws(OptionError) { try known.apply(&options, value) } catch {
         throw StartupError(status: .configuration, message: "the environment variable \(known.variable) \(error.message)\(known.choices)")
       }

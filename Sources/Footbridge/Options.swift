@@ -1,3 +1,4 @@
+import BridgeProtocol
 import JSON
 import JSONRPC
 import POSIXSupport
@@ -6,7 +7,6 @@ import SQLiteStore
 /// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
 struct Options: Sendable {
   enum OnEOF: String { case auto, drain, exit }
-  enum LogFormat: String { case text, json }
 
   /// Nil when nothing says where.
   var store: StoreLocation?
@@ -131,8 +131,8 @@ struct Options: Sendable {
   }
 
   private static func protocolVersion(_ text: String) throws(OptionError) -> String {
-    guard WireVersions.known.contains(text) else {
-      throw OptionError("is not a version that this bridge knows: \(WireVersions.known.joined(separator: ", "))")
+    guard ProtocolVersion.known.contains(text) else {
+      throw OptionError("is not a version that this bridge knows: \(ProtocolVersion.known.joined(separator: ", "))")
     }
     return text
   }

@@ -266,6 +266,8 @@ def test_version_is_the_one_of_server_info(lab):
     code, out, err = lab.cli("--version")
     assert code == 0 and err == b"" and re.search(r"\d+\.\d+", out.decode())
     assert lab.bridge().init_result["serverInfo"]["version"] in out.decode()
+    for args in (["--store", "memory", "--version"], ["run", "--version"]):
+        assert lab.cli(*args, store=False) == (0, out, b"")
 
 
 @pytest.mark.parametrize("args", [["help"], ["--help"]])
@@ -326,6 +328,11 @@ def test_options_before_and_after_serve(lab):
 def test_each_option_is_an_environment_variable(lab):
     got = limits_of(lab, env={"FOOTBRIDGE_MAX_MESSAGE_BYTES": "123456", "FOOTBRIDGE_MAX_CONCURRENT_RUNS": "7"})
     assert (got["maxMessageBytes"], got["maxConcurrentRuns"]) == (123456, 7)
+
+
+def test_an_empty_environment_variable_is_none(lab):
+    empty = {"FOOTBRIDGE_STORE": "", "FOOTBRIDGE_CONFIG": "", "FOOTBRIDGE_LOG_LEVEL": "", "FOOTBRIDGE_MAX_CONCURRENT_RUNS": "", "FOOTBRIDGE_STRICT": ""}
+    assert limits_of(lab, env=empty) == limits_of(lab)
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_config(lab):

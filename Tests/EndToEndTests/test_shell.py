@@ -148,6 +148,13 @@ def test_a_pipe_gets_the_answer_and_not_what_the_model_said_on_the_way(lab):
     assert (code, out, err) == (0, b"the answer\n", b"")
 
 
+@pytest.mark.parametrize("has", [lambda t: {"toolkits": [{"name": "k", "description": "k", "tools": [t]}]}, lambda t: {"tools": [t], "toolkits": []}])
+def test_an_agents_file_may_have_its_tools_in_toolkits(lab, has):
+    model = lab.script([calls("c", text="let me look"), say("the answer")])
+    agent = lab.file("a.json", {"model": model} | has(sh("c", "true")))
+    assert lab.cli("run", "--agent", agent, "go") == (0, b"the answer\n", b"")
+
+
 @pytest.mark.parametrize("text,out", [("one\ntwo\n", b"one\ntwo\n"), ("one\ntwo", b"one\ntwo\n"), ("", b""), ("ü 🦊\u001b[1m", "ü 🦊\u001b[1m\n".encode())])
 def test_the_answer_is_exact_and_ends_its_line(lab, text, out):
     assert lab.cli("run", "--model", lab.script([say(text)]), "go") == (0, out, b"")
@@ -210,6 +217,14 @@ def test_json_is_one_line_with_the_outcome(lab):
 def test_what_show_prints_as_json_is_what_run_get_answers(lab):
     run, _ = waiting(lab)
     assert show(lab, run) == lab.bridge().get(run)
+
+
+def test_what_show_prints_as_json_has_state_and_context(lab):
+    with_both = {"updateState": {"a": 1}, "addContext": [{"key": "k", "value": "v", "description": "d"}]}
+    b = lab.bridge()
+    run = b.result(b.start([say("ok")], augmentation=with_both))["runId"]
+    shown = show(lab, run)
+    assert shown == b.get(run) and shown["state"] == {"a": 1} and len(shown["context"]) == 1
 
 
 def test_max_iterations_is_an_error_with_a_message(lab):

@@ -1,3 +1,4 @@
+import BridgeProtocol
 import JSONRPC
 import SQLiteStore
 
@@ -11,7 +12,7 @@ enum Help {
       let command = words.lazy.compactMap(Command.named).first
       return command.flatMap { $0.name == Command.help.name ? nil : text(of: $0) } ?? overview()
     }
-    if words.first == "--version" { return "footbridge \(Version.text)\n" }
+    if words.contains("--version") { return "footbridge \(Version.text)\n" }
     guard words.first == "help" else { return nil }
     let named = words.dropFirst().drop { $0.hasPrefix("-") }
     guard let name = named.first else { return overview() }
@@ -89,7 +90,7 @@ extension Options.Known {
     case "no-commands": word(!options.allowsCommands)
     case "framing": options.framing.rawValue
     case "on-eof": options.onEOF.rawValue
-    case "protocol": options.protocolVersion ?? WireVersions.known.last ?? ""
+    case "protocol": options.protocolVersion ?? ProtocolVersion.known.last ?? ""
     case "max-message-bytes": String(options.maxMessageBytes)
     case "max-concurrent-runs": String(options.maxConcurrentRuns)
     case "log-level": options.logLevel.rawValue

@@ -32,8 +32,22 @@ struct RunDrive {
 
   /// Whether a run of these params has nothing to call.
   static func hasNoTools(_ params: CarriedJSON) -> Bool {
-    // Of an agent with an id that is not known here.
-    if params.hasMember("agentId") { return false }
-    return [params["tools"], params["agent"]?["tools"]].allSatisfy { $0?.elements.isEmpty ?? true }
+    // What a stored agent has, and what is registered in a session, is not known here.
+    if params.hasMember("agentId") || params.hasMember("sessionId") { return false }
+    return [params, params["agent"]].allSatisfy { place in
+      ["tools", "toolkits", "mcpServers", "askUser", "memory"].allSatisfy { offersNothing(place?[$0]) }
+    }
+  }
+
+  private static func offersNothing(_ value: CarriedJSON?) -> Bool {
+    guard let value else { return true }
+    switch value.kind {
+    case .array: return value.elements.isEmpty
+    case .object:
+      var isEmpty = true
+      value.forEachMember { _, _ in isEmpty = false }
+      return isEmpty
+    default: return value.boolValue != true
+    }
   }
 }

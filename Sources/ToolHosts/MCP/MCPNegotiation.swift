@@ -8,8 +8,6 @@ import JSONRPC
 /// that costs nothing. What is used here does not differ between them.
 struct MCPNegotiation: Sendable, Equatable {
   enum Step: Sendable, Equatable {
-    /// `initialize`.
-    case initialize
     /// `server/discover`.
     case discover
     /// `notifications/initialized` is due when there was a handshake.

@@ -179,8 +179,6 @@ final class MCPSharedServer {
 
   private func follow(_ step: MCPNegotiation.Step) {
     switch step {
-    // The first step is made by `start`.
-    case .initialize: return
     case .discover:
       dialect.isStateless = true
       ask("server/discover", dialect.discover(), carrying: ["/_meta", "/capabilities/experimental", "/capabilities/extensions"]) {

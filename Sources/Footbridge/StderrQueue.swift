@@ -3,7 +3,7 @@ import POSIXSupport
 /// Lines on their way to a descriptor that perhaps nobody reads, such as a pipe of a parent that only looks at stdout: whoever logs never waits.
 ///
 /// A line is written at once where there is room. From the first one for which there is none a thread writes them, until all are out.
-final class LogLines: Sendable {
+final class StderrQueue: Sendable {
   private struct State {
     var waiting: [[UInt8]] = []
     var byteCount = 0
@@ -14,7 +14,7 @@ final class LogLines: Sendable {
     var isBeingWritten = false
 
     mutating func add(_ line: [UInt8], _ lossNotice: @escaping @Sendable (Int) -> String) {
-      guard byteCount + line.count <= LogLines.mostBytes else {
+      guard byteCount + line.count <= StderrQueue.mostBytes else {
         lostCount += 1
         self.lossNotice = lossNotice
         return
@@ -31,7 +31,7 @@ final class LogLines: Sendable {
     }
   }
 
-  static let standardError = LogLines(descriptor: 2)
+  static let shared = StderrQueue(descriptor: 2)
   private static let mostBytes = 256 << 10
   /// A pipe that can be written to takes so many bytes without waiting (PIPE_BUF, pipe(7)).
   private static let piece = 4096
