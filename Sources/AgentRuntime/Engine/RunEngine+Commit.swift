@@ -29,6 +29,7 @@ extension RunEngine {
         if let tree = run.tree { take(tree, unit, &decided, &appends) } else { take(run, unit, &decided, &appends) }
       }
       if !appends.isEmpty { keepLease() }
+      plannedBranches = [:]
       switch submit(appends, meanwhile: preparation(of: decided, appends)) {
       case .success(let results): conclude(decided, results)
       case .failure(let error):
@@ -117,6 +118,7 @@ extension RunEngine {
   // MARK: What came of it
 
   private func conclude(_ decided: [Decided], _ results: [AppendResult]) {
+    knownBlockers = [:]
     var durable: [Decided] = []
     for unit in Self.units(decided) {
       guard let refused = unit.lazy.compactMap({ $0.place.map { results[$0] } }).first(where: { $0 != .appended }) else {

@@ -194,7 +194,13 @@ extension RunEngine {
     while !placeQueue.isEmpty, driven.count < limits.maxConcurrentRuns {
       guard let run = live[placeQueue.removeFirst()], run.waitsForPlace else { continue }
       run.waitsForPlace = false
-      input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }
+      if run.state.hasBegun {
+        input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .submit) }
+      } else {
+        lookAfterQueued(run)
+        // It may not be its turn any more.
+        if !run.isDeciding { continue }
+      }
       return
     }
   }

@@ -92,6 +92,7 @@ extension RunEngine {
       hasChanged = true
     }
     guard hasChanged else { return }
+    knownBlockers = [:]
     if run.tree != nil || run.state.hasPendingChildren {
       try assemble(around: run)
       if let tree = run.tree { try bringChildren(of: [run], in: tree) }

@@ -157,14 +157,11 @@ extension RunEngine {
 
   /// The run whose end the next turn of the branch follows on.
   private func lastState(of branch: Branch) throws(RuntimeError) -> RunState? {
-    var number = branch.turns - 1
-    while number >= 0 {
-      if let runID = try turnRun(branch.branchID, number), let row = try read({ () throws(StoreError) in try store.summary(of: runID) }),
-        row.epoch > 0
-      {
-        return try glance(runID)
-      }
-      number -= 1
+    var earlier = EarlierTurns(in: branch)
+    while let runID = try earlier.next(self) {
+      // What waits here has not begun elsewhere.
+      if let run = live[runID], run.state.creator == store.owner, !run.state.hasBegun { continue }
+      if let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), row.epoch > 0 { return try glance(runID) }
     }
     guard let base = branch.base, base.turns > 0 else { return nil }
     var parent = try self.branch(base.branchID, of: branch.sessionID)

@@ -48,9 +48,8 @@ extension RunEngine {
     if !isQueued, driven.count >= limits.maxConcurrentRuns {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
     }
-    let branch = try plan.map { plan throws(RuntimeError) in try self.branch(plan.place.branchID, of: plan.place.sessionID) }
     let params = try RunParams(reading: request.params, agent: request.storedAgent?.json)
-    let first = try firstToolbox(for: params, in: branch)
+    let first = try firstToolbox(for: params, in: plan?.stored)
     var context = context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke)
     context.asksHere = true
     let machine = try RunMachine(
@@ -64,6 +63,7 @@ extension RunEngine {
     let run = LiveRun(machine: machine, committed: 0)
     live[runID] = run
     run.firstDocuments = plan?.writes ?? []
+    if let plan { plannedBranches[plan.next.branchID] = plan.next }
     // Another turn came first: this one goes behind it.
     run.placeWasTaken = { [unowned self] in
       do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch {
@@ -287,7 +287,9 @@ extension RunEngine {
     let ready = run.waiters.filter { waiter in
       switch waiter.condition {
       case .settled: isSettled
-      case .paused: run.state.status.hasEnded || run.state.status == .paused || (isSettled && run.state.status == .running)
+      // A request that is not there any more was carried out, overtaken or withdrawn.
+      case .paused:
+        run.state.status.hasEnded || run.state.status == .paused || !run.state.pauseRequested || (isSettled && run.state.status == .running)
       case .ended: run.state.status.hasEnded
       }
     }

@@ -58,10 +58,11 @@ extension RunEngine {
     _ = try session(sessionID)
     while true {
       let now = host.wallClock()
-      let writes = try branches(of: sessionID).map { branch in
+      let writes = try branches(of: sessionID).map { (branch) throws(RuntimeError) in
         var cleared = branch
         cleared.isCleared = true
-        cleared.clearedTurns = branch.turns
+        // What waits has not been said yet.
+        cleared.clearedTurns = try firstWaiting(in: branch)
         return cleared.write(at: now)
       }
       // A turn was added meanwhile, or another branch: look again.

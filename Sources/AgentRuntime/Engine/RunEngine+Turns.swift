@@ -12,19 +12,23 @@ extension RunEngine {
     var place: TurnPlace
     var writes: [DocumentWrite]
     var isQueued: Bool
+    /// As the store has it before this turn and those that are planned with it, and after this one.
+    var stored: Branch
+    var next: Branch
   }
 
   /// - Throws: `session.notFound`; `run.dropped` when the branch is busy and the message is not to wait.
   func planTurn(_ runID: ULID, sessionID: ULID, branchID: ULID?, _ concurrency: MessageConcurrency) throws(RuntimeError) -> TurnPlan {
     let session = try session(sessionID)
-    let branch = try branch(branchID ?? session.mainBranch, of: sessionID)
-    let next = branch.adding(runID, at: host.wallClock())
+    let stored = try branch(branchID ?? session.mainBranch, of: sessionID)
+    let next = (plannedBranches[stored.branchID] ?? stored).adding(runID, at: host.wallClock())
     let isBusy = try firstUnended(before: next.place) != nil
     // One whose end is decided here, and on its way to the log, is no reason to refuse a message.
     if isBusy, concurrency == .drop, try firstUnended(before: next.place, trustingDecided: true) != nil {
       throw RuntimeError(.runDropped, "a turn of the branch is not ended, and the agent drops messages that come meanwhile")
     }
-    return TurnPlan(place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0)
+    return TurnPlan(
+      place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0, stored: stored, next: next.branch)
   }
 
   /// What a turn does to those that wait before it, as its agent wants it. Done again whenever it might begin: the process may have died.
@@ -33,13 +37,18 @@ extension RunEngine {
   private func settleQueue(before run: LiveRun) throws(RuntimeError) {
     let concurrency = concurrency(of: run)
     guard let turn = run.state.turn, concurrency.supersedes || concurrency == .merge else { return }
+    // With the last of them the run is looked after again, unless one could not be written now.
+    let unanswered = Shared(0)
+    let allWritten = Shared(true)
     try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in
       if concurrency.supersedes ? earlier.state.mergedInto != nil : earlier.state.mergedInto == run.runID { return }
+      unanswered.value += 1
       input(earlier) { (machine) throws(RuntimeError) in
         if concurrency.supersedes { machine.supersede(by: run.runID) } else { machine.merge(into: run.runID) }
       } answered: { [unowned self, runID = run.runID] _, error in
-        // What could not be written now is not tried again at once.
-        if error == nil { lookAfterQueued(runID) }
+        unanswered.value -= 1
+        if error != nil { allWritten.value = false }
+        if unanswered.value == 0, allWritten.value { lookAfterQueued(runID) }
       }
     }
   }
@@ -55,19 +64,27 @@ extension RunEngine {
   ///
   /// - Parameter trustingDecided: What was decided here and is on its way to the log counts as well. It may come out otherwise.
   private func firstUnended(before turn: TurnPlace, trustingDecided: Bool = false) throws(RuntimeError) -> ULID? {
-    var number = turn.number
-    var previous = turn.previous
-    while let runID = previous {
-      guard let found = try progress(of: runID) else { return nil }
+    var earlier = EarlierTurns(turn)
+    while let runID = try earlier.next(self) {
+      guard let found = try progress(of: runID) else { continue }
       let decided = trustingDecided ? live[runID]?.state : nil
       let hasEnded = found.hasEnded || decided?.status.hasEnded == true
       // One that has begun did so when all before it had ended.
       if found.hasBegun { return hasEnded ? nil : runID }
-      if !hasEnded, decided?.mergedInto == nil, try glance(runID).mergedInto == nil { return runID }
-      number -= 1
-      previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
+      if hasEnded { continue }
+      var target = decided?.mergedInto
+      if target == nil { target = try glance(runID).mergedInto }
+      guard let target else { return runID }
+      if try hasGone(target) { return runID }
     }
     return nil
+  }
+
+  /// Whether a turn that others were to become part of is no more, so that their own ends say what is left of them.
+  private func hasGone(_ target: ULID) throws(RuntimeError) -> Bool {
+    guard let found = try progress(of: target) else { return true }
+    guard found.hasEnded, !found.hasBegun, let state = try stored(target) else { return false }
+    return state.leftNothing
   }
 
   /// The turn that keeps what was said up to a run's own input from being complete. Before one that has begun, all have ended.
@@ -76,38 +93,77 @@ extension RunEngine {
     return try firstUnended(before: turn)
   }
 
+  /// Nil for a run that was deleted.
+  private func glanceIfThere(_ runID: ULID) throws(RuntimeError) -> RunState? {
+    do throws(RuntimeError) { return try glance(runID) } catch {
+      if error.kind == .runNotFound { return nil }
+      throw error
+    }
+  }
+
   /// How far a turn is; nil for a run that was deleted. That it begins is believed as soon as it is decided here, that it has ended when the log has
   /// it: nothing begins too soon, whatever becomes of what was decided.
   private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
+    let run = live[runID]
+    // On its way to the log, or as the log has it for good.
+    if let run, run.committed == 0 || !run.isDeciding && run.state.status.hasEnded {
+      return (run.state.hasBegun, run.committed > 0)
+    }
     guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
-    return (row.epoch > 0 || live[runID]?.state.hasBegun == true, row.status.hasEnded)
+    return (row.epoch > 0 || run?.state.hasBegun == true, row.status.hasEnded)
   }
 
   /// The turns directly before `turn` that have not begun, the nearest first.
   private func forEachWaiting(before turn: TurnPlace, _ body: (LiveRun) throws(RuntimeError) -> Void) throws(RuntimeError) {
-    var number = turn.number
-    var previous = turn.previous
-    while let runID = previous, let found = try progress(of: runID), !found.hasBegun {
-      if !found.hasEnded {
-        let run = try run(runID)
-        if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
-        release(run)
-      }
-      number -= 1
-      previous = try number > 0 ? turnRun(turn.branchID, number - 1) : nil
+    var earlier = EarlierTurns(turn)
+    while let runID = try earlier.next(self) {
+      guard let found = try progress(of: runID) else { continue }
+      if found.hasBegun { return }
+      if found.hasEnded { continue }
+      let run = try run(runID)
+      if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
+      release(run)
     }
+  }
+
+  /// The number of the first turn at the end of a branch that still waits to begin; of the next one to come when none does.
+  func firstWaiting(in branch: Branch) throws(RuntimeError) -> Int {
+    var first = branch.turns
+    var number = branch.turns
+    var earlier = EarlierTurns(in: branch)
+    while let runID = try earlier.next(self) {
+      number -= 1
+      guard let found = try progress(of: runID) else { continue }
+      if found.hasBegun { break }
+      if !found.hasEnded { first = number }
+    }
+    return first
   }
 
   /// The run that keeps a queued one from beginning, as far as it goes back. One that is being got out of its way does not.
   func blocker(of state: RunState) throws(RuntimeError) -> ULID? {
-    guard let turn = state.turn, !state.hasBegun, !state.status.hasEnded else { return nil }
-    if let other = state.mergedInto {
-      let target = try glance(other)
-      return target.status.hasEnded ? nil : try blocker(of: target) ?? other
+    var state = state
+    var blocker: ULID?
+    var passed: [ULID] = []
+    while let turn = state.turn, !state.hasBegun, !state.status.hasEnded {
+      if let known = knownBlockers[state.runID] {
+        blocker = known ?? blocker
+        break
+      }
+      passed.append(state.runID)
+      if let other = state.mergedInto {
+        guard let target = try glanceIfThere(other), !target.status.hasEnded else { break }
+        (state, blocker) = (target, other)
+      } else {
+        guard let nearest = try firstUnended(before: turn, trustingDecided: true) else { break }
+        blocker = nearest
+        state = try glance(nearest)
+        if state.status == .paused { break }
+      }
     }
-    guard let nearest = try firstUnended(before: turn, trustingDecided: true) else { return nil }
-    let found = try glance(nearest)
-    return found.status == .paused ? nearest : try blocker(of: found) ?? nearest
+    // Nothing is before the one that blocks the others.
+    for runID in passed { knownBlockers[runID] = .some(runID == blocker ? nil : blocker) }
+    return blocker
   }
 
   /// Whether a run that has not begun may do so now.
@@ -132,12 +188,7 @@ extension RunEngine {
     guard !isEnding, !run.state.hasBegun, !run.state.status.hasEnded, !run.isDeciding else { return }
     guard run.state.creator == store.owner || !isAlive(run.state.creator) else { return }
     do throws(RuntimeError) {
-      if let other = run.state.mergedInto {
-        let target = try glance(other)
-        guard target.status.hasEnded else { return }
-        let (outcome, isWithdrawn) = (outcome(of: target), target.leftNothing)
-        return input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome, isWithdrawn: isWithdrawn) }
-      }
+      if let other = run.state.mergedInto { return try endMerged(run, with: other) }
       try settleQueue(before: run)
       let quiet = concurrency(of: run).quietMilliseconds
       let left = run.state.createdAt.milliseconds + quiet - host.wallClock().milliseconds
@@ -149,17 +200,66 @@ extension RunEngine {
         }
         return
       }
-      guard mayBegin(run) else { return }
+      // It is begun when a place is free.
+      if run.waitsForPlace { return }
+      guard mayBegin(run) else { return try endMerged(before: run) }
+      if try givesWay(run) { return }
       // What this bridge cannot carry on stays queued, for one that can.
       try checkDrivable(run.state)
-      let toolbox = try toolboxNow(for: run)
-      let decisions = try decisionsNow(for: run)
-      input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox, decisions: decisions) }
+      try begin(run)
       run.couldNotBegin = false
     } catch {
       if !run.couldNotBegin { host.log("run \(run.runID) could not be begun: \(error.message)") }
       run.couldNotBegin = true
     }
+  }
+
+  /// Whether a newer message takes the place of a run that may begin, or takes its input along: what its maker has not come to say of those that
+  /// wait is said now.
+  private func givesWay(_ run: LiveRun) throws(RuntimeError) -> Bool {
+    guard let turn = run.state.turn else { return false }
+    let newer = try turnRuns(of: turn.branchID, from: turn.number + 1, to: try branch(turn.branchID, of: turn.sessionID).turns)
+    for runID in newer.reversed() {
+      // Those of this process that are in memory have said it.
+      guard live[runID]?.state.creator != store.owner else { continue }
+      guard let found = try progress(of: runID), !found.hasBegun, !found.hasEnded else { continue }
+      let later = try self.run(runID)
+      defer { release(later) }
+      guard later.state.mergedInto == nil, later.state.status == .queued else { continue }
+      try settleQueue(before: later)
+      if run.isDeciding { return true }
+    }
+    return false
+  }
+
+  private func begin(_ run: LiveRun) throws(RuntimeError) {
+    let toolbox: ChangedToolbox?
+    do throws(RuntimeError) { toolbox = try toolboxNow(for: run) } catch {
+      // What it asked for went while it waited, and does not come back by waiting.
+      guard error.kind == .toolkitNotFound || error.kind == .toolNotFound || error.kind == .invalidParams else { throw error }
+      let fault = RunFault(error.kind, error.message)
+      return input(run) { (machine) throws(RuntimeError) in machine.failToBegin(fault) }
+    }
+    let decisions = try decisionsNow(for: run)
+    input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox, decisions: decisions) }
+  }
+
+  /// Ends a run whose input has become part of a turn, as that turn has ended.
+  private func endMerged(_ run: LiveRun, with other: ULID) throws(RuntimeError) {
+    guard let target = try glanceIfThere(other) else {
+      return input(run) { (machine) throws(RuntimeError) in machine.endWithoutItsTurn() }
+    }
+    guard target.status.hasEnded else { return }
+    let (outcome, isWithdrawn) = (outcome(of: target), target.leftNothing)
+    input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome, isWithdrawn: isWithdrawn) }
+  }
+
+  /// The nearest run before one that waits may itself wait only for its end: its maker is perhaps gone.
+  private func endMerged(before run: LiveRun) throws(RuntimeError) {
+    guard let turn = run.state.turn, run.state.status == .queued, let nearest = try firstUnended(before: turn) else { return }
+    let earlier = try self.run(nearest)
+    if earlier.state.mergedInto != nil { lookAfterQueued(earlier) }
+    release(earlier)
   }
 
   /// Whether a run that is to be merged, and is being cancelled, has not been said to a model yet. What is decided then is appended only if the
@@ -181,7 +281,7 @@ extension RunEngine {
     guard let turn = run.state.turn, run.state.status.hasEnded, !run.turnIsOver, !run.isDeciding else { return }
     run.turnIsOver = true
     rememberHistory(of: run)
-    guard run.state.mergedInto == nil, !isEnding else { return }
+    if isEnding { return }
     do throws(RuntimeError) {
       try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in lookAfterQueued(earlier) }
       var number = turn.number + 1

@@ -66,6 +66,10 @@ package final class RunEngine {
   var keepsLease = false
   /// Changes by others may have been missed.
   var looksAgain = false
+  /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
+  var knownBlockers: [ULID: ULID?] = [:]
+  /// Branches with the turns that this turn of the engine is about to add, so that many messages at once are one commit.
+  var plannedBranches: [ULID: Branch] = [:]
   let liveText = LiveText()
   /// Where the text of string blobs stands that clients read: a few, the last used last.
   var blobTexts: [BlobText] = []
@@ -99,6 +103,7 @@ package final class RunEngine {
   /// Takes everything that came in, commits what was decided, until nothing is left to do.
   /// - Returns: when to call again at the latest, on the monotonic clock.
   package func turn(_ inputs: [@Sendable (RunEngine) -> Void]) -> Int? {
+    knownBlockers = [:]
     lookBeforeActing()
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
@@ -132,6 +137,7 @@ package final class RunEngine {
     committed: @escaping (LiveRun) -> Void = { _ in }, answered: @escaping (LiveRun, RuntimeError?) -> Void = { _, _ in }
   ) {
     var input = LiveRun.Input(decide: decide, committed: committed, answered: answered)
+    knownBlockers = [:]
     self.decide(run, &input)
     run.inputs.append(input)
     markDirty(run)

@@ -10,6 +10,12 @@ extension RunMachine {
     advance(cause: .resume)
   }
 
+  /// It could not begin, and never can.
+  mutating func failToBegin(_ fault: RunFault) {
+    guard !state.hasBegun, state.mergedInto == nil, context.mayBegin, state.status == .queued else { return }
+    fail(fault)
+  }
+
   /// A newer message takes its place; its input stays in the transcript.
   ///
   /// One that has become part of another turn ends with that one, however late this comes: that turn may be at work on it.
@@ -36,6 +42,15 @@ extension RunMachine {
     end.fault = other.fault
     end.mergedInto = other.runID
     end.isWithdrawn = isWithdrawn
+    finish(end, openCallsSay: "The run ended.")
+  }
+
+  /// The turn that took its input was deleted before this run could end with it.
+  mutating func endWithoutItsTurn() {
+    guard !state.status.hasEnded, let other = state.mergedInto else { return }
+    var end = RunEnd(.error)
+    end.fault = RunFault(.runNotFound, "run \(other), which this message was part of, was deleted before its answer could be taken over")
+    end.mergedInto = other
     finish(end, openCallsSay: "The run ended.")
   }
 }

@@ -145,8 +145,8 @@ extension RunState {
   /// or became part of another leaves its input.
   private mutating func closeTranscript(_ end: RunEnd) {
     if transcript.isEmpty {
-      if hasBegun || mergedInto != nil || end.fault?.kind == .runSuperseded { transcript = input.entries }
-      return
+      guard hasBegun || mergedInto != nil || end.fault?.kind == .runSuperseded else { return }
+      transcript = input.entries
     }
     for note in unseenNotes { transcript.append(.user([.text(note)])) }
     unseenNotes = []

@@ -157,7 +157,10 @@ package struct RunState: Sendable {
   package var shownStatus: RunStatus { status.isWaiting && hasWork ? .running : status }
 
   /// What later turns of its session see of the run.
-  var sessionEntries: [TranscriptEntry] { !status.hasEnded && mergedInto != nil ? input.entries : transcript }
+  var sessionEntries: [TranscriptEntry] {
+    guard !status.hasEnded, mergedInto != nil else { return transcript }
+    return input.entries + unseenNotes.map { .user([.text($0)]) }
+  }
 
   /// A turn of a session that has ended, and that none of the later ones is shown anything of.
   var leftNothing: Bool { status.hasEnded && !hasBegun && transcript.isEmpty }
