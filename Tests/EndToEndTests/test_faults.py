@@ -2,6 +2,7 @@
 
 `Tests/Campaigns/faults.py` has calls of the store fail one after the other; the rest is here."""
 import os
+import re
 import resource
 import sqlite3
 import subprocess
@@ -279,6 +280,31 @@ def test_without_descriptors_calls_fail_and_the_bridge_lives(lab):
     resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
     o = b.run([calls("c"), say("ok")], [sh("c", "echo fine")])
     assert [d["isError"] for d in b.log_of(o["runId"], "tool.completed")] == [False]
+
+
+def limit_with_room(pid, room):
+    """The limit with which so many more can be opened."""
+    taken = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    return [n for n in range(1000) if n not in taken][room]
+
+
+def test_a_command_that_is_said_not_to_have_started_did_not(lab):
+    b = lab.bridge()
+    b.succeeds([calls("c"), say("ok")], [sh("c", "true")])
+    before = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    told = {}
+    for room in range(1, 16):
+        mark = lab.path / f"mark{room}"
+        resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (limit_with_room(b.pid, room), before[1]))
+        o = b.run([calls("c"), say("ok")], [sh("c", f": > {mark}; echo begun")])
+        resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
+        d, = b.log_of(o["runId"], "tool.completed")
+        told[mark] = d["isError"]
+        assert not d["isError"] or re.fullmatch(r"The command( '/bin/sh')? cannot be started: Too many open files\.", text_of(d["content"])), (room, d)
+    assert list(told.values())[0] is True and list(told.values())[-1] is False, told
+    # What was left running by itself has had its time meanwhile.
+    assert b.hang_up() == 0
+    assert {mark: not mark.exists() for mark in told} == told
 
 
 @pytest.mark.parametrize("most", range(4, 20))

@@ -99,9 +99,13 @@ struct cposix_spawn {
   int announce_descriptor;    /* -1, or where "+ PID\n" is written for the child: on Linux by the child itself, before the program begins */
 };
 
-/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number; a child that was
-   announced and could not begin its program is taken back with "- PID\n". */
-int cposix_spawn_process(const struct cposix_spawn *request, int *process);
+/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number, and then no program
+   has begun; a child that was announced and could not begin its program is taken back with "- PID\n". *exit_descriptor is that of
+   `cposix_open_process`, where it can be had together with the child, or else -1. */
+int cposix_spawn_process(const struct cposix_spawn *request, int *process, int *exit_descriptor);
+
+/* Writes "- PID\n" for a child that is about to be reaped. */
+void cposix_take_back(int announce_descriptor, int process);
 
 #ifdef __cplusplus
 }
