@@ -194,6 +194,35 @@ int cposix_forbid_core_dumps(void) {
 #endif
 }
 
+/* ThreadSanitizer does not follow a child that shares the memory. */
+#if defined(__linux__) && defined(__has_feature)
+#if !__has_feature(thread_sanitizer)
+#define OWN_SPAWN 1
+#endif
+#elif defined(__linux__)
+#define OWN_SPAWN 1
+#endif
+
+#ifdef OWN_SPAWN
+/* What children begin with; 0 while the limit was not raised. Written before there is another thread. */
+static rlim_t descriptors_given;
+#endif
+
+void cposix_raise_descriptor_limit(void) {
+#ifdef OWN_SPAWN
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  rlim_t given = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) descriptors_given = given;
+#endif
+}
+
+unsigned long cposix_descriptor_limit(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < ~0UL ? (unsigned long)limit.rlim_cur : ~0UL;
+}
+
 unsigned long cposix_thread_number(void) {
   static atomic_ulong last;
   static _Thread_local unsigned long own;
@@ -337,15 +366,6 @@ int cposix_reap(int process, int *code, int *signal) {
   return 1;
 }
 
-/* ThreadSanitizer does not follow a child that shares the memory. */
-#if defined(__linux__) && defined(__has_feature)
-#if !__has_feature(thread_sanitizer)
-#define OWN_SPAWN 1
-#endif
-#elif defined(__linux__)
-#define OWN_SPAWN 1
-#endif
-
 #ifndef OWN_SPAWN
 static int add_actions(posix_spawn_file_actions_t *actions, const struct cposix_spawn *request) {
   int error = 0;
@@ -406,6 +426,13 @@ static void close_from(unsigned first) {
   for (rlim_t at = first; at < end; at++) close((int)at);
 }
 
+static void give_descriptor_limit(void) {
+  struct rlimit limit;
+  if (descriptors_given == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= descriptors_given) return;
+  limit.rlim_cur = descriptors_given;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct birth {
   const struct cposix_spawn *request;
   volatile int error;
@@ -428,6 +455,7 @@ static int become(void *context) {
     if (given == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(given, i) < 0) goto failed;
   }
   close_from(3);
+  give_descriptor_limit();
   sigemptyset(&none);
   /* A SIGPIPE of the announcement would be delivered now. */
   struct timespec now = {0, 0};

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import TIMEOUT, RpcError, calls, say, sh, text_of, tool, until
+from mock_models import Turn
+from mock_models.fixtures import chat  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Campaigns"))
 import campaign  # noqa: E402
@@ -288,6 +290,12 @@ def limit_with_room(pid, room):
     return [n for n in range(1000) if n not in taken][room]
 
 
+def connections(pid):
+    """Its sockets of TCP, by inode."""
+    sockets = {os.readlink(f"/proc/{pid}/fd/{n}")[8:-1] for n in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{n}").startswith("socket:")}
+    return sockets & {line.split()[9] for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]}
+
+
 def test_a_command_that_is_said_not_to_have_started_did_not(lab):
     b = lab.bridge()
     b.succeeds([calls("c"), say("ok")], [sh("c", "true")])
@@ -305,6 +313,29 @@ def test_a_command_that_is_said_not_to_have_started_did_not(lab):
     # What was left running by itself has had its time meanwhile.
     assert b.hang_up() == 0
     assert {mark: not mark.exists() for mark in told} == told
+
+
+def test_the_limit_of_descriptors_is_raised_and_commands_have_it_as_it_was(lab):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    b = lab.bridge(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+    assert resource.prlimit(b.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    o = b.succeeds([calls("c"), say("ok")], [sh("c", "ulimit -Sn; ulimit -Hn")])
+    d, = b.log_of(o["runId"], "tool.completed")
+    assert text_of(d["content"]) == f"256\n{hard}\n"
+
+
+def test_a_model_that_cannot_be_reached_for_want_of_descriptors_is_retried_with_that_reason(chat):
+    first, second = chat.script(Turn("One.").with_(close=True)), chat.script("Two.")
+    b = chat.bridge()
+    b.succeeds(first, answer="One.")
+    until(lambda: not connections(b.pid), "the end of the connection")
+    before = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (limit_with_room(b.pid, 0), before[1]))
+    request = b.start(second)
+    told = b.wait_event("model.retried").data
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
+    assert told["reason"].startswith("Cannot connect to ") and told["reason"].endswith(": Too many open files."), told
+    assert b.result(request)["answer"] == "Two."
 
 
 @pytest.mark.parametrize("most", range(4, 20))

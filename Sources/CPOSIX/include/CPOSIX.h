@@ -58,6 +58,12 @@ unsigned long cposix_thread_number(void);
 /* Memory in pieces up to the one size stays with the process when it is freed, up to the other size for each thread; glibc only. */
 void cposix_keep_freed_memory(int piece, int all);
 
+/* Raises the limit of descriptors as far as it goes; children get back what it was. Does nothing where they could not. */
+void cposix_raise_descriptor_limit(void);
+
+/* How many descriptors the process may have at once. */
+unsigned long cposix_descriptor_limit(void);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 
