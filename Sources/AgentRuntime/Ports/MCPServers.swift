@@ -12,7 +12,7 @@ package struct MCPServer: Sendable, Codable, Equatable {
   package var requiresApproval: MCPApproval?
   /// Tools of which a repeat does no harm, by either of their names. What the server itself says of that does not count.
   package var idempotent: [String]?
-  /// For a call, from its last sign of progress.
+  /// For a call, from its last sign of progress; ten times that in all.
   package var timeoutMs: Int?
   package var maxResultBytes: Int?
   /// False: each of its calls runs alone in its run.
