@@ -282,6 +282,20 @@ import Testing
     TurnStream.expect(AnthropicTurnReader(model: "m"), event, [wanted])
   }
 
+  @Test(arguments: ["application/json", "text/html"], ["", "\r\n", ": OPENROUTER PROCESSING\n\n"])
+  func `a stream is one whatever it is called`(type: String, before: String) throws {
+    let text = before + chunks(#"{"content":"Hi"}"#)
+    for size in [1, text.utf8.count] {
+      var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
+      var signals: [ModelSignal] = []
+      var turn = try response.take(.head(200, "content-type: \(type)"), &signals)
+      for start in stride(from: 0, to: text.utf8.count, by: size) where turn == nil {
+        turn = try response.take(.body(String(text.utf8.dropFirst(start).prefix(size)) ?? ""), &signals)
+      }
+      #expect(signals.map(\.words) + [turn?.words ?? "nothing"] == ["text Hi", #"end_turn "Hi" [] 10/4 cache 6/0"#])
+    }
+  }
+
   @Test func `an answer that is no stream`() throws {
     func whole(_ json: String) throws -> [String] {
       var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })

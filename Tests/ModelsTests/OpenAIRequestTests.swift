@@ -51,6 +51,19 @@ import Testing
     #expect(body[isOpenAI ? "max_tokens" : "max_completion_tokens"] == nil)
   }
 
+  @Test(arguments: [
+    (#"["web_search_call.action.sources"]"#, #"["reasoning.encrypted_content","web_search_call.action.sources"]"#),
+    (#"["a","reasoning.encrypted_content"]"#, #"["reasoning.encrypted_content","a"]"#), ("[]", #"["reasoning.encrypted_content"]"#),
+    ("null", "null"),
+  ])
+  func `what is to be included besides leaves the reasoning in`(given: String, sent: String) throws {
+    let body = try Sample.body("openai-responses:m", agent: "\"providerOptions\":{\"include\":\(given)}", [Sample.user("Hi")])
+    #expect(body["include"]?.bytes.string == sent)
+    var names: [String] = []
+    body.forEachMember { name, _ in names.append(name.text) }
+    #expect(names.filter { $0 == "include" }.count == 1)
+  }
+
   @Test func `files of results follow after all results of the batch`() throws {
     let notes =
       "{\"provider\":\"openai\",\"model\":\"m\",\"parts\":[{\"type\":\"text\",\"bytes\":4},{\"type\":\"call\",\"id\":\"c1\",\"extra_content\":{\"s\":1}},{\"type\":\"call\"}]}"
