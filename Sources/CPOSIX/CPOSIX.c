@@ -9,6 +9,9 @@
 #include <malloc.h>
 #endif
 #include <pthread.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -191,6 +194,35 @@ int cposix_forbid_core_dumps(void) {
 #endif
 }
 
+/* ThreadSanitizer does not follow a child that shares the memory. */
+#if defined(__linux__) && defined(__has_feature)
+#if !__has_feature(thread_sanitizer)
+#define OWN_SPAWN 1
+#endif
+#elif defined(__linux__)
+#define OWN_SPAWN 1
+#endif
+
+#ifdef OWN_SPAWN
+/* What children begin with; 0 while the limit was not raised. Written before there is another thread. */
+static rlim_t descriptors_given;
+#endif
+
+void cposix_raise_descriptor_limit(void) {
+#ifdef OWN_SPAWN
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  rlim_t given = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) descriptors_given = given;
+#endif
+}
+
+unsigned long cposix_descriptor_limit(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < ~0UL ? (unsigned long)limit.rlim_cur : ~0UL;
+}
+
 unsigned long cposix_thread_number(void) {
   static atomic_ulong last;
   static _Thread_local unsigned long own;
@@ -334,6 +366,7 @@ int cposix_reap(int process, int *code, int *signal) {
   return 1;
 }
 
+#ifndef OWN_SPAWN
 static int add_actions(posix_spawn_file_actions_t *actions, const struct cposix_spawn *request) {
   int error = 0;
   if (request->working_folder) error = posix_spawn_file_actions_addchdir_np(actions, request->working_folder);
@@ -365,14 +398,6 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct cposix_spa
   if (!error) error = posix_spawnattr_setflags(attributes, flags);
   return error;
 }
-
-/* ThreadSanitizer turns vfork into fork, and then the child cannot tell what went wrong. */
-#if defined(__linux__) && defined(__has_feature)
-#if !__has_feature(thread_sanitizer)
-#define CHILD_ANNOUNCES_ITSELF 1
-#endif
-#elif defined(__linux__)
-#define CHILD_ANNOUNCES_ITSELF 1
 #endif
 
 /* Async-signal-safe. What is wrong with the other side of the pipe is not this one's business. */
@@ -387,7 +412,13 @@ static void announce(int descriptor, char sign, pid_t process) {
   while (write(descriptor, text + at, sizeof text - (size_t)at) < 0 && errno == EINTR) {}
 }
 
-#ifdef CHILD_ANNOUNCES_ITSELF
+void cposix_take_back(int announce_descriptor, int process) { announce(announce_descriptor, '-', process); }
+
+#ifdef OWN_SPAWN
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+
 static void close_from(unsigned first) {
   if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
   struct rlimit limit;
@@ -395,14 +426,28 @@ static void close_from(unsigned first) {
   for (rlim_t at = first; at < end; at++) close((int)at);
 }
 
-/* The child of vfork: shares the memory of the parent, whose thread waits. Only system calls from here on. */
-static _Noreturn void become(const struct cposix_spawn *request, volatile int *error) {
+static void give_descriptor_limit(void) {
+  struct rlimit limit;
+  if (descriptors_given == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= descriptors_given) return;
+  limit.rlim_cur = descriptors_given;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+struct birth {
+  const struct cposix_spawn *request;
+  volatile int error;
+};
+
+/* The child: shares the memory of the parent, whose thread waits. Only system calls from here on. */
+static int become(void *context) {
+  struct birth *birth = context;
+  const struct cposix_spawn *request = birth->request;
   /* What the kernel takes as the default action; the C library's own call leaves out the signals that it uses itself. */
   static const unsigned long standard[8];
   sigset_t none;
   /* All signals are blocked, so the announcement cannot be cut short, not even by SIGPIPE. */
   if (request->new_process_group && setpgid(0, 0) != 0) goto failed;
-  announce(request->announce_descriptor, '+', getpid());
+  if (request->announce_descriptor >= 0) announce(request->announce_descriptor, '+', getpid());
   for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, standard, NULL, NSIG / 8);
   if (request->working_folder && chdir(request->working_folder) != 0) goto failed;
   for (int i = 0; i < 3; i++) {
@@ -410,6 +455,7 @@ static _Noreturn void become(const struct cposix_spawn *request, volatile int *e
     if (given == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(given, i) < 0) goto failed;
   }
   close_from(3);
+  give_descriptor_limit();
   sigemptyset(&none);
   /* A SIGPIPE of the announcement would be delivered now. */
   struct timespec now = {0, 0};
@@ -420,33 +466,40 @@ static _Noreturn void become(const struct cposix_spawn *request, volatile int *e
   sigprocmask(SIG_SETMASK, &none, NULL);
   execve(request->program, request->arguments, request->environment);
 failed:
-  *error = errno;
+  birth->error = errno;
   _exit(127);
 }
 
-/* posix_spawn has no step that writes, so this is its own: vfork as the C library does it, with all signals blocked meanwhile. */
-static int spawn_announced(const struct cposix_spawn *request, int *process) {
-  volatile int error = 0;
+/* posix_spawn has no step that writes, and opens no descriptor of the process: once it runs, that may fail. So this is its own, as the C library does
+   it, with all signals blocked meanwhile. */
+static int spawn(const struct cposix_spawn *request, int *process, int *exit_descriptor) {
+  struct birth birth = {request, 0};
+  /* The child's, on that of the thread that waits for it. */
+  _Alignas(16) char stack[32 << 10];
+  const int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &old);
-  pid_t made = vfork();
-  if (made == 0) become(request, &error);
-  if (made < 0) error = errno;
+  /* https://man7.org/linux/man-pages/man2/clone.2.html: since Linux 5.2, before it the flag has no effect; emulators may refuse it. */
+  int made = clone(become, stack + sizeof stack, flags | CLONE_PIDFD, &birth, exit_descriptor);
+  if (made < 0 && errno == EINVAL) made = clone(become, stack + sizeof stack, flags, &birth);
+  if (made < 0) birth.error = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  if (made > 0 && error) {
-    announce(request->announce_descriptor, '-', made);
+  if (made > 0 && birth.error) {
+    if (request->announce_descriptor >= 0) announce(request->announce_descriptor, '-', made);
     while (waitpid(made, NULL, 0) < 0 && errno == EINTR) {}
+    if (*exit_descriptor >= 0) close(*exit_descriptor);
   }
-  if (!error) *process = (int)made;
-  return error;
+  if (!birth.error) *process = made;
+  return birth.error;
 }
 #endif
 
-int cposix_spawn_process(const struct cposix_spawn *request, int *process) {
-#ifdef CHILD_ANNOUNCES_ITSELF
-  if (request->announce_descriptor >= 0) return spawn_announced(request, process);
-#endif
+int cposix_spawn_process(const struct cposix_spawn *request, int *process, int *exit_descriptor) {
+  *exit_descriptor = -1;
+#ifdef OWN_SPAWN
+  return spawn(request, process, exit_descriptor);
+#else
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   int error = posix_spawn_file_actions_init(&actions);
@@ -463,4 +516,5 @@ int cposix_spawn_process(const struct cposix_spawn *request, int *process) {
   }
   posix_spawn_file_actions_destroy(&actions);
   return error;
+#endif
 }

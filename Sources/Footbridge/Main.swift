@@ -32,6 +32,7 @@ enum Main {
     // Its memory may hold a provider's key.
     CoreDumps.forbid()
     FreedMemory.keep()
+    DescriptorLimit.raise()
     Signals.ignorePipe()
     Signals.ignoreFileSize()
     // Who started this process may have it ignored, and then nobody learns how a command has ended.

@@ -48,6 +48,7 @@ private struct RecordingProvider: ModelProvider {
 final class TurnRecorder: Sendable {
   private let descriptor: FileDescriptor
   private let log: @Sendable (String) -> Void
+  /// No turn is recorded after one that could not be: the place in a script is the number of turns.
   private let hasFailed = Mutex(false)
 
   init(file: String, log: @escaping @Sendable (String) -> Void) throws(SystemError) {
@@ -58,13 +59,21 @@ final class TurnRecorder: Sendable {
   func append(_ turn: ModelTurn) {
     let line = Self.line(turn)
     hasFailed.withLock { hasFailed in
+      if hasFailed { return }
+      let start = lseek(descriptor.rawValue, 0, SEEK_END)
       do throws(SystemError) {
         try unsafe line.withUnsafeBytes { (bytes) throws(SystemError) in try unsafe descriptor.writeAll(bytes) }
       } catch {
-        if !hasFailed { log("the turns cannot be recorded: \(error)") }
         hasFailed = true
+        let rest = takeBack(to: start) ? "it ends with the last turn before that" : "its last line may be only the beginning of one"
+        log("a turn could not be recorded (\(error)), so no more are written to the file: \(rest)")
       }
     }
+  }
+
+  /// Removes the beginning of a line, which would make all of the script unreadable. False when the file is none that can be cut.
+  private func takeBack(to start: off_t) -> Bool {
+    start >= 0 && ftruncate(descriptor.rawValue, start) == 0
   }
 
   /// The turn as a line of a script: protocol section 10, and what `Script` adds to it.

@@ -38,6 +38,7 @@ package final class ChildProcess: Sendable {
   ///   - environment: All of it: `NAME=value`.
   ///   - newProcessGroup: So that `kill` reaches its children too.
   ///   - announceTo: A pipe that is told of the process before the program begins: see `ChildGuard`.
+  /// - Throws: What says that nothing was started, but for `watchingCall`.
   package static func spawn(
     _ arguments: [String], environment: [String], workingFolder: String? = nil,
     stdin: Stream = .null, stdout: Stream = .null, stderr: Stream = .null, newProcessGroup: Bool = true, announceTo: Int32? = nil
@@ -51,6 +52,7 @@ package final class ChildProcess: Sendable {
     let program = try locate(name, environment: environment)
     let streams = try SpawnStreams(stdin, stdout, stderr)
     var process: Int32 = 0
+    var exitDescriptor: Int32 = -1
     let error = unsafe withCStrings(arguments) { argv in
       unsafe withCStrings(environment) { envp in
         unsafe withOptionalCString(workingFolder) { folder in
@@ -58,7 +60,7 @@ package final class ChildProcess: Sendable {
             var request = unsafe cposix_spawn(
               program: path, arguments: argv, environment: envp, working_folder: folder, descriptors: streams.numbers,
               new_process_group: newProcessGroup ? 1 : 0, announce_descriptor: announceTo ?? -1)
-            return unsafe cposix_spawn_process(&request, &process)
+            return unsafe cposix_spawn_process(&request, &process, &exitDescriptor)
           }
         }
       }
@@ -70,22 +72,46 @@ package final class ChildProcess: Sendable {
       }
       throw SystemError(call: "posix_spawn", errno: error, subject: name)
     }
-    return try ChildProcess(processID: process, ownsGroup: newProcessGroup)
+    if exitDescriptor >= 0 {
+      return ChildProcess(processID: process, ownsGroup: newProcessGroup, handle: FileDescriptor(owning: exitDescriptor))
+    }
+    return try ChildProcess(
+      unwatched: process, of: name, ownsGroup: newProcessGroup, announcedTo: announceTo, watch: Self.watchAfterStart)
   }
 
-  private init(processID: Int32, ownsGroup: Bool) throws(SystemError) {
+  private init(processID: Int32, ownsGroup: Bool, handle: consuming FileDescriptor) {
     self.processID = processID
     self.ownsGroup = ownsGroup
-    let opened = cposix_open_process(processID)
-    if opened >= 0 {
-      handle = FileDescriptor(owning: opened)
-    } else {
-      handle = try Self.watchByThread(processID)
+    self.handle = handle
+  }
+
+  /// The `call` of the error for a program that has begun and was killed, since nobody could have learnt of its end.
+  package static let watchingCall = "watch"
+
+  /// One whose descriptor did not come with it, as on Linux before 5.2, while it runs already. What cannot be watched is killed before this throws.
+  init(
+    unwatched processID: Int32, of name: String, ownsGroup: Bool, announcedTo guardPipe: Int32?,
+    watch: (Int32) throws(SystemError) -> FileDescriptor
+  ) throws(SystemError) {
+    self.processID = processID
+    self.ownsGroup = ownsGroup
+    do throws(SystemError) { handle = try watch(processID) } catch {
+      Self.send(SIGKILL, to: processID, andGroup: ownsGroup)
+      _ = cposix_await_exit(processID)
+      if let guardPipe { cposix_take_back(guardPipe, processID) }
+      var (code, signal): (Int32, Int32) = (0, 0)
+      _ = unsafe cposix_reap(processID, &code, &signal)
+      throw SystemError(call: Self.watchingCall, errno: error.errno, subject: name)
     }
   }
 
+  private static func watchAfterStart(_ processID: Int32) throws(SystemError) -> FileDescriptor {
+    let opened = cposix_open_process(processID)
+    return opened >= 0 ? FileDescriptor(owning: opened) : try watchByThread(processID)
+  }
+
   /// Without pidfds: a thread that waits and then closes its end of a pipe.
-  private static func watchByThread(_ processID: Int32) throws(SystemError) -> FileDescriptor {
+  static func watchByThread(_ processID: Int32) throws(SystemError) -> FileDescriptor {
     let pipe = try FileDescriptor.pipe()
     let end = pipe.writeEnd.release()
     do throws(SystemError) {
@@ -112,13 +138,17 @@ package final class ChildProcess: Sendable {
   @discardableResult
   package func kill(_ signal: Int32) -> Bool {
     end.withLock { end in
-      guard end == nil else { return false }
-      #if canImport(Glibc)
-        return Glibc.kill(ownsGroup ? -processID : processID, signal) == 0
-      #else
-        return Darwin.kill(ownsGroup ? -processID : processID, signal) == 0
-      #endif
+      end == nil && Self.send(signal, to: processID, andGroup: ownsGroup)
     }
+  }
+
+  @discardableResult
+  private static func send(_ signal: Int32, to processID: Int32, andGroup: Bool) -> Bool {
+    #if canImport(Glibc)
+      Glibc.kill(andGroup ? -processID : processID, signal) == 0
+    #else
+      Darwin.kill(andGroup ? -processID : processID, signal) == 0
+    #endif
   }
 
   /// Whether it has ended, reaped or not.

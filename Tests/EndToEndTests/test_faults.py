@@ -2,6 +2,7 @@
 
 `Tests/Campaigns/faults.py` has calls of the store fail one after the other; the rest is here."""
 import os
+import re
 import resource
 import sqlite3
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import TIMEOUT, RpcError, calls, say, sh, text_of, tool, until
+from mock_models import Turn
+from mock_models.fixtures import chat  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Campaigns"))
 import campaign  # noqa: E402
@@ -279,6 +282,60 @@ def test_without_descriptors_calls_fail_and_the_bridge_lives(lab):
     resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
     o = b.run([calls("c"), say("ok")], [sh("c", "echo fine")])
     assert [d["isError"] for d in b.log_of(o["runId"], "tool.completed")] == [False]
+
+
+def limit_with_room(pid, room):
+    """The limit with which so many more can be opened."""
+    taken = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    return [n for n in range(1000) if n not in taken][room]
+
+
+def connections(pid):
+    """Its sockets of TCP, by inode."""
+    sockets = {os.readlink(f"/proc/{pid}/fd/{n}")[8:-1] for n in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{n}").startswith("socket:")}
+    return sockets & {line.split()[9] for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]}
+
+
+def test_a_command_that_is_said_not_to_have_started_did_not(lab):
+    b = lab.bridge()
+    b.succeeds([calls("c"), say("ok")], [sh("c", "true")])
+    before = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    told = {}
+    for room in range(1, 16):
+        mark = lab.path / f"mark{room}"
+        resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (limit_with_room(b.pid, room), before[1]))
+        o = b.run([calls("c"), say("ok")], [sh("c", f": > {mark}; echo begun")])
+        resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
+        d, = b.log_of(o["runId"], "tool.completed")
+        told[mark] = d["isError"]
+        assert not d["isError"] or re.fullmatch(r"The command( '/bin/sh')? cannot be started: Too many open files\.", text_of(d["content"])), (room, d)
+    assert list(told.values())[0] is True and list(told.values())[-1] is False, told
+    # What was left running by itself has had its time meanwhile.
+    assert b.hang_up() == 0
+    assert {mark: not mark.exists() for mark in told} == told
+
+
+def test_the_limit_of_descriptors_is_raised_and_commands_have_it_as_it_was(lab):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    b = lab.bridge(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+    assert resource.prlimit(b.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    o = b.succeeds([calls("c"), say("ok")], [sh("c", "ulimit -Sn; ulimit -Hn")])
+    d, = b.log_of(o["runId"], "tool.completed")
+    assert text_of(d["content"]) == f"256\n{hard}\n"
+
+
+def test_a_model_that_cannot_be_reached_for_want_of_descriptors_is_retried_with_that_reason(chat):
+    first, second = chat.script(Turn("One.").with_(close=True)), chat.script("Two.")
+    b = chat.bridge()
+    b.succeeds(first, answer="One.")
+    until(lambda: not connections(b.pid), "the end of the connection")
+    before = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (limit_with_room(b.pid, 0), before[1]))
+    request = b.start(second)
+    told = b.wait_event("model.retried").data
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
+    assert told["reason"].startswith("Cannot connect to ") and told["reason"].endswith(": Too many open files."), told
+    assert b.result(request)["answer"] == "Two."
 
 
 @pytest.mark.parametrize("most", range(4, 20))

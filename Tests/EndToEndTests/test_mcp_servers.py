@@ -18,6 +18,7 @@ BUILD = Path(__file__).resolve().parents[2] / ".build"
 PYTHON, PYTHON_2 = (str(BUILD / line / "bin/python") for line in ("mcp-1", "mcp-2"))
 SERVERS = Path(__file__).resolve().parent / "mcp_servers"
 EVERYTHING = SERVERS / "everything.py"
+PAIR = [{"name": n, "inputSchema": {"type": "object"}} for n in ("a", "b")]
 LONG = 6 * TIMEOUT
 
 
@@ -186,6 +187,13 @@ def test_only_the_tools_that_are_named_are_offered(bridge):
     assert [t["name"] for t in bridge.log_of(o["runId"], "tools.changed")[0]["tools"]] == ["e__echo"]
 
 
+@pytest.mark.parametrize("names", [["a"], ["p__a"]], ids=["its own name", "the offered name"])
+def test_either_name_of_a_tool_has_it_offered_and_called(bridge, names):
+    o = go(bridge, [calls("p__a", "p__b"), say("ok")], {"p": plain({"tools": names}, tools=PAIR)})
+    assert {d["name"]: d["isError"] for d in done(bridge, o)} == {"p__a": False, "p__b": True}
+    assert [t["name"] for t in bridge.log_of(o["runId"], "tools.changed")[0]["tools"]] == ["p__a"]
+
+
 @pytest_everything
 def test_two_names_of_one_definition_share_a_process(bridge):
     o = go(bridge, [calls("a__pid", "b__pid"), say("ok")], {"a": everything(), "b": everything()})
@@ -211,9 +219,6 @@ def test_approval_of_the_tools_that_are_named(lab):
     assert len(done(b, o)) == 1
     o = b.call("run.submitApprovals", {"runId": o["runId"], "approvals": [{"callId": call["callId"], "decision": "approve"}]}, LONG)
     assert o["status"] == "success" and done(b, o)[1]["isError"] is False
-
-
-PAIR = [{"name": n, "inputSchema": {"type": "object"}} for n in ("a", "b")]
 
 
 @pytest.mark.parametrize("names, gated", [(["a"], ["p__a"]), (["p__a"], ["p__a"]), (["A"], ["p__a", "p__b"]), (["a", "c"], ["p__a", "p__b"])],

@@ -1,5 +1,6 @@
 """`--record FILE`: what a real provider said becomes a script that says it again."""
 import json
+import resource
 import stat
 
 from harness import text_of, tool
@@ -64,6 +65,21 @@ def test_a_call_that_was_cut_off_is_not_run_by_a_replay_either(http):
     assert c.succeeds(http.script(refused), answer="No")["stopReason"] == "refusal"
     assert c.hang_up() == 0
     assert http.lab.bridge().succeeds(f"script:{file}", answer="No")["stopReason"] == "refusal"
+
+
+def test_a_recording_that_a_full_disk_ends_is_whole_as_far_as_it_goes(http):
+    file = http.lab.path / "turns.jsonl"
+    b = http.bridge("--record", str(file), store="memory")
+    b.succeeds(http.script("One."), answer="One.")
+    before = resource.prlimit(b.pid, resource.RLIMIT_FSIZE)
+    # A store in memory writes to no other file.
+    resource.prlimit(b.pid, resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    b.succeeds(http.script("Two. " + "x" * (1 << 20)))
+    resource.prlimit(b.pid, resource.RLIMIT_FSIZE, before)
+    b.succeeds(http.script("Three."), answer="Three.")
+    assert b.hang_up() == 0
+    assert [json.loads(x)["text"] for x in file.read_text().splitlines()] == ["One."]
+    assert bytes(b.stderr).count(b"so no more are written to the file: it ends with the last turn before that") == 1
 
 
 def test_a_summary_is_no_turn_of_the_recording(http):

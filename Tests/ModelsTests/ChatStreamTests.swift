@@ -55,6 +55,33 @@ import Testing
       ])
   }
 
+  @Test(arguments: [
+    #"{"a":"}\"{]","b":[{},[1]]} "#, " \n{}\t", "{}", "{} x", "{}{}", "[{}]", "", "x{}", #"{"a":"\\"}"#, #"{"a":"}"#, "{a}",
+  ])
+  func `the end of an object is known while it comes, byte by byte`(text: String) {
+    var end = ObjectEnd()
+    var (reached, whole): ([Bool], [Bool]) = ([], [])
+    for count in 1...max(1, text.utf8.count) {
+      end.take(String(text.utf8.dropFirst(count - 1).prefix(1)) ?? "")
+      reached.append(end.isReached)
+      whole.append(Bytes(String(text.utf8.prefix(count)) ?? "").isJSONObject)
+    }
+    // It is no validator.
+    #expect(reached == whole || text == "{a}" && reached == [false, false, true])
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `a name that is repeated with each fragment costs no look at all that came before`() {
+    var calls = ChatCalls()
+    func add(_ arguments: String) {
+      calls.add(CarriedJSON(trusted: Bytes(#"{"index":0,"function":{"name":"a","arguments":"\#(arguments)"}}"#)))
+    }
+    add(#"{\"x\":\""#)
+    for _ in 0..<200_000 { add("sixteen bytes...") }
+    add(#"\"}"#)
+    #expect(calls.all.map(\.bytes.count) == [8 + 200_000 * 16])
+    #expect(calls.all.map(\.isWhole) == [true])
+  }
+
   @Test func `signed thinking is put together block by block, as LiteLLM streams it`() {
     let call = #"{"tool_calls":[{"index":0,"id":"c1","function":{"name":"a","arguments":"{}"}}]}"#
     TurnStream.expect(
@@ -253,6 +280,20 @@ import Testing
       ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, finish: nil, usage: false, done: false) + event, ["text Hi", wanted])
     TurnStream.expect(ResponsesTurnReader(model: "m"), event, [wanted])
     TurnStream.expect(AnthropicTurnReader(model: "m"), event, [wanted])
+  }
+
+  @Test(arguments: ["application/json", "text/html"], ["", "\r\n", ": OPENROUTER PROCESSING\n\n"])
+  func `a stream is one whatever it is called`(type: String, before: String) throws {
+    let text = before + chunks(#"{"content":"Hi"}"#)
+    for size in [1, text.utf8.count] {
+      var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
+      var signals: [ModelSignal] = []
+      var turn = try response.take(.head(200, "content-type: \(type)"), &signals)
+      for start in stride(from: 0, to: text.utf8.count, by: size) where turn == nil {
+        turn = try response.take(.body(String(text.utf8.dropFirst(start).prefix(size)) ?? ""), &signals)
+      }
+      #expect(signals.map(\.words) + [turn?.words ?? "nothing"] == ["text Hi", #"end_turn "Hi" [] 10/4 cache 6/0"#])
+    }
   }
 
   @Test func `an answer that is no stream`() throws {

@@ -100,20 +100,31 @@ import Testing
 
   @Test func `no message has the key, wherever the server puts it`() throws {
     for event in [
-      HTTPEvent.body("{\"error\":{\"message\":\"wrong: key-o, 'key-o'\",\"code\":\"key-o\"}}"), .body("plain key-o"), .body("<p>key-o</p>"),
+      HTTPEvent.body("{\"error\":{\"message\":\"wrong: key-of-it, 'key-of-it'\",\"code\":\"key-of-it\"}}"), .body("plain key-of-it"),
+      .body("<p>key-of-it</p>"),
     ] {
       let http = ScriptedHTTP()
       let seen = SignalRecorder()
       let agent = try Sample.agent("openai:m")
       _ = try Sample.providers(http).provider(for: agent, hasTools: false, parent: nil).start(
         Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
-      http.answer(.head(500, "x-request-id: req-key-o"), event, .finished)
+      http.answer(.head(500, "x-request-id: req-key-of-it"), event, .finished)
       http.passTime()
-      http.answer(.head(401, "x-request-id: req-key-o"), event, .finished)
+      http.answer(.head(401, "x-request-id: req-key-of-it"), event, .finished)
       #expect(seen.lines.count == 2)
-      #expect(!seen.lines.joined().contains("key-o"), "\(seen.lines)")
+      #expect(!seen.lines.joined().contains("key-of-it"), "\(seen.lines)")
       #expect(seen.lines[1].contains("req-[key]"))
     }
+  }
+
+  @Test func `what is too short to be a key is no secret`() throws {
+    let http = ScriptedHTTP()
+    let seen = SignalRecorder()
+    let agent = try Sample.agent("openai:m")
+    _ = try Sample.providers(http, ["OPENAI_API_KEY": "none"]).provider(for: agent, hasTools: false, parent: nil).start(
+      Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
+    http.answer(.head(404), .body("none of the models is named nonexistent"), .finished)
+    #expect(seen.lines == ["failed model.rejected: openai refused the request (status 404): none of the models is named nonexistent"])
   }
 
   @Test func `no message has the credentials of a base URL or a proxy, as they stand or in base64`() throws {
@@ -123,7 +134,7 @@ import Testing
     let environment = ["OPENAI_BASE_URL": "http://me:pa%20ssword@h/v1", "http_proxy": "http://you:hidden-word@proxy"]
     _ = try Sample.providers(http, environment).provider(for: agent, hasTools: false, parent: nil).start(
       Sample.request(agent, [], schedule: http.wait), signal: seen.signal)
-    // me:pa ssword, you:hidden-word, Bearer key-o
+    // me:pa ssword, you:hidden-word, Bearer key-of-it
     http.answer(.head(401), .body("bWU6cGEgc3N3b3Jk 'pa ssword' pa%20ssword eW91OmhpZGRlbi13b3Jk hidden-word"), .finished)
     #expect(seen.lines == ["failed model.rejected: openai refused the request (status 401): [key] '[key]' [key] [key] [key]"])
   }
@@ -160,7 +171,7 @@ import Testing
   @Test func `a key at the place where a message is cut leaves no part of itself`() throws {
     for before in 490...502 {
       let other = try ModelExchangeTests()
-      other.http.answer(.head(400), .body(String(repeating: "x", count: before) + "key-o and more"), .finished)
+      other.http.answer(.head(400), .body(String(repeating: "x", count: before) + "key-of-it and more"), .finished)
       #expect(!other.seen.lines[0].contains("xk"), "\(before)")
     }
   }

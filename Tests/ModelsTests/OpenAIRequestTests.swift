@@ -19,7 +19,7 @@ import Testing
     ]
   }
 
-  @Test func `a chat has the instructions first, usage asked for, and the newer name of its limit only at OpenAI`() throws {
+  @Test func `a chat has the instructions first, usage asked for, and the newer name of its limit at OpenAI`() throws {
     let more = "\"maxOutputTokens\":9,\"temperature\":1,\"reasoning\":{\"effort\":\"low\"}"
     let body = try Sample.body("openai:m", agent: more, [Sample.user("Hi")], system: ["Be.", "Kind."], tools: [Sample.tool("a")])
     try expect(
@@ -49,6 +49,28 @@ import Testing
       "openai:m", agent: "\"maxOutputTokens\":9", [Sample.user("Hi")], environment: ["OPENAI_BASE_URL": base])
     #expect(body[isOpenAI ? "max_completion_tokens" : "max_tokens"]?.intValue == 9)
     #expect(body[isOpenAI ? "max_tokens" : "max_completion_tokens"] == nil)
+  }
+
+  @Test(arguments: [
+    ("gpt-5", true), ("gpt-5.1-mini", true), ("openai/gpt-5", true), ("o1", true), ("o3-mini", true), ("openai/o4-mini:online", true),
+    ("O3", true), ("gpt-4o", false), ("gpt-oss-120b", false), ("o1x", false), ("marco-o1", false), ("llama3.2", false), ("o2", false),
+  ])
+  func `models that refuse the older name of the limit are known behind any host`(model: String, isNewer: Bool) throws {
+    let body = try Sample.body("openai:" + model, agent: "\"maxOutputTokens\":9", [Sample.user("Hi")], environment: compatible)
+    #expect([body["max_completion_tokens"]?.intValue, body["max_tokens"]?.intValue] == (isNewer ? [9, nil] : [nil, 9]))
+  }
+
+  @Test(arguments: [
+    (#"["web_search_call.action.sources"]"#, #"["reasoning.encrypted_content","web_search_call.action.sources"]"#),
+    (#"["a","reasoning.encrypted_content"]"#, #"["reasoning.encrypted_content","a"]"#), ("[]", #"["reasoning.encrypted_content"]"#),
+    ("null", "null"),
+  ])
+  func `what is to be included besides leaves the reasoning in`(given: String, sent: String) throws {
+    let body = try Sample.body("openai-responses:m", agent: "\"providerOptions\":{\"include\":\(given)}", [Sample.user("Hi")])
+    #expect(body["include"]?.bytes.string == sent)
+    var names: [String] = []
+    body.forEachMember { name, _ in names.append(name.text) }
+    #expect(names.filter { $0 == "include" }.count == 1)
   }
 
   @Test func `files of results follow after all results of the batch`() throws {

@@ -153,7 +153,7 @@ enum Sample {
 
   /// The providers, with a key and a base URL of each.
   static func providers(_ http: ScriptedHTTP, _ more: [String: String] = [:], random: Double = 1) -> ModelProviders {
-    let environment = ["ANTHROPIC_API_KEY": "key-a", "OPENAI_API_KEY": "key-o"].merging(more) { $1 }
+    let environment = ["ANTHROPIC_API_KEY": "key-a", "OPENAI_API_KEY": "key-of-it"].merging(more) { $1 }
     return ModelProviders(
       allowsScripts: true, environment: { environment[$0] }, version: "9", http: http, policy: RetryPolicy(random: { random }))
   }

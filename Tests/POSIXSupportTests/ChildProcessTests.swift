@@ -1,7 +1,8 @@
 import Glibc
-import POSIXSupport
 import TestSupport
 import Testing
+
+@testable import POSIXSupport
 
 struct ChildProcessTests {
   private let environment = ["PATH=/usr/bin:/bin", "GREETING=hello"]
@@ -73,6 +74,32 @@ struct ChildProcessTests {
     #expect(PollSet.look(child.exitDescriptor, for: .readable, timeoutMilliseconds: 60_000) != [])
     #expect(child.reap() == .code(0))
     _ = consume reader
+  }
+
+  @Test func `one that cannot be watched is killed with its group, taken back from its guard and reaped before that is said`() throws {
+    let output = try FileDescriptor.pipe()
+    let guardPipe = try FileDescriptor.pipe()
+    let child = try ChildProcess.spawn(
+      ["sh", "-c", "sleep 1000 & echo ready; wait"], environment: environment, stdout: .descriptor(output.writeEnd.rawValue))
+    let reader = output.readEnd
+    _ = consume output.writeEnd
+    let guarded = guardPipe.readEnd
+    let announce = guardPipe.writeEnd
+    #expect(try reader.read(upTo: 6, for: "the shell's word") == Array("ready\n".utf8))
+    #expect(throws: SystemError(call: ChildProcess.watchingCall, errno: EMFILE, subject: "sh")) {
+      _ = try ChildProcess(
+        unwatched: child.processID, of: "sh", ownsGroup: true, announcedTo: announce.rawValue,
+        watch: { (_) throws(SystemError) in throw SystemError(call: "pipe", errno: EMFILE) })
+    }
+    _ = try reader.readAll(for: "the end of `sleep`")
+    #expect(String(decoding: try guarded.read(upTo: 64), as: UTF8.self) == "- \(child.processID)\n")
+    #expect(child.reap() == .unknown)
+  }
+
+  @Test func `one that is watched by a thread ends as others do`() throws {
+    let child = try ChildProcess.spawn(["sh", "-c", "exit 3"], environment: environment)
+    #expect(PollSet.look(try ChildProcess.watchByThread(child.processID).rawValue, for: .readable, timeoutMilliseconds: 60_000) != [])
+    #expect(child.reap() == .code(3))
   }
 
   @Test(

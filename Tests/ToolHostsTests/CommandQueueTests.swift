@@ -63,6 +63,41 @@ struct CommandQueueTests {
     #expect(second.resultCount == 1)
   }
 
+  @Test func `one that gets no place in its time is not started, and the next one is`() throws {
+    let workshop = workshop(commands: 1)
+    let gate = workshop.fifo("gate")
+    let first = workshop.start(.shell("read x <\(gate); echo first"))
+    let second = workshop.start(.shell("echo ran >\(workshop.folder)/second", timeoutMs: 20))
+    let third = workshop.start(.shell("echo third"))
+    #expect(
+      second.result == .failure("The command was not started within its 20 ms; at most 1 run at once."))
+    #expect([first.hasResult, third.hasResult] == [false, false])
+    try open(gate: gate)
+    #expect([first.result, third.result] == [.success("first\n"), .success("third\n")])
+    #expect(unsafe access(workshop.folder + "/second", F_OK) == -1)
+    #expect(workshop.logged == ["tool 'worker' (call \(ULID(high: 0, low: 2).text)) was not started within 20 ms; at most 1 run at once"])
+  }
+
+  @Test func `the wait for a place counts towards the time of a command`() throws {
+    let now = Clock.monotonicMilliseconds()
+    func order(timeoutMs: Int) -> CommandOrder {
+      CommandOrder(
+        id: 0,
+        call: ServerToolCall(
+          runID: ULID(high: 0, low: 1), callID: ULID(high: 0, low: 2), tool: .shell("exec sleep 600", timeoutMs: timeoutMs),
+          arguments: .emptyObject, attempt: 1),
+        orderedAt: now - 60_000, progress: { _, _ in }, completion: { _ in })
+    }
+    #expect([order(timeoutMs: 90_000), order(timeoutMs: .max)].map(\.deadline) == [now + 30_000, .max])
+    let command = try RunningCommand(
+      order(timeoutMs: 60_000), environment: CommandEnvironment(bridge: ["PATH": "/usr/bin:/bin"]), children: ChildGuard { _ in },
+      limits: CommandLimits())
+    _ = command.advance(at: now)
+    #expect(command.trouble == "timed out after 60000 ms")
+    command.child.kill(SIGKILL)
+    #expect(try command.child.wait(for: "the end of `sleep`") != .code(0))
+  }
+
   @Test func `a command that cannot be started does not hinder the next`() {
     let workshop = workshop(commands: 1)
     let calls = (0..<10).map { n in workshop.start(n % 2 == 0 ? .command(["no-such-program"]) : .shell("echo \(n)")) }

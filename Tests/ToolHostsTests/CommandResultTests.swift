@@ -1,4 +1,6 @@
+import Glibc
 import JSON
+import POSIXSupport
 import Testing
 
 @testable import AgentRuntime
@@ -116,5 +118,14 @@ struct CommandResultTests {
     #expect(
       throws: RuntimeError(.unsupportedCapability, "tool 'other': this bridge runs only server tools that have a command")
     ) { try workshop.tools.check(other) }
+  }
+
+  @Test func `what was started and could not be watched may have taken effect`() {
+    func words(_ call: String) -> String { CommandError(SystemError(call: call, errno: EMFILE, subject: "git")).message }
+    #expect(words("posix_spawn") == "The command 'git' cannot be started: Too many open files.")
+    #expect(
+      words(ChildProcess.watchingCall)
+        == "The command 'git' was killed as soon as it was started, since it cannot be watched (Too many open files); "
+        + "whether it took effect is unknown.")
   }
 }

@@ -80,7 +80,8 @@ extension RunEngine {
     let show = streamer(of: runID)
     if let route = tool.route {
       let call = MCPCall(
-        runID: runID, callID: callID, route: route, arguments: arguments, timeoutMilliseconds: tool.timeoutMs, meta: run.state.meta)
+        runID: runID, callID: callID, route: route, name: tool.name, arguments: arguments, timeoutMilliseconds: tool.timeoutMs,
+        meta: run.state.meta)
       let running = startServerCall(call, run, progress: { show(.toolProgress(callID: callID, $0)) }, completion: completion)
       run.runningTools[callID] = (attempt, running)
       return

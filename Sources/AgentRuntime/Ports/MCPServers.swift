@@ -7,12 +7,12 @@ package struct MCPServer: Sendable, Codable, Equatable {
   /// `${NAME}` in a value reads the bridge's environment.
   package var env: [String: String]?
   package var cwd: String?
-  /// The only tools to offer; all when it is absent.
+  /// The only tools to offer, by either of their names (`MCPToolName`); all when it is absent.
   package var tools: [String]?
   package var requiresApproval: MCPApproval?
-  /// Tools of which a repeat does no harm. What the server itself says of that does not count.
+  /// Tools of which a repeat does no harm, by either of their names. What the server itself says of that does not count.
   package var idempotent: [String]?
-  /// For a call, from its last sign of progress.
+  /// For a call, from its last sign of progress; ten times that in all.
   package var timeoutMs: Int?
   package var maxResultBytes: Int?
   /// False: each of its calls runs alone in its run.
@@ -85,6 +85,26 @@ package struct MCPServer: Sendable, Codable, Equatable {
   }
 }
 
+/// The two names of a server's tool. Whatever an agent says of a tool, it may use either.
+package struct MCPToolName: Sendable, Equatable {
+  /// As the server calls it.
+  package var own: String
+  /// As the model knows it.
+  package var offered: String
+
+  package init(own: String, offered: String) {
+    self.own = own
+    self.offered = offered
+  }
+
+  package func isOne(of names: [String]) -> Bool { names.contains { $0 == own || $0 == offered } }
+}
+
+extension MCPServer {
+  package func offers(_ tool: MCPToolName) -> Bool { tools.map(tool.isOne) ?? true }
+  package func allowsRepeats(of tool: MCPToolName) -> Bool { idempotent.map(tool.isOne) ?? false }
+}
+
 /// `requiresApproval` of a server: for all of its tools, or for those named.
 package enum MCPApproval: Sendable, Equatable, Codable {
   case all(Bool)
@@ -103,18 +123,17 @@ package enum MCPApproval: Sendable, Equatable, Codable {
     }
   }
 
-  /// A tool by its own name, or by the one that the model knows it by.
-  package func covers(_ tool: String, offeredAs name: String) -> Bool {
+  package func covers(_ tool: MCPToolName) -> Bool {
     switch self {
     case .all(let all): all
-    case .named(let names): names.contains(tool) || names.contains(name)
+    case .named(let names): tool.isOne(of: names)
     }
   }
 
   /// Those of the names that fit none of a server's tools.
-  package func names(besides tools: [(own: String, offered: String)]) -> [String] {
+  package func names(besides tools: [MCPToolName]) -> [String] {
     guard case .named(let names) = self else { return [] }
-    return names.filter { name in !tools.contains { $0.own == name || $0.offered == name } }
+    return names.filter { name in !tools.contains { $0.isOne(of: [name]) } }
   }
 }
 
@@ -171,17 +190,21 @@ package struct MCPCall: Sendable {
   package var runID: ULID
   package var callID: ULID
   package var route: MCPRoute
+  /// What the model calls the tool.
+  package var name: String
   package var arguments: CarriedJSON
   package var timeoutMilliseconds: Int?
   /// `_meta` of the `run.start`: goes along.
   package var meta: CarriedJSON?
 
   package init(
-    runID: ULID, callID: ULID, route: MCPRoute, arguments: CarriedJSON, timeoutMilliseconds: Int? = nil, meta: CarriedJSON? = nil
+    runID: ULID, callID: ULID, route: MCPRoute, name: String, arguments: CarriedJSON, timeoutMilliseconds: Int? = nil,
+    meta: CarriedJSON? = nil
   ) {
     self.runID = runID
     self.callID = callID
     self.route = route
+    self.name = name
     self.arguments = arguments
     self.timeoutMilliseconds = timeoutMilliseconds
     self.meta = meta
@@ -270,12 +293,13 @@ extension MCPOffer.Entry {
   ///   - listed: The tool as the server describes it: an object, of which nothing but the name is taken for granted.
   ///   - definition: Decides about approval and about repeats. A server's own word never permits a repeat.
   package init(name: String, route: MCPRoute, listed: CarriedJSON, definition: MCPServer) {
+    let names = MCPToolName(own: route.tool, offered: name)
     func object(_ name: String) -> CarriedJSON? { listed[name].flatMap { $0.kind == .object || $0.kind == .bool ? $0 : nil } }
     let hints = listed["annotations"]
     var annotations = Tool.Annotations()
     annotations.destructiveHint = hints?["destructiveHint"]?.boolValue
     annotations.openWorldHint = hints?["openWorldHint"]?.boolValue
-    if definition.idempotent?.contains(where: { $0 == route.tool || $0 == name }) == true {
+    if definition.allowsRepeats(of: names) {
       annotations.idempotentHint = true
       annotations.readOnlyHint = hints?["readOnlyHint"]?.boolValue
     }
@@ -284,7 +308,7 @@ extension MCPOffer.Entry {
       description: listed["description"]?.stringValue ?? "",
       inputSchema: object("inputSchema") ?? CarriedJSON(trusted: Bytes(#"{"type":"object"}"#)), outputSchema: object("outputSchema"),
       annotations: annotations == Tool.Annotations() ? nil : annotations,
-      requiresApproval: definition.requiresApproval?.covers(route.tool, offeredAs: name) == true ? true : nil)
+      requiresApproval: definition.requiresApproval?.covers(names) == true ? true : nil)
     tool.timeoutMs = definition.timeoutMs
     tool.maxResultBytes = definition.maxResultBytes
     tool.parallel = definition.parallel

@@ -26,9 +26,9 @@ extension Toolbox {
     (agent.mcpServers ?? [:]).sorted { $0.key < $1.key }.compactMap { name, server in
       guard case .named(let names)? = server.requiresApproval else { return nil }
       let tools = self[.servers].tools.filter { $0.route?.server == name }
-      let covers = { (tool: Tool) in server.requiresApproval?.covers(tool.route?.tool ?? "", offeredAs: tool.name) == true }
-      guard tools.contains(where: { $0.requiresApproval == true && !covers($0) }) else { return nil }
-      let lacking = names.filter { name in !tools.contains { $0.name == name || $0.route?.tool == name } }
+      let toolNames = tools.map { MCPToolName(own: $0.route?.tool ?? "", offered: $0.name) }
+      guard zip(tools, toolNames).contains(where: { $0.requiresApproval == true && !$1.isOne(of: names) }) else { return nil }
+      let lacking = server.requiresApproval?.names(besides: toolNames) ?? []
       return
         "mcpServers '\(name)': requiresApproval names what is none of its tools (\(lacking.joined(separator: ", "))); all of them need approval"
     }

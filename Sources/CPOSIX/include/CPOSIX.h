@@ -58,6 +58,12 @@ unsigned long cposix_thread_number(void);
 /* Memory in pieces up to the one size stays with the process when it is freed, up to the other size for each thread; glibc only. */
 void cposix_keep_freed_memory(int piece, int all);
 
+/* Raises the limit of descriptors as far as it goes; children get back what it was. Does nothing where they could not. */
+void cposix_raise_descriptor_limit(void);
+
+/* How many descriptors the process may have at once. */
+unsigned long cposix_descriptor_limit(void);
+
 /* Names the calling thread for debuggers and `top`; longer names are cut. */
 void cposix_name_thread(const char *name);
 
@@ -99,9 +105,13 @@ struct cposix_spawn {
   int announce_descriptor;    /* -1, or where "+ PID\n" is written for the child: on Linux by the child itself, before the program begins */
 };
 
-/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number; a child that was
-   announced and could not begin its program is taken back with "- PID\n". */
-int cposix_spawn_process(const struct cposix_spawn *request, int *process);
+/* The child gets the three descriptors and no other, no blocked and no ignored signal. 0 with *process set, or an error number, and then no program
+   has begun; a child that was announced and could not begin its program is taken back with "- PID\n". *exit_descriptor is that of
+   `cposix_open_process`, where it can be had together with the child, or else -1. */
+int cposix_spawn_process(const struct cposix_spawn *request, int *process, int *exit_descriptor);
+
+/* Writes "- PID\n" for a child that is about to be reaped. */
+void cposix_take_back(int announce_descriptor, int process);
 
 #ifdef __cplusplus
 }

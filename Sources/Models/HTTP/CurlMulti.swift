@@ -1,4 +1,5 @@
 import CCurl
+import POSIXSupport
 
 /// The one owner of libcurl's multi handle, on which all transfers are made.
 @safe struct CurlMulti: ~Copyable {
@@ -13,11 +14,13 @@ import CCurl
   }
 
   /// Nil without memory. The library must be loaded.
-  init?(_ watch: SocketWatch) {
+  ///
+  /// - Parameter kept: So many connections at most, idle ones among them, and no more than a quarter of the descriptors that there can be.
+  init?(_ watch: SocketWatch, keeping kept: Int) {
     guard let multi = unsafe ccurl_multi_init() else { return nil }
-    // Runs that wait for their tools keep their connections; without this, libcurl keeps four for each transfer of the moment.
-    // https://curl.se/libcurl/c/CURLMOPT_MAXCONNECTS.html
-    _ = unsafe ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 1024)
+    // Runs that wait for their tools keep their connections; without this, libcurl keeps four for each transfer of the moment. It counts those in
+    // use too, and closes the oldest idle one when there are more. https://curl.se/libcurl/c/CURLMOPT_MAXCONNECTS.html
+    _ = unsafe ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(1, min(kept, DescriptorLimit.current / 4)))
     let context = unsafe Unmanaged.passUnretained(watch).toOpaque()
     let code = unsafe ccurl_multi_set_callbacks(
       multi,

@@ -13,6 +13,9 @@ extension HTTPFailure {
   /// What libcurl's code means for the one who asked. https://curl.se/libcurl/c/libcurl-errors.html
   static func of(_ code: CURLcode, _ transfer: RunningTransfer) -> HTTPFailure {
     let host = transfer.request.host
+    if let shortage = shortage(code) {
+      return HTTPFailure(.couldNotConnect, "Cannot connect to \(place(transfer)): \(shortage.text).")
+    }
     switch code {
     case CURLE_OPERATION_TIMEDOUT:
       // The only time that libcurl itself is told to keep.
@@ -36,6 +39,15 @@ extension HTTPFailure {
       return HTTPFailure(.other, "That is not an http or https URL.")
     default:
       return HTTPFailure(.other, "The request to \(host) failed: \(CurlEasy.text(code)).")
+    }
+  }
+
+  /// libcurl does not tell that it found no descriptor for a socket, for the lookup of a name, or for the file of certificates. Its own are free again.
+  private static func shortage(_ code: CURLcode) -> SystemError? {
+    switch code {
+    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_SSL_CACERT_BADFILE:
+      DescriptorLimit.shortage
+    default: nil
     }
   }
 

@@ -39,6 +39,8 @@ final class HTTPLoop: @unchecked Sendable {
   private var told: [RunningTransfer] = []
   /// When all transfers were looked at the last time.
   private var sweptAt = 0
+  /// While no transfer is under way, until when connections of earlier ones may be used again.
+  private var idleUntil = Int.max
 
   /// - Parameter trouble: why there is no libcurl.
   init(
@@ -51,7 +53,7 @@ final class HTTPLoop: @unchecked Sendable {
     self.trouble = trouble
     self.whenTold = whenTold
     watch = SocketWatch(waking: wake.descriptor)
-    multi = trouble == nil ? CurlMulti(watch) : nil
+    multi = trouble == nil ? CurlMulti(watch, keeping: network.keptConnections) : nil
   }
 
   /// Returns when the client is closed.
@@ -77,6 +79,7 @@ final class HTTPLoop: @unchecked Sendable {
       let now = Clock.monotonicMilliseconds()
       failLate(at: now)
       callDue(at: now)
+      closeIdle(at: now)
     }
   }
 
@@ -146,6 +149,7 @@ final class HTTPLoop: @unchecked Sendable {
         transfer.deliver(.failed(.of(code == CURLE_OK ? CURLE_GOT_NOTHING : code, transfer)))
       }
       multi?.remove(transfer.easy)
+      idleUntil = Clock.monotonicMilliseconds() + 1000 * (network.idleSeconds + 1)
       if code == CURLE_OK, transfer.failure == nil {
         transfer.easy.forgetTransfer()
         spare = transfer.easy
@@ -179,9 +183,18 @@ final class HTTPLoop: @unchecked Sendable {
 
   // MARK: Times
 
+  /// Closes all connections when they are too old to be used again, also those that the other side has closed. libcurl does that only when it looks
+  /// for one that it can use (`prune_dead_connections` in its lib/url.c), and until then each takes a descriptor.
+  private func closeIdle(at now: Int) {
+    if now < idleUntil || !running.isEmpty { return }
+    idleUntil = .max
+    multi = nil
+    multi = CurlMulti(watch, keeping: network.keptConnections)
+  }
+
   /// When there is something to do although nothing comes.
   private var due: Int {
-    let next = min(nextCheck, watch.timer, calls.last?.due ?? .max)
+    let next = min(nextCheck, watch.timer, calls.last?.due ?? .max, running.isEmpty ? idleUntil : .max)
     return running.count > Self.few ? min(next, sweptAt + Self.sweepMilliseconds) : next
   }
 

@@ -1,4 +1,4 @@
-/// What the environment says about the way to the servers.
+/// The way to the servers, as the environment says.
 ///
 /// Only the executable reads the environment, so libcurl is told all of this and never left to look itself.
 struct NetworkSettings: Sendable, Equatable {
@@ -10,6 +10,11 @@ struct NetworkSettings: Sendable, Equatable {
   /// Replace the system's certificates, as OpenSSL and the tool curl have it.
   var certificateFile: String?
   var certificateFolder: String?
+
+  /// For so long an idle connection is kept for the next request, as libcurl does unless told otherwise.
+  var idleSeconds = 118
+  /// With more connections than that none becomes idle.
+  var keptConnections = 256
 
   init(environment: (String) -> String?) {
     func first(_ names: String...) -> String? {

@@ -25,6 +25,8 @@ extension CurlEasy {
     easy.prefer(CURLOPT_TCP_KEEPALIVE, 1)
     easy.prefer(CURLOPT_TCP_KEEPIDLE, 60)
     easy.prefer(CURLOPT_TCP_KEEPINTVL, 30)
+    // Since 7.65.
+    easy.prefer(CURLOPT_MAXAGE_CONN, network.idleSeconds)
     try easy.setTrust(network)
     try unsafe easy.set(CURLOPT_HEADERFUNCTION) { line, size, count, context in
       let line = unsafe UnsafeRawBufferPointer(start: line, count: size * count)

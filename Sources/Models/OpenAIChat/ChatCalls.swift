@@ -9,16 +9,35 @@ struct ChatCalls: Sendable {
     var index: Int?
     var id: CarriedJSON?
     var name: String
-    var arguments = StreamedText()
+    private var arguments = StreamedText()
+    private var end = ObjectEnd()
     /// Arguments that came as an object.
-    var object: Bytes?
+    private var object: Bytes?
     /// What Google's compatible service wants back, under `extra_content`.
     var extra: CarriedJSON?
+    /// Its arguments are an object, from the first byte to the last.
+    private(set) var isWhole = false
     /// It was named once more when it was whole: arguments that follow are another call's.
     var isNamedAgain = false
 
     var bytes: Bytes { object ?? Bytes(arguments.text) }
-    var isWhole: Bool { object != nil || bytes.isJSONObject }
+
+    init(index: Int?, name: String) {
+      self.index = index
+      self.name = name
+    }
+
+    mutating func add(_ fragment: CarriedJSON?) {
+      if let fragment, fragment.kind == .object {
+        object = fragment.bytes.compacted()
+        isWhole = true
+      } else {
+        let wasReached = end.isReached
+        end.take(arguments.append(fragment))
+        // Asked once, when the end has come: arguments come in many fragments.
+        if end.isReached != wasReached, object == nil { isWhole = end.isReached && bytes.isJSONObject }
+      }
+    }
   }
 
   private(set) var all: [Call] = []
@@ -62,11 +81,7 @@ struct ChatCalls: Sendable {
     if all[place].name.isEmpty, let name { all[place].name = name }
     if all[place].id == nil, let id, id.utf8.count <= 256 { all[place].id = CarriedJSON(string: id) }
     all[place].extra = all[place].extra ?? extra
-    if let arguments, arguments.kind == .object {
-      all[place].object = arguments.bytes.compacted()
-    } else {
-      _ = all[place].arguments.append(arguments)
-    }
+    all[place].add(arguments)
   }
 
   /// Which call a fragment belongs to; begins one when it is none of those that are there.

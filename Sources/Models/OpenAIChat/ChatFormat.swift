@@ -19,8 +19,17 @@ struct ChatFormat: HTTPProviderFormat {
     self.base = base
   }
 
-  /// Whether it is OpenAI's own service that is asked, in whatever region, or the same at Azure; the others know only the older names of some
-  /// members.
+  /// What the limit of tokens is called. The older name is what most other servers know, and OpenAI's models that reason refuse it, also behind a
+  /// gateway: https://platform.openai.com/docs/api-reference/chat/create
+  private var limitName: String { isOpenAI || isReasoningModel ? "max_completion_tokens" : "max_tokens" }
+
+  /// `gpt-5` and its kin, `o1`, `o3-mini`, `o4-mini`, with what a gateway puts before the name (`openai/gpt-5`).
+  private var isReasoningModel: Bool {
+    let name = (model.split(separator: "/").last ?? "").lowercased()
+    return name.hasPrefix("gpt-5") || ["o1", "o3", "o4"].contains(name.prefix { $0.isLetter || $0.isNumber })
+  }
+
+  /// Whether it is OpenAI's own service that is asked, in whatever region, or the same at Azure.
   private var isOpenAI: Bool {
     let host = HTTPRequest.host(of: base).prefix { $0 != ":" }.lowercased()
     return host == "api.openai.com" || [".api.openai.com", ".openai.azure.com", ".openai.azure.us"].contains { host.hasSuffix($0) }
@@ -35,7 +44,7 @@ struct ChatFormat: HTTPProviderFormat {
     members.set("model", model)
     members.set("stream", true)
     members.set("stream_options", CarriedJSON(trusted: Bytes("{\"include_usage\":true}")))
-    if let most = agent.maxOutputTokens { members.set(isOpenAI ? "max_completion_tokens" : "max_tokens", most) }
+    if let most = agent.maxOutputTokens { members.set(limitName, most) }
     if let temperature = agent.temperature { members.set("temperature", temperature) }
     if let effort = OpenAIReasoning.effort(agent) { members.set("reasoning_effort", effort) }
     let own = agent.providerTools

@@ -26,7 +26,8 @@ struct ResponsesFormat: HTTPProviderFormat {
     members.set("model", model)
     members.set("stream", true)
     members.set("store", false)
-    members.set("include", CarriedJSON(trusted: Bytes("[\"reasoning.encrypted_content\"]")))
+    let included = Self.included(agent.providerOptions)
+    members.set("include", included ?? Self.reasoningToInclude)
     let instructions = request.system.filter { !$0.isEmpty }.joined(separator: "\n\n")
     if !instructions.isEmpty { members.set("instructions", instructions) }
     if let most = agent.maxOutputTokens { members.set("max_output_tokens", most) }
@@ -34,8 +35,22 @@ struct ResponsesFormat: HTTPProviderFormat {
     if let reasoning = Self.reasoning(agent) { members.set("reasoning", reasoning) }
     let own = agent.providerTools
     if !request.tools.isEmpty || !own.isEmpty { members.set("tools", Self.tools(request.tools, own)) }
-    members.merge(agent.providerOptions, owned: ["input", "stream", "tools", "model"])
+    members.merge(agent.providerOptions, owned: ["input", "stream", "tools", "model"] + (included == nil ? [] : ["include"]))
     return members.body("input", [.plain(Bytes("["))] + transcript.pieces + [.plain(Bytes("]"))])
+  }
+
+  /// Without it no reasoning comes that could be sent back.
+  private static let reasoningToInclude = CarriedJSON(trusted: Bytes("[\"reasoning.encrypted_content\"]"))
+
+  /// What the options name besides, when they have a list; anything else stands as it is, so that null turns it off.
+  private static func included(_ options: CarriedJSON?) -> CarriedJSON? {
+    guard let own = options?["include"], own.kind == .array else { return nil }
+    let needed = reasoningToInclude.elements
+    var writer = JSONWriter()
+    writer.beginArray()
+    for item in needed + own.elements.filter({ !needed.contains($0) }) { writer.value(item) }
+    writer.endArray()
+    return CarriedJSON(trusted: writer.finish())
   }
 
   /// The agent's `reasoning` as it is, with an effort in place of a budget.

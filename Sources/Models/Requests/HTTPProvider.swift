@@ -16,6 +16,9 @@ protocol HTTPProviderFormat: TranscriptFormat {
   func makeTurnReader() -> any TurnReader
 }
 
+/// What is shorter is a word that stands for no key, such as `none`, and taking that out of what servers say would only spoil it.
+private let shortestKey = 8
+
 /// A provider that is asked over HTTP.
 struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
   let model: String
@@ -51,7 +54,7 @@ struct HTTPProvider<Format: HTTPProviderFormat>: ModelProvider {
     let plan = ModelExchange.Plan(
       provider: Format.provider,
       secrets: { [key, base, proxy] in
-        [key] + URLCredentials.secrets(in: base) + URLCredentials.secrets(in: proxy())
+        (key.utf8.count < shortestKey ? [] : [key]) + URLCredentials.secrets(in: base) + URLCredentials.secrets(in: proxy())
       },
       makeReader: { format.makeTurnReader() }, policy: policy, now: { Clock.wallMilliseconds() }, schedule: request.schedule)
     return HTTPTurn(

@@ -83,7 +83,12 @@ struct ResponseReader: ~Copyable {
       return try takeEvents(&signals)
     case .whole:
       append(bytes)
-      return nil
+      guard SSEParser.isStream(body) else { return nil }
+      // Some servers and what stands between call a stream JSON.
+      phase = .stream
+      parser.feed(Bytes(body))
+      body = []
+      return try takeEvents(&signals)
     case .error(let head):
       append(bytes[0..<min(bytes.count, Self.longestErrorBody - body.count)])
       if body.count == Self.longestErrorBody { throw ProviderFault(head, body: Bytes(body), now: now()) }

@@ -23,7 +23,12 @@ struct CommandError: Error, Sendable, Equatable {
 
   init(_ error: SystemError) {
     let subject = error.subject.map { " '\($0)'" } ?? ""
-    let what = error.call == "chdir" ? "The command cannot run in the folder\(subject)" : "The command\(subject) cannot be started"
-    self.init(.start, "\(what): \(error.text).")
+    switch error.call {
+    case "chdir": self.init(.start, "The command cannot run in the folder\(subject): \(error.text).")
+    case ChildProcess.watchingCall:
+      let what = "The command\(subject) was killed as soon as it was started, since it cannot be watched"
+      self.init(.start, "\(what) (\(error.text)); whether it took effect is unknown.")
+    default: self.init(.start, "The command\(subject) cannot be started: \(error.text).")
+    }
   }
 }

@@ -1,6 +1,6 @@
 /// What commands may take.
 struct CommandLimits: Sendable {
-  /// At once; further ones wait their turn.
+  /// At once; further ones wait their turn, as long as their time lasts.
   var commands = 64
   /// Kept of each stream; a command that writes more is killed.
   var outputBytes = 64 << 20

@@ -48,6 +48,7 @@ struct CommandLoop: ~Copyable {
         if news.stopped.contains(command.order.id) { command.stop() }
       }
       advance(at: now)
+      endLate(at: now)
       startWaiting()
       if news.isClosed, running.isEmpty { return }
     }
@@ -57,7 +58,7 @@ struct CommandLoop: ~Copyable {
   private func wait() -> PollSet {
     var poll = PollSet(count: 1 + running.count * RunningCommand.watchedDescriptors)
     poll.watch(0, wake.descriptor, for: .readable)
-    var wakeAt = Int.max
+    var wakeAt = queue.firstLate
     for (index, command) in running.enumerated() {
       command.watch(in: &poll, from: 1 + index * RunningCommand.watchedDescriptors)
       wakeAt = min(wakeAt, command.wakeAt)
@@ -91,6 +92,13 @@ struct CommandLoop: ~Copyable {
         unkillable.append(command.child)
         log("\(Self.name(of: command.order)) could not be killed")
       }
+    }
+  }
+
+  private func endLate(at now: Int) {
+    for order in queue.takeLate(at: now) {
+      log("\(Self.name(of: order)) was not started within \(order.timeoutMilliseconds) ms; at most \(limits.commands) run at once")
+      order.completion(CommandResult.late(limits, milliseconds: order.timeoutMilliseconds))
     }
   }
 

@@ -11,8 +11,17 @@ import POSIXSupport
 struct CommandOrder: Sendable {
   let id: Int
   let call: ServerToolCall
+  let orderedAt: Int
   let progress: @Sendable (_ stream: String, _ text: String) -> Void
   let completion: @Sendable (ToolResult) -> Void
+
+  var timeoutMilliseconds: Int { call.tool.timeoutMs ?? Tool.defaultCommandTimeoutMilliseconds }
+
+  /// Its time counts from when it was asked for: it may wait for a place among those that run.
+  var deadline: Int {
+    let (sum, overflows) = orderedAt.addingReportingOverflow(timeoutMilliseconds)
+    return overflows ? .max : sum
+  }
 }
 
 /// What passes between those who ask for commands and the one thread that runs them.
@@ -26,6 +35,8 @@ final class CommandQueue: Sendable {
     /// Of those that wait, by id: the order in which they came.
     var oldestID = 0
     var waiting: [Int: CommandOrder] = [:]
+    /// None of those that wait is late before then.
+    var firstLate = Int.max
     /// Taken back while they waited; their completion is still to come.
     var withdrawn: [CommandOrder] = []
     /// The one that is being started, and those that run.
@@ -60,7 +71,9 @@ final class CommandQueue: Sendable {
       }
       let id = state.nextID
       state.nextID += 1
-      state.waiting[id] = CommandOrder(id: id, call: call, progress: progress, completion: completion)
+      let order = CommandOrder(id: id, call: call, orderedAt: Clock.monotonicMilliseconds(), progress: progress, completion: completion)
+      state.waiting[id] = order
+      state.firstLate = min(state.firstLate, order.deadline)
       return (id, state.wake)
     }
     wake?.signal()
@@ -110,6 +123,20 @@ final class CommandQueue: Sendable {
       state.withdrawn = []
       state.stopped = []
       return news
+    }
+  }
+
+  /// When to look for late ones.
+  var firstLate: Int { state.withLock { $0.firstLate } }
+
+  /// Takes back those whose time has passed while they waited.
+  func takeLate(at now: Int) -> [CommandOrder] {
+    state.withLock { state in
+      if now < state.firstLate { return [] }
+      let late = state.waiting.values.filter { $0.deadline <= now }.sorted { $0.id < $1.id }
+      for order in late { state.waiting[order.id] = nil }
+      state.firstLate = state.waiting.values.map(\.deadline).min() ?? .max
+      return late
     }
   }
 

@@ -33,6 +33,10 @@ enum CommandResult {
   static var stoppedBeforeStart: ToolResult { .failure("The command was stopped before it was started.") }
   static var notStarted: ToolResult { .failure("The command was not started: the bridge is about to end.") }
 
+  static func late(_ limits: CommandLimits, milliseconds: Int) -> ToolResult {
+    .failure("The command was not started within its \(milliseconds) ms; at most \(limits.commands) run at once.")
+  }
+
   private static func words(_ exit: ChildProcess.Exit?, _ interruption: CommandCourse.Interruption?, _ limits: CommandLimits) -> String {
     guard let interruption else {
       switch exit {

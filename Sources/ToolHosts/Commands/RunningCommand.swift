@@ -42,8 +42,7 @@ final class RunningCommand {
       stdout = CommandOutput(.stdout, from: output.readEnd, limits: limits)
       stderr = CommandOutput(.stderr, from: errors.readEnd, limits: limits)
     } catch { throw CommandError(error) }
-    course = CommandCourse(
-      startedAt: Clock.monotonicMilliseconds(), timeoutMilliseconds: tool.timeoutMs ?? Tool.defaultCommandTimeoutMilliseconds)
+    course = CommandCourse(startedAt: order.orderedAt, timeoutMilliseconds: order.timeoutMilliseconds)
     self.order = order
     self.children = children
     self.limits = limits

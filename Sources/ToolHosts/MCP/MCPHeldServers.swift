@@ -70,7 +70,7 @@ final class MCPHeldServers: MCPSession {
       completion(.failure("The agent has no MCP server '\(server)'."))
       return handle
     }
-    guard definition.tools?.contains(call.route.tool) != false else {
+    guard definition.offers(MCPToolName(own: call.route.tool, offered: call.name)) else {
       completion(.failure("The agent does not offer this tool of the MCP server '\(server)'."))
       return handle
     }

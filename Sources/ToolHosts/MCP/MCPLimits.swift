@@ -4,7 +4,7 @@ package struct MCPLimits: Sendable {
   package var startMilliseconds = 30_000
   /// For a call, from its last sign of progress.
   package var callMilliseconds = 120_000
-  /// So many times its timeout is the longest that progress can keep a call open.
+  /// So many times its timeout is the longest that progress can keep a call open: a server that only goes on showing it would hold the run for ever.
   package var longestCall = 10
   /// After a call that took too long: for the server to show that it still reads what it is sent.
   package var probeMilliseconds = 5000

@@ -7,7 +7,8 @@ import POSIXSupport
   import Darwin
 #endif
 
-/// What a server says beside the protocol, for the people who run the bridge: under its name, a bounded amount, and without the values of its `env`.
+/// What a server says beside the protocol, for the people who run the bridge: under its name, a bounded amount, and without the values of its `env`
+/// that could be secrets.
 final class MCPLog: Sendable {
   private static let longestLine = 2000
   /// A shorter value is no secret, and cutting it out everywhere would only spoil the text.

@@ -202,12 +202,12 @@ final class MCPLoop {
         }
         continue
       }
-      let named = tools.map { (tool: $0, own: $0.name, offered: names.name(server: name, tool: $0.name)) }
+      let named = tools.map { (tool: $0, names: MCPToolName(own: $0.name, offered: names.name(server: name, tool: $0.name))) }
       // Of a gate whose place is not known, all tools get one: a slip of the pen must not take it away.
-      let lacking = definition.requiresApproval?.names(besides: named.map { ($0.own, $0.offered) }) ?? []
-      for (tool, own, offered) in named where definition.tools?.contains(where: { $0 == own || $0 == offered }) != false {
+      let lacking = definition.requiresApproval?.names(besides: named.map(\.names)) ?? []
+      for (tool, toolNames) in named where definition.offers(toolNames) {
         var entry = MCPOffer.Entry(
-          name: offered, route: MCPRoute(server: name, tool: own), listed: tool.json, definition: definition)
+          name: toolNames.offered, route: MCPRoute(server: name, tool: toolNames.own), listed: tool.json, definition: definition)
         if !lacking.isEmpty { entry.tool.requiresApproval = true }
         offer.tools.append(entry)
       }

@@ -19,6 +19,12 @@ final class MCPOpenCall {
   /// What the server has asked for before it goes on (MCP 2026-07-28).
   var inputs: Inputs?
 
+  struct Deadline {
+    var at: Int
+    /// Goes on after the server's name.
+    var why: String
+  }
+
   struct Inputs {
     var state: CarriedJSON?
     /// In the order of the questions; without an answer while that is awaited.
@@ -42,16 +48,19 @@ final class MCPOpenCall {
   /// When it has taken too long; nil while it waits for somebody else's answer.
   ///
   /// - Parameter since: When a question of the server was answered last; the server could not go on before.
-  func deadline(since: Int, limits: MCPLimits) -> Int? {
+  func deadline(since: Int, limits: MCPLimits) -> Deadline? {
     guard let firstSentAt, inputs == nil else { return nil }
     let timeout = timeout(limits)
     let (longest, overflows) = timeout.multipliedReportingOverflow(by: limits.longestCall)
     let (soonest, isFar) = max(sentAt, sink.lastAt ?? 0, since).addingReportingOverflow(timeout)
     let (latest, isFarther) = max(firstSentAt, since).addingReportingOverflow(longest)
-    return min(isFar ? .max : soonest, overflows || isFarther ? .max : latest)
+    let silence = Deadline(at: isFar ? .max : soonest, why: "did not answer within \(timeout) ms")
+    guard !overflows, !isFarther, latest < silence.at else { return silence }
+    let bound = "\(limits.longestCall) times its timeout, the longest that a call may take"
+    return Deadline(at: latest, why: "showed progress and did not answer within \(longest) ms, \(bound)")
   }
 
-  func timeout(_ limits: MCPLimits) -> Int { call.timeoutMilliseconds ?? limits.callMilliseconds }
+  private func timeout(_ limits: MCPLimits) -> Int { call.timeoutMilliseconds ?? limits.callMilliseconds }
 
   func finish(_ result: ToolResult) {
     for question in inputs?.awaited.values.map({ $0 }) ?? [] { question.stop() }

@@ -103,12 +103,11 @@ extension MCPSharedServer {
     guard questions.isEmpty else { return next }
     for call in open.values {
       guard let deadline = call.deadline(since: answeredAt, limits: context.limits) else { continue }
-      if now >= deadline {
-        let timeout = call.timeout(context.limits)
-        abandon(call, reason: "timed out", "did not answer within \(timeout) ms; whether the call took effect is unknown")
+      if now >= deadline.at {
+        abandon(call, reason: "timed out", "\(deadline.why); whether the call took effect is unknown")
         suspect(at: now)
       } else {
-        next = min(next, deadline)
+        next = min(next, deadline.at)
       }
     }
     return next

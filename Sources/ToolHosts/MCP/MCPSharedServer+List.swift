@@ -35,6 +35,9 @@ extension MCPSharedServer {
       switch next {
       case .page(let cursor): askForPage(cursor: cursor, number)
       case .complete: finishList(listing.list.tools)
+      case .cut(let words):
+        loop.note(name, "\(words); what came so far (\(listing.list.tools.count)) is used")
+        finishList(listing.list.tools)
       case .failed(let words): failList(words)
       }
     case .error(let error):

@@ -24,6 +24,8 @@ struct MCPToolList: Sendable {
   enum Next: Sendable, Equatable {
     case page(cursor: CarriedJSON)
     case complete
+    /// No more can be read; what was is what there is. Goes on after "MCP server 'x'".
+    case cut(String)
     /// Goes on after "the MCP server 'x'".
     case failed(String)
   }
@@ -38,8 +40,12 @@ struct MCPToolList: Sendable {
       tools.append(MCPListedTool(name: name, json: json))
     }
     guard let cursor = page["nextCursor"], let text = cursor.stringValue else { return .complete }
-    guard cursors.insert(text).inserted else { return .failed("gave the same page of its list of tools again and again") }
-    guard pages < mostPages else { return .failed("has more than \(mostPages) pages of tools") }
+    guard cursors.insert(text).inserted else {
+      // It may be one, but some servers mean by it that there are no more.
+      if text.isEmpty { return .complete }
+      return .cut("pointed at a page of its list of tools that it had given already")
+    }
+    guard pages < mostPages else { return .cut("has more than \(mostPages) pages of tools") }
     return .page(cursor: cursor)
   }
 }

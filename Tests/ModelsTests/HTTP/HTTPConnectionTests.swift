@@ -1,5 +1,6 @@
 import JSON
 import POSIXSupport
+import TestSupport
 import Testing
 
 @testable import Models
@@ -18,6 +19,44 @@ import Testing
     }
     let answers = (0..<3).map { _ in client.answer("http://\(server.host)/") }
     #expect(answers == [.whole("1.1"), .whole("1.2"), .whole("1.3")])
+  }
+
+  /// One that keeps its connections open, and counts those that the client has closed.
+  private func patient(_ count: Int) throws -> (server: ScriptedServer, closed: Monitor<Int>) {
+    let (arrived, closed) = (Monitor(0), Monitor(0))
+    let server = try ScriptedServer { connection in
+      _ = try connection.readRequest()
+      arrived.update { $0 += 1 }
+      let all: Bool? = arrived.wait(untilMilliseconds: Patience.deadline) { $0 >= count ? true : nil }
+      try connection.answer(all == true ? "\(connection.number)" : "alone")
+      connection.waitForEnd()
+      closed.update { $0 += 1 }
+    }
+    return (server, closed)
+  }
+
+  @Test func `of many connections few are kept`() throws {
+    let (server, closed) = try patient(12)
+    var network = NetworkSettings { _ in nil }
+    network.keptConnections = 4
+    let client = HTTPClient(network, load: CurlMulti.load)
+    let answers = (0..<12).map { _ in client.send(.post("http://\(server.host)/")) }.map { Int($0.answer.body) ?? 0 }
+    #expect(answers.sorted() == Array(1...12))
+    let enough: Bool? = closed.wait(untilMilliseconds: Patience.deadline) { $0 >= 8 ? true : nil }
+    #expect(enough == true)
+    client.settle()
+    #expect(closed.withLock { $0 } < 12)
+  }
+
+  @Test func `a connection that is not used for long is closed, though no request comes`() throws {
+    let (server, closed) = try patient(1)
+    var network = NetworkSettings { _ in nil }
+    network.idleSeconds = 0
+    let client = HTTPClient(network, load: CurlMulti.load)
+    #expect(client.answer("http://\(server.host)/") == .whole("1"))
+    let all: Bool? = closed.wait(untilMilliseconds: Patience.deadline) { $0 == 1 ? true : nil }
+    #expect(all == true)
+    #expect(client.answer("http://\(server.host)/") == .whole("2"))
   }
 
   /// Answers one request on its first connection, and for the next one sends only `words`; answers on later connections.

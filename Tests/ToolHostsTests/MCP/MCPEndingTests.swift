@@ -128,7 +128,11 @@ struct MCPEndingTests {
     let workshop = MCPWorkshop { $0.longestCall = 3 }
     let held = workshop.open(workshop.script())
     #expect(held.call("steps", #"{"count":8,"pause":0.15}"#, timeoutMs: 1000) == .words("done"))
-    #expect(held.call("steps", #"{"count":100,"pause":0.1}"#, timeoutMs: 1000).isError)
+    #expect(
+      held.call("steps", #"{"count":100,"pause":0.1}"#, timeoutMs: 1000)
+        == .failure(
+          "The MCP server 's' showed progress and did not answer within 3000 ms, 3 times its timeout, the longest that a call may take; "
+            + "whether the call took effect is unknown."))
   }
 
   @Test func `a call that is stopped is cancelled at the server`() {

@@ -110,6 +110,7 @@ final class Held: Sendable {
     call.running = session.start(
       MCPCall(
         runID: ULID(high: 0, low: 1), callID: ULID(high: 0, low: UInt64(number)), route: MCPRoute(server: server, tool: tool),
+        name: "\(server)__\(tool)",
         arguments: CarriedJSON(trusted: Bytes(arguments)), timeoutMilliseconds: timeoutMs,
         meta: meta.map { CarriedJSON(trusted: Bytes($0)) }),
       progress: { members in call.events.update { $0.progress.append(members.bytes.string) } },
