@@ -86,7 +86,7 @@ import POSIXSupport
 
   /// The error of a file that was taken away.
   func lost(_ path: String) -> StoreError {
-    let error = StoreError(.unavailable, "\(path) was moved, replaced or deleted while it was open; put it back")
+    let error = StoreFile.takenAway(path)
     if poison == nil { poison = error }
     return error
   }

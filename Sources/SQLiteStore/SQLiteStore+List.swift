@@ -97,7 +97,8 @@ extension SQLiteStore {
       condition += " AND \(list.order) < ?"
       values.append(.id(before))
     }
-    for value in query.metadata.values {
+    // Only to leave most rows out; an expression of SQLite may not have a thousand parts.
+    for value in query.metadata.values.prefix(50) {
       // Leaves out what cannot match before anything is parsed: a string stands in JSON as it is, or there is a backslash.
       condition += " AND (instr(metadata, x'5C') OR instr(metadata, ?))"
       values.append(.bytes(Bytes(value)))

@@ -92,7 +92,7 @@ package final class SQLiteStore: RunStore, @unchecked Sendable {
       self.connection = connection
       return
     }
-    let file = try StoreFile(preparing: path)
+    let file = try StoreFile(preparing: path, wasOpen: previous != nil)
     if files == nil || files?.file.realPath != file.realPath || files?.lock.isInPlace == false {
       (files, live) = (nil, nil)
       files = Files(file, try WriteLock.open(file, keeping: previous))

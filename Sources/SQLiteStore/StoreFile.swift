@@ -23,12 +23,15 @@ struct StoreFile {
   ///
   /// The file is made before SQLite opens it, and never opened by us afterwards: closing any descriptor of it would drop SQLite's locks.
   /// https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
-  init(preparing path: String) throws(StoreError) {
+  ///
+  /// - Parameter wasOpen: It has been in use: what is not there now was taken away, and an empty one in its place would be somebody else's.
+  init(preparing path: String, wasOpen: Bool = false) throws(StoreError) {
     guard !path.isEmpty, !path.utf8.contains(0) else { throw StoreError(.unavailable, "the store has no file name") }
     self.path = path
     var status = stat()
     if unsafe stat(path, &status) != 0 {
       guard errno == ENOENT else { throw .file(.init(call: "stat", errno: errno), path) }
+      if wasOpen { throw Self.takenAway(path) }
       try Self.create(path)
       guard unsafe stat(path, &status) == 0 else { throw .file(.init(call: "stat", errno: errno), path) }
     }
@@ -37,6 +40,7 @@ struct StoreFile {
     case S_IFDIR: throw StoreError(.unavailable, "\(path) is a folder; name a file in it")
     default: throw StoreError(.unavailable, "\(path) is not a regular file")
     }
+    if wasOpen, status.st_size == 0 { throw Self.takenAway(path) }
     // The smallest database has one page of 512 bytes; SQLite would take less for an empty one, and write over it.
     guard status.st_size == 0 || status.st_size >= 512 else {
       throw StoreError(.unavailable, "\(path) is not an SQLite database; name another file, or move this one away")
@@ -49,6 +53,10 @@ struct StoreFile {
     realPath = unsafe String(cString: resolved)
     permissions = UInt32(status.st_mode) & 0o666
     if status.st_size == 0 { try syncFolders() }
+  }
+
+  static func takenAway(_ path: String) -> StoreError {
+    StoreError(.unavailable, "\(path) was moved, replaced or deleted while it was open; put it back")
   }
 
   /// Makes the names of a new file and of the folders made for it durable: SQLite syncs what is in its files, and of folders only the one they lie in.

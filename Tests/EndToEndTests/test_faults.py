@@ -106,6 +106,18 @@ def test_a_file_that_is_taken_away_is_noticed_before_anything_is_promised(lab, s
     assert [text_of(d["content"]) for d in after.log_of(run, "tool.completed")] == ["kept", "taken"]
 
 
+def test_no_new_store_is_made_where_one_was_taken_away(lab):
+    b = lab.bridge(store=f"sqlite:{lab.path}/here/runs.db")
+    run, (first, second) = waiting(b)
+    (lab.path / "here").rename(lab.path / "elsewhere")
+    for _ in range(3):
+        assert b.fails("session.create", {}).kind == "store.unavailable"
+        assert b.fails("run.get", {"runId": run}).kind == "store.unavailable"
+    assert not (lab.path / "here").exists()
+    (lab.path / "elsewhere").rename(lab.path / "here")
+    assert b.call("run.resume", {"runId": run}, 2 * TIMEOUT)["status"] == "waiting_client_tool"
+    assert b.submit(run, {first: "1", second: "2"})["status"] == "success"
+
 def test_a_log_that_was_deleted_while_it_was_open_is_rescued(lab):
     b = lab.bridge()
     run, (first, second) = waiting(b)

@@ -77,6 +77,13 @@ def test_metadata_with_odd_keys_and_values(bridge):
         assert [r["runId"] for r in bridge.call("run.list", {"metadata": {k: v}})["runs"]] == [a], k
 
 
+def test_metadata_of_many_members(bridge):
+    many = {f"k{n}": f"v{n}" for n in range(3000)}
+    a = bridge.run([say("ok")], metadata=many)["runId"]
+    bridge.run([say("ok")], metadata={**many, "k2999": "other"})
+    assert [r["runId"] for r in bridge.call("run.list", {"metadata": many})["runs"]] == [a]
+
+
 def test_the_driver_filter(lab):
     a, b = lab.bridge(), lab.bridge()
     busy = a.background([say("late", delayMs=60_000)])

@@ -130,6 +130,8 @@ import Testing
     #expect(code { try store.reopen() } == .unavailable)
     #expect(throws: StoreError(.unavailable, "\(folder.database) is a folder; name a file in it")) { try store.summary(of: T.id(1)) }
     #expect(unsafe rmdir(folder.database) == 0)
+    #expect(throws: lost) { try store.reopen() }
+    #expect(unsafe access(folder.database, F_OK) != 0)
     #expect(unsafe rename(folder.path + "/elsewhere", folder.database) == 0)
     try store.reopen()
     #expect(try trial.append(big(&summary, 10)) == .appended)

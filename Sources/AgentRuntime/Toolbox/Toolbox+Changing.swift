@@ -12,7 +12,7 @@ extension Toolbox {
     let kit = try kit(named: name, at: pointer)
     let functions = ToolboxView.list(index.functions(of: kit))
     if kit.isExpanded { return "\(name) is expanded already. Available functions: \(functions)" }
-    expansion[name] = true
+    try setExpansion(of: name, true, at: pointer)
     index = ToolboxIndex(self)
     let text = "\(name) expanded. Available functions: \(functions)"
     guard let more = kit.toolkit.functionResult, !more.isEmpty else { return text }
@@ -22,10 +22,16 @@ extension Toolbox {
   /// Collapses a toolkit: its tools, its `systemPrompt` and its skills go, until it is expanded again.
   /// - Throws: `toolkit.notFound`.
   package mutating func collapse(toolkit name: String, pointer: String? = nil) throws(RuntimeError) {
-    guard try kit(named: name, at: pointer).isExpanded else { return }
-    expansion[name] = false
-    activeSkills.removeAll { $0.toolkit == name }
+    try setExpansion(of: name, false, at: pointer)
     index = ToolboxIndex(self)
+  }
+
+  /// Without the index, which is made once for many.
+  private mutating func setExpansion(of name: String, _ isExpanded: Bool, at pointer: String?) throws(RuntimeError) {
+    let kit = try kit(named: name, at: pointer)
+    guard (expansion[name] ?? kit.isExpanded) != isExpanded else { return }
+    expansion[name] = isExpanded
+    if !isExpanded { activeSkills.removeAll { $0.toolkit == name } }
   }
 
   /// Activates a skill, as a call of it does; a collapsed toolkit around it is expanded first.
@@ -81,11 +87,12 @@ extension Toolbox {
         Declaration(toolkits: augmentation.injectToolkits, toolkitsPointer: pointer + "/injectToolkits"), at: .augmentation)
       if !augmentation.removeToolkits.isEmpty || !augmentation.injectToolkits.isEmpty { box.index = ToolboxIndex(box) }
       for (place, name) in augmentation.expandToolkits.enumerated() {
-        try box.expand(toolkit: name, pointer: "\(pointer)/expandToolkits/\(place)")
+        try box.setExpansion(of: name, true, at: "\(pointer)/expandToolkits/\(place)")
       }
       for (place, name) in augmentation.collapseToolkits.enumerated() {
-        try box.collapse(toolkit: name, pointer: "\(pointer)/collapseToolkits/\(place)")
+        try box.setExpansion(of: name, false, at: "\(pointer)/collapseToolkits/\(place)")
       }
+      if !augmentation.expandToolkits.isEmpty || !augmentation.collapseToolkits.isEmpty { box.index = ToolboxIndex(box) }
       try box.hide(augmentation.hideTools, pointer + "/hideTools")
       try box.show(augmentation.showTools, pointer + "/showTools")
       box.changeContext(augmentation)
