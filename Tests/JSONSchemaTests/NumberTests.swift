@@ -59,6 +59,18 @@ import Testing
     #expect(number(text).text == written)
   }
 
+  @Test func `a limit of any number of digits can be written in a message`() {
+    for count in [17, 18, 19, 39, 40, 41, 42, 400] {
+      let digits = String(repeating: "7", count: count)
+      #expect(number(digits).text == (count <= 40 ? digits : digits.prefix(1) + "." + digits.dropFirst() + "e\(count - 1)"))
+      #expect(number("-" + digits + "e100").text == "-7." + digits.dropFirst() + "e\(count + 99)")
+      #expect(number("0.\(digits)").text == "0." + digits)
+      #expect(number("1.\(digits)").text == "1." + digits)
+      #expect(number(digits + ".5").text == digits + ".5")
+      #expect(number("0.0000000\(digits)").text == "7." + digits.dropFirst() + "e-8")
+    }
+  }
+
   @Test func `integers beyond a double compare exactly in a schema`() throws {
     #expect(try accepts(#"{"maximum":9007199254740992}"#, "9007199254740993") == false)
     #expect(try accepts(#"{"const":9007199254740993}"#, "9007199254740992") == false)

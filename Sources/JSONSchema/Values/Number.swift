@@ -97,7 +97,7 @@ enum Number: Hashable, Sendable {
     let count = number.digits.count
     let point = number.point
     switch point {
-    case count...40 where count <= 40: return sign + digits + String(repeating: "0", count: point - count)
+    case count..<max(count, 41): return sign + digits + String(repeating: "0", count: point - count)
     case 1..<max(2, count): return sign + digits.prefix(point) + "." + digits.dropFirst(point)
     case -6...0: return sign + "0." + String(repeating: "0", count: -point) + digits
     default: return sign + digits.prefix(1) + (count > 1 ? "." + digits.dropFirst() : "") + "e\(point - 1)"
