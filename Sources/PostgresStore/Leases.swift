@@ -11,8 +11,6 @@ final class Leases {
   private struct Lease {
     var isFresh: Bool
     var process: ProcessIdentity
-    /// Seen once of a process of this machine, and then for good.
-    var hasEnded = false
   }
 
   private var seen: [OwnerID: Lease] = [:]
@@ -32,25 +30,22 @@ final class Leases {
     let now = Clock.monotonicMilliseconds()
     let isOld = seenAt.map { now - $0 > Self.freshMilliseconds } ?? true
     if isOld || (seen[owner] == nil && !gone.contains(owner)) {
-      // Taking a run that is driven does more harm than leaving one: where nobody says, all live that were not seen dead.
-      guard let answer = read() else { return seen[owner].map { !$0.hasEnded } ?? true }
+      // Taking a run that is driven does more harm than leaving one: where nobody says, all live that are not known to have ended.
+      guard let answer = read() else { return seen[owner].map { !$0.process.hasEnded } ?? true }
       take(answer, at: now)
       if seen[owner] == nil { gone.insert(owner) }
     }
-    guard let lease = seen[owner], lease.isFresh, !lease.hasEnded else { return false }
+    guard let lease = seen[owner], lease.isFresh else { return false }
     // The kernel is asked each time: on this machine an end shows at once.
-    guard lease.process.hasEnded else { return true }
-    seen[owner]?.hasEnded = true
-    return false
+    return !lease.process.hasEnded
   }
 
   private func take(_ answer: Answer, at now: Int) {
-    let before = seen
     seen = [:]
     for row in 0..<answer.count {
       let owner = OwnerID(number: answer.int(row, 0))
       let process = ProcessIdentity(machine: answer.text(row, 1), number: answer.int(row, 2), start: answer.int(row, 3))
-      seen[owner] = Lease(isFresh: answer.bool(row, 4), process: process, hasEnded: before[owner]?.hasEnded ?? false)
+      seen[owner] = Lease(isFresh: answer.bool(row, 4), process: process)
     }
     gone = gone.filter { seen[$0] == nil }
     if gone.count > 10_000 { gone = [] }
