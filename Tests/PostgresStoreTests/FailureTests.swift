@@ -6,6 +6,12 @@ import Testing
 
 @testable import PostgresStore
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 private typealias T = StoreTrial
 
 @Suite(.enabled(if: Cluster.folder != nil, "PostgreSQL is not installed")) struct FailureTests {
@@ -93,6 +99,22 @@ private typealias T = StoreTrial
       _ = try PostgresStore.open(connection)
       Issue.record("it was opened")
     } catch { #expect(error.code == .newer) }
+  }
+
+  @Test func `a server that is frozen is waited for as long as was said, and no longer`() throws {
+    guard let server = PrivateCluster() else {
+      Issue.record("no server could be started")
+      return
+    }
+    let connection = try Connection(Target(server.connection), patience: 500)
+    let backend = try connection.run(Query("SELECT pg_backend_pid()"), []).int(0, 0)
+    // Where the whole server is frozen, a connection to it is made by the kernel, and never answered.
+    server.signal(SIGSTOP, and: backend)
+    defer { server.signal(SIGCONT, and: backend) }
+    do throws(PostgresError) {
+      _ = try connection.run(Query("SELECT 1"), [])
+      Issue.record("it was answered")
+    } catch { #expect(error.cause == .timeout) }
   }
 
   @Test func `a log with a record missing is damage, wherever that was`() throws {
