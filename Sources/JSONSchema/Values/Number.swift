@@ -60,6 +60,14 @@ enum Number: Hashable, Sendable {
     }
   }
 
+  /// What looking at all of its digits costs, in steps of the evaluation's budget.
+  var weight: Int {
+    switch self {
+    case .int: 1
+    case .decimal(let decimal): 1 + decimal.digits.count / 64
+    }
+  }
+
   var isInteger: Bool {
     switch self {
     case .int: true
