@@ -75,7 +75,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// Writes once; says how many bytes were taken.
+  /// Writes once, and waits for room if need be; says how many bytes were taken.
   package borrowing func writeOnce(_ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
     while true {
       #if canImport(Glibc)
@@ -84,7 +84,12 @@ package struct FileDescriptor: ~Copyable, Sendable {
         let count = unsafe Darwin.write(rawValue, bytes.baseAddress, bytes.count)
       #endif
       if count >= 0 { return count }
-      guard errno == EINTR else { throw .last("write") }
+      switch errno {
+      case EINTR: continue
+      // Whoever shares the open file may have set O_NONBLOCK, also while it is used here.
+      case EAGAIN: _ = PollSet.look(rawValue, for: .writable, timeoutMilliseconds: -1)
+      default: throw .last("write")
+      }
     }
   }
 
