@@ -101,6 +101,15 @@ import Testing
     }
   }
 
+  @Test func `a long list of values of any kind costs one look`() throws {
+    let values = (0..<1000).map { "\($0)" } + (0..<1000).map { #"{"a":[\#($0)]}"# } + (0..<1000).map { #""v\#($0)""# }
+    let schema = #"{"items":{"enum":[\#(values.joined(separator: ","))]}}"#
+    let all = values + values + values
+    #expect(try accepts(schema, "[\(all.joined(separator: ","))]"))
+    #expect(
+      try messages(schema, "[\(all.joined(separator: ",")),1000]").map { $0.hasPrefix("/9000 must be one of 0, 1, 2") } == [true])
+  }
+
   @Test func `thousands of forms at a place with a long name do not make gigabytes of words`() throws {
     let forms = (0..<10_000).map { #"{"const":\#($0)}"# }.joined(separator: ",")
     let name = String(repeating: "n", count: 200_000)

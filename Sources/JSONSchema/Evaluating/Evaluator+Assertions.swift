@@ -13,7 +13,7 @@ extension Evaluator {
       if value == wanted { return true }
       fail(node, rule.keyword, options: [wanted]) { "\($0) must be \(Words.options([wanted]))" }
     case .enumeration(let options):
-      guard spend(options.weight) else { return false }
+      guard spend(options.weight(ofFinding: value)) else { return false }
       if options.contains(value) { return true }
       fail(node, rule.keyword, options: options.values) { "\($0) must be \(Words.options(options.values))" }
     default: return true
