@@ -15,6 +15,15 @@ extension CarriedJSON {
     return walk.decoded
   }
 
+  /// A string's exact text in UTF-8, and where it has lone surrogates in the three bytes that each of them would have there; nil for other values.
+  package var exactStringBytes: [UInt8]? {
+    guard kind == .string else { return nil }
+    let inside = bytes[1..<bytes.count - 1]
+    var buffer = ByteBuffer(capacity: inside.count)
+    unsafe inside.withUnsafeBytes { unsafe JSONText.unescapeExactly($0, into: &buffer) }
+    return unsafe buffer.finish().withUnsafeBytes { unsafe Array($0) }
+  }
+
   /// The first `limit` characters (Unicode scalars) of a string's text.
   package func stringPrefix(characters limit: Int) -> String {
     precondition(kind == .string)
