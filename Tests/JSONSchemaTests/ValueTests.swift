@@ -26,6 +26,17 @@ import Testing
     #expect(try accepts(#"{"minLength":1,"maxLength":1,"pattern":"^.$"}"#, #""\ud800""#))
   }
 
+  @Test(arguments: [
+    ("\u{301}x", "\u{301}x"), ("\u{301}/\u{301}", "\u{301}~1\u{301}"), ("\u{301}~\u{301}", "\u{301}~0\u{301}"), ("~\u{301}", "~0\u{301}"),
+  ])
+  func `a reference to a name with combining marks leads there`(name: String, token: String) throws {
+    for reference in ["#/$defs/" + token, "http://e.x/r#/$defs/" + token] {
+      #expect(
+        try messages(##"{"$id":"http://e.x/r","$defs":{"\##(name)":{"type":"string"}},"$ref":"\##(reference)"}"##, "1")
+          == ["/ must be a string, not a number"])
+    }
+  }
+
   @Test func `lengths count code points`() throws {
     #expect(try accepts(#"{"maxLength":1}"#, #""\ud83d\ude00""#))
     #expect(try accepts(#"{"minLength":2}"#, #""\ud83d\ude00""#) == false)
