@@ -34,7 +34,7 @@ import Testing
     ("123456789012345678901234567890", "10", true), ("123456789012345678901234567890", "11", false),
     ("123456789012345678901234567890", "7", true), ("0", "7", true),
     ("-0.3", "0.1", true), ("7", "7e0", true), ("70", "7e2", false), ("1e1000000000000000000", "7", false),
-    ("1e-1000000000000000000", "1", false), ("999999999999999999", "999999999999999999", true),
+    ("1e-1000000000000000000", "1", false), ("1e1000000000000000000000", "2", true), ("999999999999999999", "999999999999999999", true),
   ])
   func `a multiple is a multiple in decimal`(value: String, divisor: String, isMultiple: Bool) throws {
     #expect(try #require(Divisor(number(divisor))).divides(number(value)) == isMultiple)
@@ -78,5 +78,8 @@ import Testing
     #expect(try accepts(#"{"uniqueItems":true}"#, "[9007199254740993,9007199254740992]"))
     #expect(try accepts(#"{"minLength":1e400}"#, #""x""#) == false)
     #expect(try accepts(#"{"maxLength":2.0}"#, #""xyz""#) == false)
+    #expect(try accepts(#"{"const":1e1000000000001}"#, "1e1000000000002") == false)
+    #expect(try accepts(#"{"const":1e1000000000001}"#, "10e1000000000000"))
+    #expect(try accepts(#"{"minimum":-1e-99999999999999999999999}"#, "1e99999999999999999999999"))
   }
 }
