@@ -117,18 +117,6 @@ package struct FileDescriptor: ~Copyable, Sendable {
     return unsafe Array(room[..<count])
   }
 
-  /// All there is to read until the end.
-  package borrowing func readAll() throws(SystemError) -> [UInt8] {
-    var all: [UInt8] = []
-    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
-    defer { unsafe room.deallocate() }
-    while true {
-      let count = try unsafe read(into: room)
-      if count == 0 { return all }
-      unsafe all.append(contentsOf: room[..<count])
-    }
-  }
-
   /// Sends to a socket what it takes without waiting, which may be nothing.
   package borrowing func sendNow(_ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
     let count = unsafe cposix_send_now(rawValue, bytes.baseAddress, UInt(bytes.count))

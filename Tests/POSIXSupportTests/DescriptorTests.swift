@@ -60,7 +60,7 @@ struct DescriptorTests {
     let reader = first.readEnd
     _ = consume first.writeEnd
     #expect(PollSet.look(reader.rawValue, for: .readable, timeoutMilliseconds: 60_000).contains(.hangUp))
-    #expect(try reader.readAll() == [])
+    #expect(try FileReading.contents(ofDescriptor: reader.rawValue, subject: "a pipe") == [])
 
     let second = try FileDescriptor.pipe()
     let writer = second.writeEnd
@@ -94,7 +94,5 @@ struct DescriptorTests {
 
   @Test func `random numbers differ`() {
     #expect(Random.random128() != Random.random128())
-    #expect(Random.bytes(24) != Random.bytes(24))
-    #expect(Random.bytes(24).count == 24)
   }
 }

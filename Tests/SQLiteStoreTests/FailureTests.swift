@@ -90,7 +90,7 @@ import Testing
     store.close()
     // All of it is in the database now, and must be read from there.
     #expect(unsafe unlink(folder.database + "-wal") == 0)
-    let sound = try FileDescriptor.open(folder.database, O_RDONLY).readAll()
+    let sound = try FileReading.contents(of: folder.database)
     var damaged = sound
     for at in sound.count - Schema.pageSize..<sound.count { damaged[at] = 0xAA }
     func write(_ bytes: [UInt8]) throws {
