@@ -3,8 +3,8 @@ import POSIXSupport
 
 /// Who lives, as last seen: the leases of the other processes.
 final class Leases {
-  /// A heartbeat comes every two seconds (`Watch`), and a process that missed three of them is taken for dead.
-  static let milliseconds = 7000
+  /// A heartbeat comes every two seconds (`Watch`), and a process that missed three of them is taken for dead: within `Lease.milliseconds`.
+  static let longestSilenceMilliseconds = 7000
   /// What was seen counts for so long.
   private static let freshMilliseconds = 1000
 
@@ -22,7 +22,7 @@ final class Leases {
   static let all = Query(
     """
     SELECT number, machine, process, process_start,
-      greatest(beat, pg_postmaster_start_time()) > clock_timestamp() - interval '\(milliseconds) milliseconds' FROM footbridge.owners
+      greatest(beat, pg_postmaster_start_time()) > clock_timestamp() - interval '\(longestSilenceMilliseconds) milliseconds' FROM footbridge.owners
     """)
 
   /// - Parameter read: asks the database; nil when it does not answer.
