@@ -15,6 +15,15 @@ extension CarriedJSON {
     return walk.decoded
   }
 
+  /// A string's exact text in UTF-8, and where it has lone surrogates in the three bytes that each of them would have there; nil for other values.
+  package var exactStringBytes: [UInt8]? {
+    guard kind == .string else { return nil }
+    let inside = bytes[1..<bytes.count - 1]
+    var buffer = ByteBuffer(capacity: inside.count)
+    unsafe inside.withUnsafeBytes { unsafe JSONText.unescapeExactly($0, into: &buffer) }
+    return unsafe buffer.finish().withUnsafeBytes { unsafe Array($0) }
+  }
+
   /// The first `limit` characters (Unicode scalars) of a string's text.
   package func stringPrefix(characters limit: Int) -> String {
     precondition(kind == .string)
@@ -34,15 +43,24 @@ extension CarriedJSON {
 }
 
 extension CarriedJSON {
-  /// Whether an object at any depth has a member `name`, which needs no escaping. Meant for small values: each level is read anew.
+  /// Whether an object at any depth has a member `name`, which needs no escaping: every string that a colon follows is a name.
   package func holdsMember(_ name: StaticString) -> Bool {
     guard kind == .object || kind == .array, bytes.contains(name) || bytes.contains("\\u") else { return false }
-    var found = false
-    forEachMember { memberName, value in
-      found = found || memberName == name || value.holdsMember(name)
+    return unsafe bytes.withUnsafeBytes { raw in
+      guard let base = raw.baseAddress else { return false }
+      var from = 0
+      while let quote = unsafe memchr(base + from, 0x22, raw.count - from) {
+        let start = unsafe UnsafeRawPointer(quote) - base + 1
+        var end = unsafe ByteSearch.endOfUnescaped(raw, from: start)
+        while end + 2 <= raw.count, unsafe raw[end] == 0x5C { end = unsafe ByteSearch.endOfUnescaped(raw, from: end + 2) }
+        guard end < raw.count else { return false }
+        from = end + 1
+        // Outside strings that is white space.
+        while from < raw.count, unsafe raw[from] <= 0x20 { from += 1 }
+        if from < raw.count, unsafe raw[from] == 0x3A, MemberName(inside: bytes[start..<end]) == name { return true }
+      }
+      return false
     }
-    forEachElement { found = found || $0.holdsMember(name) }
-    return found
   }
 }
 

@@ -56,11 +56,6 @@ final class Exchange: Sendable {
     }
   }
 
-  func pending(_ id: RequestID) -> Pending? {
-    guard let number = OwnID.number(id) else { return nil }
-    return state.withLock { $0.pending[number] }
-  }
-
   func take(_ id: RequestID) -> Pending? {
     guard let number = OwnID.number(id) else { return nil }
     return state.withLock { $0.pending.removeValue(forKey: number) }

@@ -142,7 +142,8 @@ private struct ReadingDesk: ~Copyable {
       }
     }
     if case .lost(let bytes) = output { output = .lost(inputBytes: bytes - count) }
-    if count > 0 { return }
+    // Nothing after all: the open file is shared with whoever gave it, who may have set O_NONBLOCK, and read it.
+    if count > 0 || failure?.wouldWait == true { return }
     // What is whole already comes first, and with it the wait for unread responses.
     hasInput = false
     endInput(failure.map { .readError($0) } ?? .endOfFile)

@@ -6,11 +6,12 @@ import JSON
 struct SalvagedEnvelope: Equatable {
   private(set) var hasMethod = false
   private(set) var hasOutcome = false
-  private var ids: [RequestID] = []
+  /// The first id that was found.
+  private var first: RequestID?
   private var isAmbiguous = false
 
   /// The id, when there is one that is valid, and only one.
-  var id: RequestID? { !isAmbiguous && ids.count == 1 ? ids[0] : nil }
+  var id: RequestID? { isAmbiguous ? nil : first }
 
   /// Whether this looks like the answer to a request and not like a request.
   var isAnswer: Bool { hasOutcome && !hasMethod }
@@ -104,7 +105,8 @@ struct SalvagedEnvelope: Equatable {
         isAmbiguous = true
         return
       }
-      if !ids.contains(id) { ids.append(id) }
+      if let first, first != id { isAmbiguous = true }
+      first = first ?? id
     default: return
     }
   }

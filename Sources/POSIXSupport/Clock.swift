@@ -24,13 +24,6 @@ package enum Clock {
 
 /// The kernel's random numbers: fit for tokens.
 package enum Random {
-  package static func bytes(_ count: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let result = unsafe bytes.withUnsafeMutableBytes { unsafe cposix_random($0.baseAddress, UInt($0.count)) }
-    precondition(result == 0, "the kernel has no random numbers")
-    return bytes
-  }
-
   package static func random128() -> (UInt64, UInt64) {
     var words: (UInt64, UInt64) = (0, 0)
     let result = unsafe withUnsafeMutableBytes(of: &words) { unsafe cposix_random($0.baseAddress, 16) }

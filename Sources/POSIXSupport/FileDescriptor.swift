@@ -75,7 +75,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// Writes once; says how many bytes were taken.
+  /// Writes once, and waits for room if need be; says how many bytes were taken.
   package borrowing func writeOnce(_ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
     while true {
       #if canImport(Glibc)
@@ -84,7 +84,12 @@ package struct FileDescriptor: ~Copyable, Sendable {
         let count = unsafe Darwin.write(rawValue, bytes.baseAddress, bytes.count)
       #endif
       if count >= 0 { return count }
-      guard errno == EINTR else { throw .last("write") }
+      switch errno {
+      case EINTR: continue
+      // Whoever shares the open file may have set O_NONBLOCK, also while it is used here.
+      case EAGAIN: _ = PollSet.look(rawValue, for: .writable, timeoutMilliseconds: -1)
+      default: throw .last("write")
+      }
     }
   }
 
@@ -110,18 +115,6 @@ package struct FileDescriptor: ~Copyable, Sendable {
     defer { unsafe room.deallocate() }
     let count = try unsafe read(into: room)
     return unsafe Array(room[..<count])
-  }
-
-  /// All there is to read until the end.
-  package borrowing func readAll() throws(SystemError) -> [UInt8] {
-    var all: [UInt8] = []
-    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
-    defer { unsafe room.deallocate() }
-    while true {
-      let count = try unsafe read(into: room)
-      if count == 0 { return all }
-      unsafe all.append(contentsOf: room[..<count])
-    }
   }
 
   /// Sends to a socket what it takes without waiting, which may be nothing.

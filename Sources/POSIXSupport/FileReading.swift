@@ -65,6 +65,11 @@ package enum FileReading {
       let count = unsafe piece.withUnsafeMutableBytes { room in unsafe read(descriptor, room.baseAddress, room.count) }
       if count < 0 {
         if errno == EINTR { continue }
+        if errno == EAGAIN {
+          // Standard input is shared with whoever gave it, who may have set O_NONBLOCK.
+          _ = PollSet.look(descriptor, for: .readable, timeoutMilliseconds: -1)
+          continue
+        }
         throw .last("read", subject: subject)
       }
       if count == 0 { return all }

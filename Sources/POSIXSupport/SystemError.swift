@@ -31,6 +31,9 @@ package struct SystemError: Error, Sendable, Equatable {
     #endif
   }
 
+  /// It would have had to wait, on a descriptor with `O_NONBLOCK`.
+  package var wouldWait: Bool { errno == EAGAIN }
+
   /// The C library's words for the number, unless there are better ones.
   package var text: String {
     if let words { return words }

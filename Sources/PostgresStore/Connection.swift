@@ -19,10 +19,13 @@ import POSIXSupport
   private(set) var isPooled = false
   private var prepared: Set<String> = []
   private var preparesStatements = true
+  private let patience: Int
 
+  /// - Parameter patience: for how many milliseconds a statement is waited for.
   /// - Throws: `connection`, with the library's words.
-  init(_ target: Target) throws(PostgresError) {
+  init(_ target: Target, patience: Int = Connection.statementMilliseconds + 1000) throws(PostgresError) {
     self.target = target
+    self.patience = patience
     unsafe handle = try unsafe Self.connect(target)
     unsafe cpq_ignore_notices(handle)
     unsafe cpq_setnonblocking(handle, 1)
@@ -85,7 +88,7 @@ import POSIXSupport
   ///   - isNamed: prepares it at the first use; only where every statement comes to the same server connection.
   ///   - meanwhile: called when the statement is sent.
   func run(_ query: Query, _ arguments: [Argument], isNamed: Bool = true, meanwhile: (() -> Void)? = nil) throws(PostgresError) -> Answer {
-    let deadline = Clock.monotonicMilliseconds() + Self.statementMilliseconds + 1000
+    let deadline = Clock.monotonicMilliseconds() + patience
     let types = arguments.map(\.type)
     if isNamed, preparesStatements, !prepared.contains(query.name) {
       let sent = unsafe cpq_sendPrepare(handle, query.name, query.text, Int32(types.count), types)
@@ -108,7 +111,7 @@ import POSIXSupport
 
   /// Carries out statements without parameters, as one transaction unless they say otherwise.
   func execute(_ text: String) throws(PostgresError) {
-    _ = try finish(unsafe cpq_sendQuery(handle, text), by: Clock.monotonicMilliseconds() + Self.statementMilliseconds + 1000)
+    _ = try finish(unsafe cpq_sendQuery(handle, text), by: Clock.monotonicMilliseconds() + patience)
   }
 
   /// Statements are not prepared any more: a pooler was found out.
@@ -156,15 +159,9 @@ import POSIXSupport
   private func wait(for events: PollEvents, by deadline: Int) throws(PostgresError) {
     let rest = Int32(clamping: max(0, deadline - Clock.monotonicMilliseconds()))
     guard PollSet.look(unsafe cpq_socket(handle), for: events, timeoutMilliseconds: rest).isEmpty else { return }
-    cancel()
+    // Nothing asks the server to cancel: it has a limit of its own, and one that is frozen would never take that request either, for which libpq
+    // would wait without end. Whoever catches this lets go of the connection.
     throw PostgresError(cause: .timeout, message: "no answer")
-  }
-
-  /// Asks the server, over a connection of its own, to end what it is doing for this one.
-  private func cancel() {
-    guard let request = unsafe cpq_getCancel(handle) else { return }
-    _ = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { unsafe cpq_cancel(request, $0.baseAddress, 256) }
-    unsafe cpq_freeCancel(request)
   }
 
   private func loss() -> PostgresError {

@@ -3,16 +3,14 @@ import POSIXSupport
 
 /// Who lives, as last seen: the leases of the other processes.
 final class Leases {
-  /// A heartbeat comes every two seconds (`Watch`), and a process that missed three of them is taken for dead.
-  static let milliseconds = 7000
+  /// A heartbeat comes every two seconds (`Watch`), and a process that missed three of them is taken for dead: within `Lease.milliseconds`.
+  static let longestSilenceMilliseconds = 7000
   /// What was seen counts for so long.
   private static let freshMilliseconds = 1000
 
   private struct Lease {
     var isFresh: Bool
     var process: ProcessIdentity
-    /// Seen once of a process of this machine, and then for good.
-    var hasEnded = false
   }
 
   private var seen: [OwnerID: Lease] = [:]
@@ -24,7 +22,7 @@ final class Leases {
   static let all = Query(
     """
     SELECT number, machine, process, process_start,
-      greatest(beat, pg_postmaster_start_time()) > clock_timestamp() - interval '\(milliseconds) milliseconds' FROM footbridge.owners
+      greatest(beat, pg_postmaster_start_time()) > clock_timestamp() - interval '\(longestSilenceMilliseconds) milliseconds' FROM footbridge.owners
     """)
 
   /// - Parameter read: asks the database; nil when it does not answer.
@@ -32,25 +30,22 @@ final class Leases {
     let now = Clock.monotonicMilliseconds()
     let isOld = seenAt.map { now - $0 > Self.freshMilliseconds } ?? true
     if isOld || (seen[owner] == nil && !gone.contains(owner)) {
-      // Taking a run that is driven does more harm than leaving one: where nobody says, all live that were not seen dead.
-      guard let answer = read() else { return seen[owner].map { !$0.hasEnded } ?? true }
+      // Taking a run that is driven does more harm than leaving one: where nobody says, all live that are not known to have ended.
+      guard let answer = read() else { return seen[owner].map { !$0.process.hasEnded } ?? true }
       take(answer, at: now)
       if seen[owner] == nil { gone.insert(owner) }
     }
-    guard let lease = seen[owner], lease.isFresh, !lease.hasEnded else { return false }
+    guard let lease = seen[owner], lease.isFresh else { return false }
     // The kernel is asked each time: on this machine an end shows at once.
-    guard lease.process.hasEnded else { return true }
-    seen[owner]?.hasEnded = true
-    return false
+    return !lease.process.hasEnded
   }
 
   private func take(_ answer: Answer, at now: Int) {
-    let before = seen
     seen = [:]
     for row in 0..<answer.count {
       let owner = OwnerID(number: answer.int(row, 0))
       let process = ProcessIdentity(machine: answer.text(row, 1), number: answer.int(row, 2), start: answer.int(row, 3))
-      seen[owner] = Lease(isFresh: answer.bool(row, 4), process: process, hasEnded: before[owner]?.hasEnded ?? false)
+      seen[owner] = Lease(isFresh: answer.bool(row, 4), process: process)
     }
     gone = gone.filter { seen[$0] == nil }
     if gone.count > 10_000 { gone = [] }

@@ -49,7 +49,7 @@ struct PostgresError: Error {
     let name = target.name
     switch cause {
     case .connection: return StoreError(.unavailable, "\(name) cannot be reached: \(message)\(advice)")
-    case .timeout: return StoreError(.unavailable, "\(name) did not answer in time; the statement was cancelled")
+    case .timeout: return StoreError(.unavailable, "\(name) did not answer in time")
     case .refused("53100"):
       return StoreError(.full, "\(name): the server's disk is full; nothing of the change was stored, free some space and try again")
     case .refused("25006"):

@@ -5,11 +5,11 @@ extension PostgresStore {
   private static let chunkBytes = 256 << 10
 
   private static let find = Query("SELECT type, bytes FROM footbridge.blobs WHERE id = $1 AND complete")
-  /// From the chunk that holds the first byte on.
+  /// From the chunk that holds the first byte on, behind the size of the whole. Where there is none, and the blob is, that is one row with NULL.
   private static let chunks = Query(
     """
-    SELECT start, data FROM footbridge.blob_chunks WHERE blob_id = $1 AND start < $3
-      AND start >= (SELECT max(start) FROM footbridge.blob_chunks WHERE blob_id = $1 AND start <= $2) ORDER BY start
+    SELECT b.bytes, c.start, c.data FROM footbridge.blobs b LEFT JOIN footbridge.blob_chunks c ON c.blob_id = b.id AND c.start < $3
+      AND c.start >= (SELECT max(start) FROM footbridge.blob_chunks WHERE blob_id = $1 AND start <= $2) WHERE b.id = $1 ORDER BY c.start
     """)
   private static let ofRun = Query("SELECT blob_id FROM footbridge.blob_uses WHERE run_id = $1 ORDER BY blob_id")
   private static let grow = Query("SELECT footbridge.append_to_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
@@ -23,18 +23,22 @@ extension PostgresStore {
   package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(StoreError) -> Bytes {
     let start = max(0, offset)
     let (sum, isTooFar) = start.addingReportingOverflow(max(0, length))
-    let end = isTooFar ? Int.max : sum
+    let wanted = isTooFar ? Int.max : sum
+    guard start < wanted else { return Bytes() }
+    let answer = try perform(Self.chunks, [.id(id), .int(start), .int(wanted)])
+    let end = min(wanted, answer.count > 0 ? answer.int(0, 0) : 0)
     guard start < end else { return Bytes() }
-    let answer = try perform(Self.chunks, [.id(id), .int(start), .int(end)])
-    var bytes = ByteBuffer(capacity: answer.count > 0 ? min(end - start, answer.count * Self.chunkBytes) : 0)
+    var bytes = ByteBuffer(capacity: min(end - start, answer.count * Self.chunkBytes))
     for row in 0..<answer.count {
-      let at = answer.int(row, 0)
-      unsafe answer.withBytes(row, 1) { raw in
-        let first = min(raw.count, max(0, start - at))
-        let part = first..<max(first, min(raw.count, end - at))
-        unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[part]))
+      guard let at = answer.optionalInt(row, 1) else { continue }
+      unsafe answer.withBytes(row, 2) { raw in
+        // Each chunk goes on where the last one ended; where one is missing nothing behind it counts.
+        let first = start + bytes.count - at
+        guard first >= 0, first < min(raw.count, end - at) else { return }
+        unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[first..<min(raw.count, end - at)]))
       }
     }
+    guard bytes.count == end - start else { throw .missingPart(of: id) }
     return bytes.finish()
   }
 

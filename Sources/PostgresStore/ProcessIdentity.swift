@@ -34,20 +34,22 @@ struct ProcessIdentity: Sendable, Equatable {
     return ProcessIdentity(machine: words + " " + namespace, number: number, start: start)
   }()
 
-  /// Whether it is known to have ended: only of a process of this machine.
+  /// Whether it is known to have ended: only of a process of this machine, and not where the kernel does not say.
   var hasEnded: Bool {
     guard !machine.isEmpty, machine == Self.current.machine else { return false }
-    return Self.startOfProcess(number) != start
+    if let found = Self.startOfProcess(number) { return found != start }
+    // Its `stat` cannot be read while this process has no descriptor left, or at all: https://man7.org/linux/man-pages/man5/proc.5.html (hidepid).
+    return kill(pid_t(truncatingIfNeeded: number), 0) != 0 && errno == ESRCH
   }
 
-  /// The 22nd field of its `stat`; nil when there is no such process, or one that has ended and is only not reaped.
+  /// The 22nd field of its `stat`; 0 when it has ended and is only not reaped, nil when that cannot be read.
   /// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
   private static func startOfProcess(_ number: Int) -> Int? {
     guard let text = try? FileReading.contents(of: "/proc/\(number)/stat") else { return nil }
     // The second field is the program's name in parentheses, in which anything may stand.
     guard let end = text.lastIndex(of: 0x29) else { return nil }
     let fields = text[(end + 1)...].split { $0 == 0x20 || $0 == 0x0A }
-    guard fields.count > 19, fields[0].first != 0x5A else { return nil }
-    return Int(String(decoding: fields[19], as: UTF8.self))
+    guard fields.count > 19 else { return nil }
+    return fields[0].first == 0x5A ? 0 : Int(String(decoding: fields[19], as: UTF8.self))
   }
 }

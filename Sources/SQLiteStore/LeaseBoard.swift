@@ -26,9 +26,16 @@ final class LeaseBoard {
   /// Where others have their slots, as far as they have been looked for.
   private var places: [Int: Int] = [:]
 
+  /// Begins a thread that runs the body.
+  typealias ThreadStart = @Sendable (@escaping @Sendable () -> Void) throws(SystemError) -> Void
+
   /// - Parameter hasOpen: whether a process has the store open. The caller holds the right to write, so that no two
   ///   processes take one slot.
-  init(lockFile path: String, own: OwnerID, hasOpen: (OwnerID) -> Bool) throws(SystemError) {
+  init(
+    lockFile path: String, own: OwnerID,
+    startThread: @escaping ThreadStart = { (body) throws(SystemError) in try Thread.start(name: "lease", body) },
+    hasOpen: (OwnerID) -> Bool
+  ) throws(SystemError) {
     file = try FileDescriptor.open(path, O_RDWR)
     self.own = own.number
     let slots = try readSlots()
@@ -37,7 +44,7 @@ final class LeaseBoard {
       places.first { slots[$0].number == own.number } ?? places.first { !hasOpen(OwnerID(number: slots[$0].number)) } ?? max(1, slots.count)
     do throws(SystemError) {
       try Self.write((own.number, 0), at: place * Self.slotBytes, to: file)
-      stamp = LeaseStamp(try FileDescriptor.open(path, O_RDWR), offset: place * Self.slotBytes + 8)
+      stamp = LeaseStamp(try FileDescriptor.open(path, O_RDWR), offset: place * Self.slotBytes + 8, startThread: startThread)
     } catch {
       // A full disk must not keep anybody from reading.
       stamp = nil
@@ -102,11 +109,13 @@ private final class LeaseStamp: Sendable {
 
   private let file: FileDescriptor
   private let offset: Int
+  private let startThread: LeaseBoard.ThreadStart
   private let state = Monitor(State())
 
-  init(_ file: consuming FileDescriptor, offset: Int) {
+  init(_ file: consuming FileDescriptor, offset: Int, startThread: @escaping LeaseBoard.ThreadStart) {
     self.file = file
     self.offset = offset
+    self.startThread = startThread
   }
 
   func keep(_ isNeeded: Bool) {
@@ -123,15 +132,19 @@ private final class LeaseStamp: Sendable {
   /// The thread sleeps while nothing is needed, and ends with `close`.
   private func begin() {
     do throws(SystemError) {
-      try Thread.start(name: "lease") { [self] in
+      try startThread { [self] in
         while state.wait({ $0.isClosed || $0.isNeeded ? !$0.isClosed : nil }) == true {
           _ = state.wait(untilMilliseconds: Clock.monotonicMilliseconds() + Self.period) { $0.isNeeded ? nil : true }
           state.withLock { if $0.isNeeded { write(Clock.monotonicMilliseconds()) } }
         }
       }
     } catch {
-      // Nobody renews it: the lock alone must do.
-      state.withLock { _ in write(.max) }
+      // Nobody renews it: the lock alone must do, until the next lease, which tries again.
+      state.withLock { state in
+        if state.isClosed { return }
+        state.hasThread = false
+        write(.max)
+      }
     }
   }
 

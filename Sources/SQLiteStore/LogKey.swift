@@ -10,8 +10,8 @@ struct LogKey {
 
   init(run: Int, position: Int) { value = run << 32 | position << 8 }
 
-  /// The first place of the next run.
-  static func end(of run: Int) -> Int { (run + 1) << 32 }
+  /// The first place of the next run. A number that only a damaged row can have must not end the process.
+  static func end(of run: Int) -> Int { (run &+ 1) << 32 }
 
   static func position(_ key: Int) -> Int { key >> 8 & lastPosition }
   static func isFirstPiece(_ key: Int) -> Bool { key & 0xFF == 0 }

@@ -34,7 +34,8 @@ enum BlobKey {
   static let offsets = 1 << 36
 
   static func first(of blob: Int) -> Int { blob << 36 }
-  static func offset(_ key: Int) -> Int { key & (offsets - 1) }
+  /// The first place of the next blob. A number that only a damaged row can have must not end the process.
+  static func end(of blob: Int) -> Int { first(of: blob &+ 1) }
 }
 
 extension SQLiteStore {
@@ -51,7 +52,11 @@ extension SQLiteStore {
   private func find(_ id: ULID, _ connection: Connection) throws(StoreError) -> Found? {
     var rows = try connection.rows(blobs.find, .id(id))
     guard try rows.next(), let type = BlobType(rawValue: rows.text(1) ?? "") else { return nil }
-    return Found(number: rows.int(0), type: type, bytes: rows.int(2), isComplete: rows.int(3) != 0, run: rows.optionalInt(4))
+    let found = Found(number: rows.int(0), type: type, bytes: rows.int(2), isComplete: rows.int(3) != 0, run: rows.optionalInt(4))
+    guard 1...BlobKey.lastBlob ~= found.number, 0..<BlobKey.offsets ~= found.bytes else {
+      throw StoreError(.damaged, "the row of blob \(id) in \(path) is damaged")
+    }
+    return found
   }
 
   package func blob(_ id: ULID) throws(StoreError) -> (type: BlobType, bytes: Int)? {
@@ -69,13 +74,19 @@ extension SQLiteStore {
     var bytes = ByteBuffer(capacity: end - start)
     var rows = try connection.rows(blobs.chunks, .int(base + start), .int(base + end))
     while try rows.next() {
-      let at = BlobKey.offset(rows.int(0))
+      // Below 0 in a chunk of another blob, which is found where the first one is missing.
+      let at = rows.int(0) - base
       unsafe rows.withBytes(1) { raw in
-        let part = max(0, start - at)..<min(raw.count, end - at)
-        unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[part]))
+        // Each chunk goes on where the last one ended; where one is missing nothing behind it counts.
+        let first = start + bytes.count - at
+        guard first >= 0, first < min(raw.count, end - at) else { return }
+        unsafe bytes.append(UnsafeRawBufferPointer(rebasing: raw[first..<min(raw.count, end - at)]))
       }
     }
-    return bytes.finish()
+    if bytes.count == end - start { return bytes.finish() }
+    // Another process may have deleted the blob between the two queries.
+    guard try find(id, connection) != nil else { return Bytes() }
+    throw .missingPart(of: id)
   }
 
   package func blobs(of run: ULID) throws(StoreError) -> [ULID] {
@@ -149,7 +160,7 @@ extension SQLiteStore {
   }
 
   private func deleteBlob(_ number: Int, _ connection: Connection) throws(StoreError) {
-    try connection.run(blobs.deleteChunks, .int(BlobKey.first(of: number)), .int(BlobKey.first(of: number + 1)))
+    try connection.run(blobs.deleteChunks, .int(BlobKey.first(of: number)), .int(BlobKey.end(of: number)))
     try connection.run(blobs.delete, .int(number))
   }
 

@@ -4,9 +4,19 @@ package import JSON
 extension SQLiteStore {
   package func records(of run: ULID, after position: Int, maxBytes: Int) throws(StoreError) -> [LogRecord] {
     let connection = try ready()
-    guard let number = try number(of: run, connection) else { return [] }
+    guard let (number, lastPosition) = try end(of: run, connection) else { return [] }
+    let after = max(0, position)
+    let records = try records(of: run, number, after: after, maxBytes: maxBytes, connection)
+    // Another process may have deleted the run between the two queries.
+    if records.isEmpty, after < lastPosition, try end(of: run, connection) == nil { return [] }
+    return try records.checked(of: run, after: after, lastPosition: lastPosition)
+  }
+
+  private func records(
+    of run: ULID, _ number: Int, after position: Int, maxBytes: Int, _ connection: Connection
+  ) throws(StoreError) -> [LogRecord] {
     var rows = try connection.rows(
-      runs.records, .int(LogKey(run: number, position: max(0, position) + 1).value), .int(LogKey.end(of: number)))
+      runs.records, .int(LogKey(run: number, position: position + 1).value), .int(LogKey.end(of: number)))
     var records: [LogRecord] = []
     var bytes = 0
     while try rows.next() {
@@ -30,7 +40,6 @@ extension SQLiteStore {
       if let stored = records[index].event, let sequence = records[index].sequence {
         records[index].event = PackedEvent.unpack(stored, run: run, sequence: sequence, type: records[index].type)
       }
-      records[index] = try records[index].checked(of: run)
     }
     return records
   }
@@ -68,6 +77,12 @@ extension SQLiteStore {
       events[index].event = try CarriedJSON(stored: event, "event \(events[index].sequence) of run \(run)").bytes
     }
     return events
+  }
+
+  /// The number of the run and where its log ends.
+  private func end(of run: ULID, _ connection: Connection) throws(StoreError) -> (number: Int, lastPosition: Int)? {
+    var rows = try connection.rows(runs.end, .id(run))
+    return try rows.next() ? (rows.int(0), rows.int(1)) : nil
   }
 
   func number(of run: ULID, _ connection: Connection) throws(StoreError) -> Int? {

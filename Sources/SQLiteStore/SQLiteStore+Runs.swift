@@ -3,6 +3,7 @@ import JSON
 
 struct RunStatements {
   let number = Statement("SELECT number FROM runs WHERE run_id = ?")
+  let end = Statement("SELECT number, last_position FROM runs WHERE run_id = ?")
   let position = Statement("SELECT last_position FROM runs WHERE run_id = ?")
   let summary = Statement("SELECT \(RunStatements.columns) FROM runs WHERE run_id = ?")
   let records = Statement("SELECT key, sequence, type, event, hidden FROM log WHERE key >= ? AND key < ? ORDER BY key")

@@ -1,4 +1,5 @@
 import AgentRuntime
+import JSON
 
 /// The tables of the store and how older ones become these.
 ///
@@ -15,6 +16,8 @@ enum Schema {
   static let steps: [String] = [first, documents, metadata]
 
   static var version: Int { steps.count }
+
+  private static let indexingStep = 2
 
   /// - `runs`: from `parent_run_id` on, written at the run's creation only.
   /// - `log`: `key` is run number, position and piece (`LogKey`), so a run's records lie side by side and need no second index.
@@ -49,13 +52,22 @@ enum Schema {
     CREATE UNIQUE INDEX documents_by_id ON documents (kind, id);
     """
 
-  /// Which runs have a member in their metadata: the beginnings of its name and its value, and the run. What is found is compared whole.
+  /// Which runs have a member in their metadata: the beginnings of its name and its value, and the run. What is found is compared whole. The runs that
+  /// there are go in by `indexMetadata`.
   private static let metadata = """
     CREATE TABLE run_metadata (name BLOB NOT NULL, value BLOB NOT NULL, run BLOB NOT NULL, PRIMARY KEY (name, value, run)) WITHOUT ROWID;
-    INSERT OR IGNORE INTO run_metadata
-      SELECT substr(CAST(member.key AS BLOB), 1, \(metadataBytes)), substr(CAST(member.value AS BLOB), 1, \(metadataBytes)), runs.run_id
-      FROM runs, json_each(CAST(runs.metadata AS TEXT)) AS member WHERE runs.metadata IS NOT NULL AND member.type = 'text';
     """
+
+  /// SQLite's own JSON functions read some texts otherwise: those with U+0000 or half a surrogate pair, and empty ones become NULL.
+  private static func indexMetadata(_ connection: Connection) throws(StoreError) {
+    let insert = Statement("INSERT INTO run_metadata (name, value, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+    var rows = try connection.rows(Statement("SELECT run_id, metadata FROM runs WHERE metadata IS NOT NULL"))
+    while try rows.next() {
+      // What is damaged is told when the run is read.
+      guard let run = rows.ulid(0), let bytes = rows.bytes(1), let metadata = try? CarriedJSON(validating: bytes) else { continue }
+      for key in SQLiteStore.metadataKeys(of: metadata) { try connection.run(insert, .bytes(key.name), .bytes(key.value), .id(run)) }
+    }
+  }
 
   /// So much of a name or a value is in the index.
   static let metadataBytes = 64
@@ -81,10 +93,10 @@ enum Schema {
     let found = try connection.integer("PRAGMA user_version")
     for (index, step) in steps.enumerated().dropFirst(found) {
       do throws(StoreError) {
+        try connection.execute("BEGIN IMMEDIATE;" + step)
+        if index == indexingStep { try indexMetadata(connection) }
         try connection.execute(
           """
-          BEGIN IMMEDIATE;
-          \(step)
           PRAGMA application_id = \(applicationID);
           PRAGMA user_version = \(index + 1);
           COMMIT;

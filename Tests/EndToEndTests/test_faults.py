@@ -274,6 +274,25 @@ def test_a_damaged_record_is_told_of_its_run_and_no_other(lab):
     assert after.submit(good, {c: "x" for c in ids})["status"] == "success"
 
 
+@pytest.mark.parametrize("back", [0, 1], ids=["the last", "one before"])
+def test_a_missing_record_is_told_of_its_run_and_no_other(lab, back):
+    """As the repair of a database may leave it."""
+    b = lab.bridge()
+    good, ids = waiting(b)
+    bad = b.run(WAITING, [tool("t")])["runId"]
+    b.hang_up()
+    with sqlite3.connect(lab.path / "runs.db") as db:
+        (number, last), = db.execute("select number, last_position from runs order by number desc limit 1").fetchall()
+        assert db.execute("delete from log where key >> 32 = ? and (key >> 8) & 0xffffff = ?", (number, last - back)).rowcount == 1
+    db.close()
+    after = lab.bridge()
+    assert {r["runId"] for r in after.call("run.list")["runs"]} == {good, bad}
+    for method in ("run.get", "run.resume", "run.cancel"):
+        e = after.fails(method, {"runId": bad}, kind="store.unavailable")
+        assert bad in e.error["message"] and f"the record at position {last - back} is missing" in e.error["message"], (method, e.error)
+    assert after.submit(good, {c: "x" for c in ids})["status"] == "success"
+
+
 # ---- descriptors and memory
 
 def descriptors(pid):

@@ -1,5 +1,6 @@
 """The PostgreSQL store where servers, networks and processes fail, and what it needs of a server."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -413,6 +414,23 @@ def test_a_process_on_this_machine_is_known_to_be_dead_at_once(lab):
     assert b.get(run)["driver"] == "other"
     a.kill9()
     assert b.call("run.resume", {"runId": run}, 2 * TIMEOUT)["status"] == "success"
+
+
+def test_a_bridge_that_cannot_look_at_a_process_does_not_take_it_for_dead(lab):
+    """Without a descriptor it cannot read what the kernel says of others."""
+    a, b = lab.bridge(), lab.bridge()
+    run = a.background([calls("c"), say("ok")], [sh("c", f"echo ran >> {lab.path}/ran; exec sleep 300")])
+    until(lambda: lab.lines("ran"))
+    assert b.get(run)["driver"] == "other"
+    before = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    used = {int(n) for n in os.listdir(f"/proc/{b.pid}/fd")}
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), before[1]))
+    assert b.get(run)["driver"] == "other"
+    b.fails("run.resume", {"runId": run}, kind="run.leaseHeld")
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, before)
+    assert b.get(run)["driver"] == "other"
+    a.kill9()
+    until(lambda: b.get(run)["driver"] == "none")
 
 
 def test_adopt_takes_up_what_a_dead_process_on_another_machine_left(lab):

@@ -1,7 +1,9 @@
 """Section 1: bytes in and out. Lines, Content-Length, detection, descriptors."""
+import fcntl
 import json
 import os
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -244,6 +246,37 @@ def test_it_never_sets_nonblock_on_what_it_inherited(lab):
         p.wait()
         for fd in (in_r, out_r, out_w, err_r, err_w):
             os.close(fd)
+
+
+def test_pipes_that_somebody_has_set_nonblocking_lose_nothing(lab):
+    in_r, in_w = os.pipe()
+    out_r, out_w = os.pipe()
+    for fd in (in_r, out_w):
+        os.set_blocking(fd, False)
+    p = subprocess.Popen([BINARY, "--store", lab.store], stdin=in_r, stdout=out_w, stderr=subprocess.PIPE, env=base_env(lab.path))
+    try:
+        os.close(in_r), os.close(out_w)
+        requests = 60
+        os.write(in_w, b"".join(b'{"jsonrpc":"2.0","id":%d,"method":"rpc.discover","params":{}}\n' % n for n in range(requests)))
+        size = until(lambda: fcntl.fcntl(out_r, 1032) if waiting(out_r) else 0, "the first answer")  # F_GETPIPE_SZ
+        until(lambda: waiting(out_r) > size - 65536, "the pipe to be full")
+        os.close(in_w)
+        output = b""
+        while chunk := os.read(out_r, 1 << 20):
+            output += chunk
+        assert len(output) > 2 * size, "more answers are needed to fill the pipe"
+        assert sorted(loads(line)["id"] for line in output.splitlines()) == list(range(requests))
+        assert p.wait(TIMEOUT) == 0
+    finally:
+        p.kill()
+        p.wait()
+        p.stderr.close()
+        os.close(out_r)
+
+
+def waiting(fd):
+    """Bytes that can be read."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4), "little")
 
 
 def test_a_command_inherits_no_descriptor_of_the_bridge(lab):

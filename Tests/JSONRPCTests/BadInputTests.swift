@@ -103,6 +103,12 @@ struct BadInputTests {
     #expect(try conversation.lines(1) == [#"{"jsonrpc":"2.0","id":1,"result":{}}"#])
   }
 
+  @Test func `many ids in a broken line do not take long`() throws {
+    let ids = (0..<400_000).map { "\"id\":\($0)" }.joined(separator: ",")
+    let answer = try answer(to: Array("{\(ids)}".utf8), bytewise: false)
+    #expect(answer == ("null", -32700))
+  }
+
   @Test func `carried places may repeat names`() throws {
     let transcript = try Transcript.of(#"{"id":1,"method":"echo","params":{"free":{"a":1,"a":2}}}"# + "\n")
     #expect(transcript.output == #"{"jsonrpc":"2.0","id":1,"result":{"free":{"a":1,"a":2}}}"# + "\n")

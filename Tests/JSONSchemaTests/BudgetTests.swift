@@ -83,6 +83,33 @@ import Testing
     #expect(try messages(#"{"allOf":[\#(checks)]}"#, "[\(large),1]") == [Self.tooExpensive])
   }
 
+  @Test func `dividing a number of many digits again and again is paid for`() throws {
+    let checks = Array(repeating: #"{"multipleOf":7}"#, count: 2000).joined(separator: ",")
+    let number = String(repeating: "7", count: 300_000)
+    #expect(try messages(#"{"allOf":[\#(checks)]}"#, number) == [Self.tooExpensive])
+    #expect(try accepts(#"{"multipleOf":7,"minimum":0}"#, number))
+    #expect(try messages(#"{"multipleOf":3,"maximum":1e300}"#, number + "1") == ["/ must be a multiple of 3", "/ must be at most 1e300"])
+  }
+
+  @Test func `comparing a number of many digits again and again is paid for`() throws {
+    let number = String(repeating: "7", count: 100_000)
+    for check in [#"{"maximum":\#(number)}"#, #"{"const":\#(number)}"#, #"{"enum":[\#(number)]}"#] {
+      // One form names the rest: the schema itself may not be too large.
+      let checks = Array(repeating: ##"{"$ref":"#/$defs/a"}"##, count: 2000).joined(separator: ",")
+      #expect(try messages(##"{"allOf":[\##(checks)],"$defs":{"a":\##(check)}}"##, number) == [Self.tooExpensive])
+      #expect(try accepts(check, number))
+    }
+  }
+
+  @Test func `a long list of values of any kind costs one look`() throws {
+    let values = (0..<1000).map { "\($0)" } + (0..<1000).map { #"{"a":[\#($0)]}"# } + (0..<1000).map { #""v\#($0)""# }
+    let schema = #"{"items":{"enum":[\#(values.joined(separator: ","))]}}"#
+    let all = values + values + values
+    #expect(try accepts(schema, "[\(all.joined(separator: ","))]"))
+    #expect(
+      try messages(schema, "[\(all.joined(separator: ",")),1000]").map { $0.hasPrefix("/9000 must be one of 0, 1, 2") } == [true])
+  }
+
   @Test func `thousands of forms at a place with a long name do not make gigabytes of words`() throws {
     let forms = (0..<10_000).map { #"{"const":\#($0)}"# }.joined(separator: ",")
     let name = String(repeating: "n", count: 200_000)

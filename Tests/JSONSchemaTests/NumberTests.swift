@@ -34,7 +34,7 @@ import Testing
     ("123456789012345678901234567890", "10", true), ("123456789012345678901234567890", "11", false),
     ("123456789012345678901234567890", "7", true), ("0", "7", true),
     ("-0.3", "0.1", true), ("7", "7e0", true), ("70", "7e2", false), ("1e1000000000000000000", "7", false),
-    ("1e-1000000000000000000", "1", false), ("999999999999999999", "999999999999999999", true),
+    ("1e-1000000000000000000", "1", false), ("1e1000000000000000000000", "2", true), ("999999999999999999", "999999999999999999", true),
   ])
   func `a multiple is a multiple in decimal`(value: String, divisor: String, isMultiple: Bool) throws {
     #expect(try #require(Divisor(number(divisor))).divides(number(value)) == isMultiple)
@@ -59,6 +59,18 @@ import Testing
     #expect(number(text).text == written)
   }
 
+  @Test func `a limit of any number of digits can be written in a message`() {
+    for count in [17, 18, 19, 39, 40, 41, 42, 400] {
+      let digits = String(repeating: "7", count: count)
+      #expect(number(digits).text == (count <= 40 ? digits : digits.prefix(1) + "." + digits.dropFirst() + "e\(count - 1)"))
+      #expect(number("-" + digits + "e100").text == "-7." + digits.dropFirst() + "e\(count + 99)")
+      #expect(number("0.\(digits)").text == "0." + digits)
+      #expect(number("1.\(digits)").text == "1." + digits)
+      #expect(number(digits + ".5").text == digits + ".5")
+      #expect(number("0.0000000\(digits)").text == "7." + digits.dropFirst() + "e-8")
+    }
+  }
+
   @Test func `integers beyond a double compare exactly in a schema`() throws {
     #expect(try accepts(#"{"maximum":9007199254740992}"#, "9007199254740993") == false)
     #expect(try accepts(#"{"const":9007199254740993}"#, "9007199254740992") == false)
@@ -66,5 +78,8 @@ import Testing
     #expect(try accepts(#"{"uniqueItems":true}"#, "[9007199254740993,9007199254740992]"))
     #expect(try accepts(#"{"minLength":1e400}"#, #""x""#) == false)
     #expect(try accepts(#"{"maxLength":2.0}"#, #""xyz""#) == false)
+    #expect(try accepts(#"{"const":1e1000000000001}"#, "1e1000000000002") == false)
+    #expect(try accepts(#"{"const":1e1000000000001}"#, "10e1000000000000"))
+    #expect(try accepts(#"{"minimum":-1e-99999999999999999999999}"#, "1e99999999999999999999999"))
   }
 }

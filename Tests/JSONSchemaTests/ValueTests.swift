@@ -13,6 +13,30 @@ import Testing
     #expect(try accepts(#"{"const":"\u00e9"}"#, "\"\u{e9}\""))
   }
 
+  @Test func `lone surrogates are equal only to themselves`() throws {
+    #expect(try accepts(#"{"enum":["\ud800"]}"#, #""\ud801""#) == false)
+    #expect(try accepts(#"{"enum":["\ufffd"]}"#, #""\ud801""#) == false)
+    #expect(try accepts(#"{"const":"\ud801"}"#, #""\ufffd""#) == false)
+    #expect(try accepts(#"{"const":"a\ud801\ud83d\ude00"}"#, "\"\\u0061\\uD801\u{1F600}\""))
+    #expect(try accepts(#"{"const":"\ufffd"}"#, "\"\u{FFFD}\""))
+    #expect(try accepts(#"{"uniqueItems":true}"#, #"["\ud800","\udfff","\ufffd"]"#))
+    #expect(try accepts(#"{"uniqueItems":true}"#, #"["\ud800","\uD800"]"#) == false)
+    #expect(try accepts(#"{"properties":{"\ud800":{"type":"null"}},"additionalProperties":false}"#, #"{"\ud800":null}"#))
+    #expect(try accepts(#"{"properties":{"\ud800":{"type":"null"}}}"#, #"{"\ud800":null,"\ud801":2}"#))
+    #expect(try accepts(#"{"minLength":1,"maxLength":1,"pattern":"^.$"}"#, #""\ud800""#))
+  }
+
+  @Test(arguments: [
+    ("\u{301}x", "\u{301}x"), ("\u{301}/\u{301}", "\u{301}~1\u{301}"), ("\u{301}~\u{301}", "\u{301}~0\u{301}"), ("~\u{301}", "~0\u{301}"),
+  ])
+  func `a reference to a name with combining marks leads there`(name: String, token: String) throws {
+    for reference in ["#/$defs/" + token, "http://e.x/r#/$defs/" + token] {
+      #expect(
+        try messages(##"{"$id":"http://e.x/r","$defs":{"\##(name)":{"type":"string"}},"$ref":"\##(reference)"}"##, "1")
+          == ["/ must be a string, not a number"])
+    }
+  }
+
   @Test func `lengths count code points`() throws {
     #expect(try accepts(#"{"maxLength":1}"#, #""\ud83d\ude00""#))
     #expect(try accepts(#"{"minLength":2}"#, #""\ud83d\ude00""#) == false)

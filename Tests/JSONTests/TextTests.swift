@@ -3,6 +3,23 @@ import Testing
 
 @Suite struct `The text of strings` {
   @Test(arguments: [
+    (#"{"$blob":1}"#, true), (#"[{"a":{"$blob" \#n\#t : 1}}]"#, true), (#"[{"\u0024blob":1}]"#, true), (#"{"a\"\\":"\\","$blob":1}"#, true),
+    (#"{"a":"$blob"}"#, false), (#"["$blob"]"#, false), (#""$blob""#, false), (#"{"a":"{\"$blob\":1}"}"#, false),
+    (#"{"$blob ":1,"x$blob":2,"\\$blob":3,"\\u0024blob":4}"#, false), ("{}", false), ("[]", false), ("1", false),
+  ])
+  func `a member is found at any depth, and nothing that looks like one`(json: String, isThere: Bool) throws {
+    #expect(try value(json).holdsMember("$blob") == isThere)
+  }
+
+  @Test func `a member under very many levels is found soon`() {
+    let levels = 200_000
+    for (inner, isThere) in [(#"{"$blob":1}"#, true), (#"{"a":"\u0024blob"}"#, false)] {
+      let json = String(repeating: #"[{"a":"#, count: levels) + inner + String(repeating: "}]", count: levels)
+      #expect(CarriedJSON(trusted: Bytes(json)).holdsMember("$blob") == isThere)
+    }
+  }
+
+  @Test(arguments: [
     ("", ""), ("plain", "plain"), ("\"", #"\""#), ("\\", #"\\"#), ("/", "/"), ("\u{8}\u{C}\n\r\t", #"\b\f\n\r\t"#),
     ("\u{0}\u{1}\u{F}\u{10}\u{1F}", #"\u0000\u0001\u000f\u0010\u001f"#), ("\u{7F}é中😀", "\u{7F}é中😀"),
   ])

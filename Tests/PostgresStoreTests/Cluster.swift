@@ -27,7 +27,7 @@ enum Cluster {
     #expect(run("restart \(folder)"))
   }
 
-  private static func run(_ command: String) -> Bool { unsafe system("\(script) \(command)") == 0 }
+  @discardableResult fileprivate static func run(_ command: String) -> Bool { unsafe system("\(script) \(command)") == 0 }
 
   /// The connection string of a database of its own.
   static func database() throws -> String {
@@ -50,4 +50,30 @@ enum Cluster {
   }
 
   static func store() throws -> PostgresStore { try PostgresStore.open(database()) }
+}
+
+/// A server for one test alone, which may do with its processes what it likes.
+struct PrivateCluster: ~Copyable {
+  private let folder: String
+  private let number: pid_t
+
+  /// nil when it could not be started.
+  init?() {
+    folder = "/tmp/fb-pg-\(getpid())-" + String(Random.random128().0, radix: 36)
+    guard Cluster.run("start \(folder) \(getpid())"),
+      let lines = try? String(decoding: FileReading.contents(of: folder + "/data/postmaster.pid"), as: UTF8.self).split(separator: "\n"),
+      let number = lines.first.flatMap({ pid_t($0) })
+    else { return nil }
+    self.number = number
+  }
+
+  deinit { Cluster.run("stop \(folder)") }
+
+  var connection: String { "postgresql:///postgres?host=\(folder)&user=postgres" }
+
+  /// To the process that takes connections, and to one that serves one.
+  func signal(_ signal: Int32, and backend: Int) {
+    kill(number, signal)
+    kill(pid_t(backend), signal)
+  }
 }

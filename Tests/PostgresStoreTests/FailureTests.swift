@@ -6,6 +6,12 @@ import Testing
 
 @testable import PostgresStore
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 private typealias T = StoreTrial
 
 @Suite(.enabled(if: Cluster.folder != nil, "PostgreSQL is not installed")) struct FailureTests {
@@ -93,6 +99,62 @@ private typealias T = StoreTrial
       _ = try PostgresStore.open(connection)
       Issue.record("it was opened")
     } catch { #expect(error.code == .newer) }
+  }
+
+  @Test func `a server that is frozen is waited for as long as was said, and no longer`() throws {
+    guard let server = PrivateCluster() else {
+      Issue.record("no server could be started")
+      return
+    }
+    let connection = try Connection(Target(server.connection), patience: 500)
+    let backend = try connection.run(Query("SELECT pg_backend_pid()"), []).int(0, 0)
+    // Where the whole server is frozen, a connection to it is made by the kernel, and never answered.
+    server.signal(SIGSTOP, and: backend)
+    defer { server.signal(SIGCONT, and: backend) }
+    do throws(PostgresError) {
+      _ = try connection.run(Query("SELECT 1"), [])
+      Issue.record("it was answered")
+    } catch { #expect(error.cause == .timeout) }
+  }
+
+  @Test func `a log with a record missing is damage, wherever that was`() throws {
+    let trial = StoreTrial(store: store)
+    var summary = try trial.create(1)
+    for _ in 1..<5 { try trial.change(&summary) }
+    func records(after position: Int) throws -> [Int] {
+      try store.records(of: T.id(1), after: position, maxBytes: 1 << 20).map(\.position)
+    }
+    func missing(_ position: Int) -> StoreError {
+      StoreError(.damaged, "the log of run \(T.id(1)) is damaged: the record at position \(position) is missing")
+    }
+    #expect(try records(after: 0) == [1, 2, 3, 4, 5])
+    _ = try Cluster.ask("DELETE FROM footbridge.log WHERE position IN (3, 5)", connection)
+    #expect(throws: missing(3)) { try records(after: 0) }
+    #expect(throws: missing(3)) { try records(after: 2) }
+    #expect(try records(after: 3) == [4])
+    #expect(throws: missing(5)) { try records(after: 4) }
+    #expect(try records(after: 5) == [])
+    #expect(try store.events(of: T.id(1), after: 5, limit: 10, maxBytes: 1000).isEmpty)
+    store.close()
+  }
+
+  @Test(arguments: [0, 1, 2]) func `a blob with a chunk missing is damage`(chunk: Int) throws {
+    let bytes = T.pattern(700_000)
+    #expect(try store.appendToBlob(T.id(9), type: .string, chunk: bytes, last: true) == bytes.count)
+    let size = 256 << 10
+    _ = try Cluster.ask("DELETE FROM footbridge.blob_chunks WHERE start = \(chunk * size)", connection)
+    for (offset, length) in [(0, bytes.count), (300_000, 10), (0, 10), (699_990, 10), (size - 5, 10), (699_990, 1000), (0, .max)] {
+      let end = offset + min(length, bytes.count - offset)
+      let found = Result { try store.blobBytes(T.id(9), offset: offset, length: length) }
+      if offset < (chunk + 1) * size, end > chunk * size {
+        #expect(throws: StoreError(.damaged, "blob \(T.id(9)) is damaged: a part of it is missing")) { try found.get() }
+      } else {
+        #expect(try found.get() == bytes[offset..<end])
+      }
+    }
+    #expect(try store.blobBytes(T.id(9), offset: bytes.count, length: 10) == Bytes())
+    #expect(try store.blobBytes(T.id(7), offset: 0, length: 10) == Bytes())
+    store.close()
   }
 
   @Test func `what cannot be understood is no part of the error`() throws {

@@ -148,7 +148,7 @@ private typealias T = StoreTrial
         name)
     }
     other.watch.close()
-    try age(Leases.milliseconds + 60_000)
+    try age(Leases.longestSilenceMilliseconds + 60_000)
     // A server that has just begun gives everybody the time of a lease.
     #expect(try eventually { !watcher.isAlive(other.owner) })
     try StoreTrial(store: other).create(2)

@@ -56,6 +56,27 @@ import Testing
     _ = consume lock
   }
 
+  @Test func `a lease whose thread could not be made lasts with the lock, and the next one has a thread`() throws {
+    let path = folder.path + "/lock"
+    _ = try FileDescriptor.open(path, O_RDWR | O_CREAT)
+    let attempts = Monitor(0)
+    let board = try LeaseBoard(
+      lockFile: path, own: OwnerID(number: 7),
+      startThread: { (body) throws(SystemError) in
+        let attempt = attempts.withLock { count in
+          count += 1
+          return count
+        }
+        if attempt == 1 { throw SystemError(call: "pthread_create", errno: EAGAIN) }
+      }, hasOpen: { _ in false })
+    board.keep(true)
+    #expect(board.left(of: OwnerID(number: 7)) == Lease.milliseconds)
+    board.keep(false)
+    #expect(board.left(of: OwnerID(number: 7)) == 0)
+    for _ in 0..<3 { board.keep(true) }
+    #expect(attempts.withLock { $0 } == 2)
+  }
+
   private func pretendAgain(_ owner: OwnerID) throws {
     let file = try FileDescriptor.open(folder.database + "-lock", O_RDWR)
     let words = [owner.number.littleEndian, Clock.monotonicMilliseconds().littleEndian]

@@ -42,7 +42,7 @@ import Testing
     for text in ["hello, I am a letter\n", String(repeating: "garbage ", count: 10_000)] {
       try write(text)
       #expect(error() == StoreError(.unavailable, "DIR/runs.db is not an SQLite database; name another file, or move this one away"))
-      #expect(try FileDescriptor.open(folder.database, O_RDONLY).readAll() == Array(text.utf8))
+      #expect(try FileReading.contents(of: folder.database) == Array(text.utf8))
     }
   }
 
@@ -58,9 +58,9 @@ import Testing
   @Test("a database of another program", arguments: ["CREATE TABLE t (a)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"])
   func foreign(sql: String) throws {
     try makeDatabase(sql)
-    let before = try FileDescriptor.open(folder.database, O_RDONLY).readAll()
+    let before = try FileReading.contents(of: folder.database)
     #expect(error() == StoreError(.unavailable, "DIR/runs.db is another program's SQLite database; name another file"))
-    #expect(try FileDescriptor.open(folder.database, O_RDONLY).readAll() == before)
+    #expect(try FileReading.contents(of: folder.database) == before)
   }
 
   @Test func `a store of a newer version`() throws {

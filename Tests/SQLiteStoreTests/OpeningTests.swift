@@ -149,7 +149,9 @@ import Testing
 
   @Test func `a store of the version before finds its runs by their metadata too`() throws {
     let store = try folder.open()
-    for (number, text) in [#"{"a":"x","b":"\u00fc"}"#, #"{"a":"x"}"#, #"{"long":"\#(String(repeating: "y", count: 100))1"}"#].enumerated() {
+    let odd = #"{"nul":"x\u0000y","half":"\ud800z","\u0000n":"v","empty":"","number":"1","two":"é\ud83d\ude00"}"#
+    let long = #"{"long":"\#(String(repeating: "y", count: 100))1"}"#
+    for (number, text) in [#"{"a":"x","b":"\u00fc"}"#, #"{"a":"x"}"#, long, odd].enumerated() {
       var run = RunSummary(runID: T.id(UInt64(number + 1)), status: .success, createdAt: Timestamp(milliseconds: 1))
       (run.lastPosition, run.metadata) = (1, CarriedJSON(trusted: Bytes(text)))
       let record = LogRecord(position: 1, sequence: nil, type: "x", event: nil, hidden: Bytes("{}"))
@@ -169,6 +171,9 @@ import Testing
     #expect(try runs(["b": "ü"]) == [T.id(1)])
     #expect(try runs(["long": String(repeating: "y", count: 100) + "1"]) == [T.id(3)])
     #expect(try runs(["long": String(repeating: "y", count: 100) + "2"]) == [])
+    for (name, value) in ["nul": "x\0y", "half": "\u{FFFD}z", "\0n": "v", "empty": "", "number": "1", "two": "é😀"] {
+      #expect(try runs([name: value]) == [T.id(4)], "\(name)")
+    }
     try again.delete(run: T.id(1))
     #expect(try runs(["a": "x"]) == [T.id(2)])
     again.close()

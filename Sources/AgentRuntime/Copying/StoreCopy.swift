@@ -41,6 +41,14 @@ package struct StoreCopy {
   // MARK: Runs
 
   package func copy(run: ULID) throws(StoreError) -> Verdict {
+    do throws(StoreError) { return try copyWhole(run) } catch {
+      // What is damaged is one run's, and must not keep the others from being saved.
+      guard error.code == .damaged else { throw error }
+      return .refused(error.message)
+    }
+  }
+
+  private func copyWhole(_ run: ULID) throws(StoreError) -> Verdict {
     guard let row = try source.summary(of: run) else { return .refused("it was deleted meanwhile") }
     if let owner = row.owner, source.isAlive(owner) { return .refused("a process drives it; end that, then copy again") }
     let there = try destination.summary(of: run)
@@ -108,7 +116,7 @@ package struct StoreCopy {
     var offset = try destination.appendToBlob(id, type: type, chunk: Bytes(), last: bytes == 0)
     while offset < bytes {
       let chunk = try source.blobBytes(id, offset: offset, length: Self.portionBytes)
-      if chunk.isEmpty { throw StoreError(.unavailable, "blob \(id) ends before its row says so") }
+      if chunk.isEmpty { throw .missingPart(of: id) }
       offset = try destination.appendToBlob(id, type: type, chunk: chunk, last: offset + chunk.count == bytes)
     }
   }

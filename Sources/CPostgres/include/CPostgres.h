@@ -47,9 +47,6 @@ const char *cpq_load(void);
   X(PGresult *, getResult, (PGconn *connection), (connection)) \
   X(PGnotify *, notifies, (PGconn *connection), (connection)) \
   X(void, freemem, (void *memory), (memory)) \
-  X(PGcancel *, getCancel, (PGconn *connection), (connection)) \
-  X(int, cancel, (PGcancel *cancel, char *text, int room), (cancel, text, room)) \
-  X(void, freeCancel, (PGcancel *cancel), (cancel)) \
   X(PQnoticeReceiver, setNoticeReceiver, (PGconn *connection, PQnoticeReceiver receiver, void *context), (connection, receiver, context)) \
   X(ExecStatusType, resultStatus, (const PGresult *result), (result)) \
   X(char *, resultErrorField, (const PGresult *result, int field), (result, field)) \

@@ -126,30 +126,21 @@ enum Check: Sendable {
 /// The values of `enum`.
 struct Enumeration: Sendable {
   let values: [Value]
-  /// The strings among them, so that a long list costs one look.
-  private let strings: Set<ExactString>
-  private let longest: Int
-  private let others: [Value]
-  /// What `contains` costs, in steps.
-  let weight: Int
+  /// So that a long list costs one look.
+  private let all: Set<Value>
+  private let heaviest: Int
 
   init(_ values: [Value]) {
     self.values = values
-    var strings: Set<ExactString> = []
-    var others: [Value] = []
-    for value in values {
-      if case .string(let text) = value { strings.insert(text) } else { others.append(value) }
-    }
-    self.strings = strings
-    self.others = others
-    longest = strings.map(\.utf8Count).max() ?? 0
-    weight = 1 + others.reduce(0) { $0 + $1.weight }
+    all = Set(values)
+    heaviest = values.map(\.weight).max() ?? 0
   }
 
-  func contains(_ value: Value) -> Bool {
-    if case .string(let text) = value { return text.utf8Count <= longest && strings.contains(text) }
-    return others.contains(value)
-  }
+  /// What `contains` costs, in steps.
+  func weight(ofFinding value: Value) -> Int { min(value.weight, heaviest) }
+
+  /// Equal values have one weight, so one that is heavier than all need not be looked at.
+  func contains(_ value: Value) -> Bool { value.weight <= heaviest && all.contains(value) }
 }
 
 /// `properties`, `patternProperties` and `additionalProperties` of one schema.

@@ -90,7 +90,8 @@ extension SchemaCompiler {
     }
     guard let fragment = uri.decodedFragment else { throw unresolved("has a fragment that is not valid") }
     if fragment.isEmpty { return resources[resource].root }
-    guard fragment.hasPrefix("/") else {
+    // By bytes, here and in `follow`: "/" and a combining mark after it are one Character.
+    guard fragment.utf8.first == 0x2F else {
       guard let target = resources[resource].anchors[ExactString(fragment)] else { throw unresolved("names an anchor that is not there") }
       return target
     }
@@ -103,8 +104,8 @@ extension SchemaCompiler {
     var place = resources[resource].rootLocation
     var innermost = resources[resource].root
     guard var value = storedValue(at: place) else { return nil }
-    for part in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-      guard let token = Self.unescape(part) else { return nil }
+    for part in path.unicodeScalars.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+      guard let token = Self.unescape(Substring(part)) else { return nil }
       switch value {
       case .object(let members):
         guard let member = members[token] else { return nil }
@@ -142,7 +143,7 @@ extension SchemaCompiler {
 
   /// A reference token of RFC 6901; nil when a `~` is followed by something else than 0 or 1.
   private static func unescape(_ token: Substring) -> ExactString? {
-    guard token.contains("~") else { return ExactString(String(token)) }
+    guard token.utf8.contains(0x7E) else { return ExactString(String(token)) }
     var text = ""
     var rest = token.unicodeScalars
     while let scalar = rest.popFirst() {

@@ -9,7 +9,8 @@ struct URIReference: Sendable {
   var fragment: String?
 
   init(_ text: String) {
-    var rest = text[...]
+    // By scalars: a mark of punctuation and a combining mark after it are one Character.
+    var rest = text.unicodeScalars[...]
     if let hash = rest.firstIndex(of: "#") {
       fragment = String(rest[rest.index(after: hash)...])
       rest = rest[..<hash]
@@ -22,7 +23,7 @@ struct URIReference: Sendable {
       scheme = String(rest[..<colon])
       rest = rest[rest.index(after: colon)...]
     }
-    if rest.hasPrefix("//") {
+    if rest.starts(with: "//".unicodeScalars) {
       rest = rest.dropFirst(2)
       let slash = rest.firstIndex(of: "/") ?? rest.endIndex
       authority = String(rest[..<slash])

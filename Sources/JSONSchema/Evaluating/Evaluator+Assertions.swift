@@ -13,7 +13,7 @@ extension Evaluator {
       if value == wanted { return true }
       fail(node, rule.keyword, options: [wanted]) { "\($0) must be \(Words.options([wanted]))" }
     case .enumeration(let options):
-      guard spend(options.weight) else { return false }
+      guard spend(options.weight(ofFinding: value)) else { return false }
       if options.contains(value) { return true }
       fail(node, rule.keyword, options: options.values) { "\($0) must be \(Words.options(options.values))" }
     default: return true
@@ -22,20 +22,22 @@ extension Evaluator {
   }
 
   mutating func holds(_ rule: Rule, _ node: SchemaNode, _ number: Number) -> Bool {
+    guard spend(number.weight - 1) else { return false }
     switch rule.check {
     case .minimum(let limit):
       if number >= limit { return true }
-      fail(node, rule.keyword) { "\($0) must be at least \(limit.text)" }
+      fail(node, rule.keyword) { "\($0) must be at least \(Words.number(limit))" }
     case .maximum(let limit):
       if number <= limit { return true }
-      fail(node, rule.keyword) { "\($0) must be at most \(limit.text)" }
+      fail(node, rule.keyword) { "\($0) must be at most \(Words.number(limit))" }
     case .exclusiveMinimum(let limit):
       if number > limit { return true }
-      fail(node, rule.keyword) { "\($0) must be more than \(limit.text)" }
+      fail(node, rule.keyword) { "\($0) must be more than \(Words.number(limit))" }
     case .exclusiveMaximum(let limit):
       if number < limit { return true }
-      fail(node, rule.keyword) { "\($0) must be less than \(limit.text)" }
+      fail(node, rule.keyword) { "\($0) must be less than \(Words.number(limit))" }
     case .multipleOf(let divisor):
+      guard spend(Divisor.weight(of: number)) else { return false }
       if divisor.divides(number) { return true }
       fail(node, rule.keyword) { "\($0) must be a multiple of \(divisor.number.text)" }
     default: return true

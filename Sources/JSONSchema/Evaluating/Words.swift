@@ -46,12 +46,14 @@ enum Words {
   /// "3 elements", "1 element".
   static func count(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
+  static func number(_ number: Number) -> String { clip(number.text) }
+
   /// A value of the schema as JSON, cut where it is long.
   static func text(_ value: Value) -> String {
     switch value {
     case .null: return "null"
     case .bool(let value): return value ? "true" : "false"
-    case .number(let number): return clip(number.text)
+    case .number(let value): return number(value)
     case .string(let text): return quote(text.text)
     case .array(let elements): return elements.weight > 12 ? "an array" : "[" + elements.all.map(text).joined(separator: ",") + "]"
     case .object(let members):

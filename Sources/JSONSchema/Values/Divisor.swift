@@ -15,6 +15,11 @@ struct Divisor: Sendable {
     exponent = decimal.point - decimal.digits.count
   }
 
+  /// What `divides` costs, in steps of the evaluation's budget: each digit is a division.
+  static func weight(of value: Number) -> Int {
+    if case .decimal(let decimal) = value { decimal.digits.count / 8 } else { 0 }
+  }
+
   func divides(_ value: Number) -> Bool {
     let decimal = value.decimal
     if decimal.digits.isEmpty { return true }

@@ -13,8 +13,8 @@ enum Number: Hashable, Sendable {
     var point: Int
   }
 
-  /// Exponents beyond this (a trillion) are all the same to a comparison.
-  static let farthestPoint = 1_000_000_000_000
+  /// Exponents beyond this are all the same to a comparison; ten times it and one digit more are an `Int`.
+  static let farthestPoint = 900_000_000_000_000_000
 
   /// Reads the text of a valid JSON number.
   init(_ text: some Collection<UInt8>) {
@@ -60,6 +60,14 @@ enum Number: Hashable, Sendable {
     }
   }
 
+  /// What looking at all of its digits costs, in steps of the evaluation's budget.
+  var weight: Int {
+    switch self {
+    case .int: 1
+    case .decimal(let decimal): 1 + decimal.digits.count / 64
+    }
+  }
+
   var isInteger: Bool {
     switch self {
     case .int: true
@@ -96,8 +104,9 @@ enum Number: Hashable, Sendable {
     let sign = number.isNegative ? "-" : ""
     let count = number.digits.count
     let point = number.point
+    // The upper bound of a range that depends on `count` must not be below it: that ends the process.
     switch point {
-    case count...40 where count <= 40: return sign + digits + String(repeating: "0", count: point - count)
+    case count..<max(count, 41): return sign + digits + String(repeating: "0", count: point - count)
     case 1..<max(2, count): return sign + digits.prefix(point) + "." + digits.dropFirst(point)
     case -6...0: return sign + "0." + String(repeating: "0", count: -point) + digits
     default: return sign + digits.prefix(1) + (count > 1 ? "." + digits.dropFirst() : "") + "e\(point - 1)"

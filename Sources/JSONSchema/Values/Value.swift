@@ -30,7 +30,8 @@ enum Value: Sendable {
   /// What hashing or comparing the value costs, in steps.
   var weight: Int {
     switch self {
-    case .null, .bool, .number: 1
+    case .null, .bool: 1
+    case .number(let number): number.weight
     case .string(let text): 1 + text.utf8Count / 64
     case .array(let elements): elements.weight
     case .object(let members): members.weight

@@ -128,7 +128,7 @@ struct ValueParser {
     }
     position = min(position + 1, raw.count)
     guard position - start >= 2 else { return "" }
-    if hasEscape { return ExactString(CarriedJSON(trusted: source[start..<position]).stringValue ?? "") }
+    if hasEscape { return ExactString(CarriedJSON(trusted: source[start..<position])) }
     return unsafe ExactString(String(decoding: raw[start + 1..<position - 1], as: UTF8.self))
   }
 
