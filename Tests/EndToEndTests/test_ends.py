@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import BINARY, After, Never, TIMEOUT, alive, base_env, calls, contains, expect, say, sh, tool, until
+from harness import (BINARY, After, Never, TIMEOUT, alive, base_env, calls, contains, expect, loads, say, sh, text_of, tool,
+                     until)
 
 SOON = 5.0  # the page says 1 s
 
@@ -133,6 +134,31 @@ def test_a_submit_that_arrived_before_the_eof_is_honoured(lab):
     assert b.hang_up() == 0
     assert b.result(s)["status"] in ("running", "success")
     assert lab.bridge().call("run.resume", {"runId": o["runId"]})["status"] == "success"
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
+@pytest.mark.parametrize("strategy, status", [("park", "waiting_client_tool"), ("fallbackMessage", "running"), ("failFast", "error")])
+def test_an_answer_that_the_eof_cuts_off_is_none(lab, strategy, status, size):
+    """As of a parent that is killed while it writes: the call gets its onDisconnect strategy, not an error of the tool."""
+    b = lab.parent()
+    r = b.start([calls("t"), say("ok")], [tool("t", onDisconnect=strategy)])
+    invoke = b.next_invoke("t")
+    b.send(b'{"jsonrpc":"2.0","id":"%s","result":{"content":"' % invoke.obj["id"].encode() + b"z" * size)
+    assert b.hang_up() == 0
+    o = b.result(r)
+    assert o["status"] == status
+    assert [c["state"] for c in o["pendingToolCalls"]] == (["parked"] if strategy == "park" else [])
+    texts = [text_of(d["content"]) for d in lab.bridge().log_of(o["runId"], "tool.completed")]
+    assert not any("could not be read" in text for text in texts)
+
+
+def test_an_answer_without_its_line_end_is_honoured(lab):
+    b = lab.parent()
+    r = b.start([calls("t"), say("ok")], [tool("t")])
+    invoke = b.next_invoke("t")
+    b.send(b'{"jsonrpc":"2.0","id":"%s","result":{"content":"in time"}}' % invoke.obj["id"].encode())
+    assert b.hang_up() == 0
+    assert [text_of(d["content"]) for d in lab.bridge().log_of(b.result(r)["runId"], "tool.completed")] == ["in time"]
 
 
 def test_on_disconnect_fail_fast_ends_the_run(lab):
