@@ -330,6 +330,37 @@ def test_drain_exits_75_only_when_nobody_has_ended_what_was_left_waiting(lab, en
     assert a.hang_up() == code
 
 
+def unread_pipe(lab, *args, requests=14):
+    """A pipe with more answers than it has room for, and nobody who reads them yet; its input has ended."""
+    p = subprocess.Popen([BINARY, "--store", lab.store, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=base_env(lab.path))
+    with p.stdin:
+        p.stdin.write(b"".join(b'{"id":%d,"method":"rpc.discover"}\n' % n for n in range(requests)))
+    with pytest.raises(subprocess.TimeoutExpired):
+        p.wait(2.5)
+    return p
+
+
+@pytest.mark.parametrize("args", [(), ("--on-eof", "drain")], ids=["a pipe", "--on-eof drain"])
+def test_draining_waits_for_whoever_reads_the_answers(lab, args):
+    p = unread_pipe(lab, *args)
+    out = p.stdout.read()
+    assert p.wait(TIMEOUT) == 0
+    assert sorted(loads(line)["id"] for line in out.splitlines()) == list(range(14))
+
+
+def test_a_signal_ends_the_wait_of_draining_for_whoever_reads_the_answers(lab):
+    p = unread_pipe(lab)
+    p.terminate()
+    assert p.wait(SOON) == 0
+    p.stdout.close()
+
+
+def test_draining_ends_when_nobody_is_left_to_read_the_answers(lab):
+    p = unread_pipe(lab)
+    p.stdout.close()
+    assert p.wait(SOON) == 0
+
+
 def test_on_eof_drain_overrides_initialize(lab):
     b = lab.bridge("--on-eof", "drain")
     r = b.start([say("slow", delayMs=800)])
