@@ -330,6 +330,26 @@ def test_drain_exits_75_only_when_nobody_has_ended_what_was_left_waiting(lab, en
     assert a.hang_up() == code
 
 
+def test_drain_pauses_a_run_whose_model_the_client_has_not_answered_for(lab):
+    b = lab.bridge(capabilities={"drain": {}, "sampling": {}})
+    r = b.start("parent:m")
+    b.next_request("sampling/createMessage")
+    b.expected_exit = 75
+    assert b.hang_up() == 75
+    o = b.result(r)
+    assert (o["status"], o["error"]["kind"], o["error"]["retryable"]) == ("paused", "model.unavailable", True)
+
+
+def test_drain_pauses_a_run_whose_model_the_client_is_about_to_be_asked_again_for(lab):
+    b = lab.bridge(capabilities={"drain": {}, "sampling": {}})
+    r = b.start("parent:m")
+    b.respond_error(b.next_request("sampling/createMessage"), -32000, "asleep")
+    b.wait_event("model.retried")
+    b.expected_exit = 75
+    assert b.hang_up() == 75
+    assert b.result(r)["status"] == "paused"
+
+
 def unread_pipe(lab, *args, requests=14):
     """A pipe with more answers than it has room for, and nobody who reads them yet; its input has ended."""
     p = subprocess.Popen([BINARY, "--store", lab.store, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=base_env(lab.path))
