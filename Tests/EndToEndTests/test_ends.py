@@ -381,6 +381,17 @@ def test_draining_ends_when_nobody_is_left_to_read_the_answers(lab):
     assert p.wait(SOON) == 0
 
 
+def test_a_turn_of_many_megabytes_that_is_not_read_does_not_hold_up_the_end(lab):
+    b, other = lab.bridge(), lab.bridge()
+    b.pause_reading()
+    b.start([say("y" * 12_000_000)])
+    until(lambda: other.call("run.list")["runs"], "the run")
+    b.sigterm()
+    assert b.proc.wait(TIMEOUT) == 0
+    b.killed = True  # what was not read is lost
+    b.resume_reading()
+
+
 def test_on_eof_drain_overrides_initialize(lab):
     b = lab.bridge("--on-eof", "drain")
     r = b.start([say("slow", delayMs=800)])
