@@ -31,11 +31,16 @@ final class Outbox: Sendable {
     /// The `_meta` of the events of those that were started with a trace context; few are.
     var traces: [ULID: CarriedJSON] = [:]
     var pending: [(runID: ULID, delta: StreamedDelta)] = []
+    /// Of how many that wait neighbours are joined next: twice as many as were left the last time, so that each is joined a few times at most.
+    var joinsAt = Outbox.mostUnjoined
     /// Runs whose events wait: what is streamed waits with them.
     var lagging: Set<ULID> = []
     /// Text that waited was taken out of `pending` and is on its way: what is streamed meanwhile comes after it.
     var isFlushing = false
   }
+
+  /// Deltas that wait one by one.
+  private static let mostUnjoined = 256
 
   init(peer: Peer, connection: Connection, host: any EngineHost) {
     self.host = host
@@ -223,8 +228,12 @@ final class Outbox: Sendable {
     let traces = streams.withLock { streams -> [ULID: CarriedJSON]? in
       guard streams.runs.contains(runID) else { return nil }
       if !streams.pending.isEmpty || streams.isFlushing || streams.lagging.contains(runID) || peer.isCongested {
+        if streams.pending.isEmpty { streams.joinsAt = Self.mostUnjoined }
         streams.pending.append((runID, delta))
-        if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
+        if streams.pending.count > streams.joinsAt {
+          streams.pending = StreamedDelta.merged(streams.pending)
+          streams.joinsAt = max(Self.mostUnjoined, 2 * streams.pending.count)
+        }
         return nil
       }
       return streams.traces

@@ -21,7 +21,7 @@ final class Serve {
   private let onEOF: Options.OnEOF
 
   private static let signals = [SIGTERM, SIGINT, SIGHUP]
-  /// A parent that takes no byte for so long does not keep the process from ending.
+  /// A parent that takes no byte for so long does not keep the process from ending, unless that drains: then it has not hung up, and may take its time.
   private static let patienceMilliseconds = 900
   /// Nor does a turn of the engine that does not end. One that waits for the store does, after five seconds: what was asked is answered then.
   private static let engineMilliseconds = 10_000
@@ -79,17 +79,17 @@ final class Serve {
         // A second one ends the process as if nobody listened, whatever the engine is at.
         Signals.restore(Self.signals)
         runtime.log.write(.info, "signal \(signal): the runs are parked")
-        return finish(.signal, isDraining: false)
+        return finish(.signal, signals)
       }
       for happening in happenings.take() {
         switch happening {
         case .initialized: runtime.prepare()
-        case .connection(.outputLost): return finish(.hangUp, isDraining: false)
+        case .connection(.outputLost): return finish(.hangUp, signals)
         case .connection(.inputEnded(let wasInitialized, let drains)):
-          guard onEOF == .drain || onEOF == .auto && (!wasInitialized || drains) else { return finish(.hangUp, isDraining: false) }
+          guard onEOF == .drain || onEOF == .auto && (!wasInitialized || drains) else { return finish(.hangUp, signals) }
           isDraining = true
           drain()
-        case .idle: if isDraining { return finish(.hangUp, isDraining: true) }
+        case .idle: if isDraining { return finish(.hangUp, isDraining: true, signals) }
         }
       }
     }
@@ -106,8 +106,10 @@ final class Serve {
     }
   }
 
-  private func finish(_ ending: RunEngine.Ending, isDraining: Bool) -> Int32 {
-    if case .hangUp = ending { Signals.allowOne(Self.signals) }
+  private func finish(_ ending: RunEngine.Ending, isDraining: Bool = false, _ signals: borrowing SignalDescriptor) -> Int32 {
+    var isDraining = isDraining
+    // One that drains sees to them itself.
+    if case .hangUp = ending, !isDraining { Signals.allowOne(Self.signals) }
     let service = service
     let thread = runtime.thread
     let engineMilliseconds = Self.engineMilliseconds
@@ -120,14 +122,27 @@ final class Serve {
     guard let leavesWork else { return abandon() }
     runtime.beginToClose()
     guard thread.settle(within: engineMilliseconds) else { return abandon() }
-    while peer.flush(patience: Self.patienceMilliseconds) {
+    while flush(isDraining: &isDraining, signals) {
       guard let isDone = thread.perform(within: engineMilliseconds, { service.pump($0) }) else { return abandon() }
       if isDone { break }
     }
     guard thread.perform(within: engineMilliseconds, { _ in service.answerTheRest() }) != nil else { return abandon() }
-    _ = peer.flush(patience: Self.patienceMilliseconds)
+    _ = flush(isDraining: &isDraining, signals)
     runtime.close()
     return isDraining && leavesWork ? ExitStatus.waiting.rawValue : ExitStatus.success.rawValue
+  }
+
+  /// Waits until what is to be written is written; false when it never will be. A signal ends draining.
+  private func flush(isDraining: inout Bool, _ signals: borrowing SignalDescriptor) -> Bool {
+    if isDraining {
+      let descriptor = signals.descriptor
+      if peer.flush(until: { !PollSet.look(descriptor, for: .readable).isEmpty }) { return true }
+      guard let signal = signals.take() else { return false }
+      Signals.restore(Self.signals)
+      isDraining = false
+      runtime.log.write(.info, "signal \(signal): what is not read soon is not waited for")
+    }
+    return peer.flush(patience: Self.patienceMilliseconds)
   }
 
   /// The engine does not come round: what is in the log is there, and the runs are left as by a crash.

@@ -4,6 +4,8 @@ import JSON
 struct MessageRouter {
   let peer: Peer
   let handler: any PeerHandler
+  /// The input ended before the end of this frame. What is a whole message all the same counts.
+  let isUnfinished: Bool
 
   func route(_ frame: Framer.Frame) {
     switch frame {
@@ -143,7 +145,11 @@ struct MessageRouter {
 
   /// For a message that cannot be used: answers it, unless it is the answer to a request of this side, which then ends.
   private func refuse(_ envelope: SalvagedEnvelope, _ error: RPCError, reason: String, batch: Batch?) {
-    if let id = envelope.id, !envelope.hasMethod, let pending = peer.exchange.take(id) { return pending.reply(.broken(reason)) }
+    if let id = envelope.id, !envelope.hasMethod, peer.exchange.pending(id) != nil {
+      // The other side went while it answered, which is no answer: the request ends with the input, like those that it had not begun to answer.
+      if isUnfinished { return handler.peer(peer, ignored: "an answer that ends with the input") }
+      if let pending = peer.exchange.take(id) { return pending.reply(.broken(reason)) }
+    }
     guard envelope.isAnswer else { return respond(envelope.id, error, batch: batch) }
     if let id = envelope.id, OwnID.number(id) != nil { return handler.peer(peer, ignored: "a broken answer to no open request") }
     // Its id is one of this side's, if of any, so an answer to that id would be taken for one to a request of the other side.

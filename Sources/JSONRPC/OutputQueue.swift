@@ -208,8 +208,10 @@ final class OutputQueue: Sendable {
     }
   }
 
-  /// Waits until everything is written. False when nobody reads any more, or nothing moved for `patience` milliseconds.
-  func flush(patience: Int) -> Bool {
+  /// Waits until everything is written. False when nobody reads any more, when nothing moved for `patience` milliseconds, or when `isOver` says so.
+  ///
+  /// - Parameter isOver: Asked now and then.
+  func flush(patience: Int, isOver: () -> Bool = { false }) -> Bool {
     state.withLock { $0.flushers += 1 }
     defer { state.withLock { $0.flushers -= 1 } }
     var seen = (written: -1, unread: -1)
@@ -225,8 +227,8 @@ final class OutputQueue: Sendable {
         seen = (written, unread)
         movedAt = now
       }
-      guard now - movedAt < patience else { return false }
-      let until = now + min(20, max(1, movedAt + patience - now))
+      guard now - movedAt < patience, !isOver() else { return false }
+      let until = now + min(20, max(1, patience - (now - movedAt)))
       _ = state.wait(untilMilliseconds: until) { $0.isLost || $0.isClosed || ($0.chunks.isEmpty && !$0.isWriting) ? true : nil }
     }
   }

@@ -172,6 +172,9 @@ package final class Peer: Sendable {
   /// Waits until all there is to write is in the output. False when it never will be: nobody reads, or nothing was taken for `patience` milliseconds.
   package func flush(patience: Int) -> Bool { output.flush(patience: patience) }
 
+  /// The same, but waits for the other side as long as that keeps the output open, unless `isOver` says now and then that it is enough.
+  package func flush(until isOver: () -> Bool) -> Bool { output.flush(patience: .max, isOver: isOver) }
+
   /// Stops reading, drops what is not written and lets both threads end; the descriptors are closed when the last owner lets go.
   package func close() {
     stopReading()

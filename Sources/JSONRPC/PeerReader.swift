@@ -63,7 +63,6 @@ private struct ReadingDesk: ~Copyable {
   private var hasRested = false
   private var isOver = false
   private var output = Output.usable
-
   private enum Output {
     case usable
     /// Nobody reads it any more; so many bytes of input were there when that was seen, and are honoured before it is told.
@@ -121,7 +120,8 @@ private struct ReadingDesk: ~Copyable {
     return true
   }
 
-  private mutating func dispatch(_ frame: Framer.Frame) {
+  /// - Parameter isUnfinished: The input ended where more of it was to come.
+  private mutating func dispatch(_ frame: Framer.Frame, isUnfinished: Bool = false) {
     hasRested = false
     if !isFramingKnown, framer.detected != .auto {
       isFramingKnown = true
@@ -129,7 +129,7 @@ private struct ReadingDesk: ~Copyable {
     }
     guard peer.gate.enter() else { return }
     defer { peer.gate.leave() }
-    MessageRouter(peer: peer, handler: handler).route(frame)
+    MessageRouter(peer: peer, handler: handler, isUnfinished: isUnfinished).route(frame)
   }
 
   private mutating func read() {
@@ -151,7 +151,8 @@ private struct ReadingDesk: ~Copyable {
 
   private mutating func endInput(_ reason: InputEnd) {
     hasInput = false
-    while let frame = framer.finish() { dispatch(frame) }
+    while let frame = framer.next() { dispatch(frame) }
+    while let frame = framer.finish() { dispatch(frame, isUnfinished: true) }
     call { $0.peer($1, inputEnded: reason) }
     peer.exchange.close()
   }

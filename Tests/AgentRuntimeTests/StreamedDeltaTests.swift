@@ -48,6 +48,15 @@ import Testing
     }
   }
 
+  @Test func `text that is joined is cut as it grows, into pieces as long as they may be`() {
+    let parts = (0..<40).map { String(repeating: "\($0 % 10)é€", count: 100 + 97 * $0) }
+    let merged = StreamedDelta.merged(parts.map { (run, .text(messageID: message, $0)) }, longest: 1000)
+    let pieces = merged.map { entry in if case .text(message, let text) = entry.delta { text } else { "" } }
+    #expect(pieces.joined() == parts.joined())
+    #expect(pieces.allSatisfy { $0.utf8.count <= 1000 })
+    #expect(pieces.dropLast().allSatisfy { $0.utf8.count > 1000 - 4 })
+  }
+
   @Test func `a text of the greatest length is one piece`() {
     let text = String(repeating: "x", count: StreamedDelta.longestText)
     #expect(StreamedDelta.reasoning(messageID: message, text).pieces().count == 1)

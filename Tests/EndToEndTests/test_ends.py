@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import BINARY, After, Never, TIMEOUT, alive, base_env, calls, contains, expect, say, sh, tool, until
+from harness import (BINARY, After, Never, TIMEOUT, alive, base_env, calls, contains, expect, loads, say, sh, text_of, tool,
+                     until)
 
 SOON = 5.0  # the page says 1 s
 
@@ -133,6 +134,31 @@ def test_a_submit_that_arrived_before_the_eof_is_honoured(lab):
     assert b.hang_up() == 0
     assert b.result(s)["status"] in ("running", "success")
     assert lab.bridge().call("run.resume", {"runId": o["runId"]})["status"] == "success"
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
+@pytest.mark.parametrize("strategy, status", [("park", "waiting_client_tool"), ("fallbackMessage", "running"), ("failFast", "error")])
+def test_an_answer_that_the_eof_cuts_off_is_none(lab, strategy, status, size):
+    """As of a parent that is killed while it writes: the call gets its onDisconnect strategy, not an error of the tool."""
+    b = lab.parent()
+    r = b.start([calls("t"), say("ok")], [tool("t", onDisconnect=strategy)])
+    invoke = b.next_invoke("t")
+    b.send(b'{"jsonrpc":"2.0","id":"%s","result":{"content":"' % invoke.obj["id"].encode() + b"z" * size)
+    assert b.hang_up() == 0
+    o = b.result(r)
+    assert o["status"] == status
+    assert [c["state"] for c in o["pendingToolCalls"]] == (["parked"] if strategy == "park" else [])
+    texts = [text_of(d["content"]) for d in lab.bridge().log_of(o["runId"], "tool.completed")]
+    assert not any("could not be read" in text for text in texts)
+
+
+def test_an_answer_without_its_line_end_is_honoured(lab):
+    b = lab.parent()
+    r = b.start([calls("t"), say("ok")], [tool("t")])
+    invoke = b.next_invoke("t")
+    b.send(b'{"jsonrpc":"2.0","id":"%s","result":{"content":"in time"}}' % invoke.obj["id"].encode())
+    assert b.hang_up() == 0
+    assert [text_of(d["content"]) for d in lab.bridge().log_of(b.result(r)["runId"], "tool.completed")] == ["in time"]
 
 
 def test_on_disconnect_fail_fast_ends_the_run(lab):
@@ -302,6 +328,68 @@ def test_drain_exits_75_only_when_nobody_has_ended_what_was_left_waiting(lab, en
         assert b.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: "x"})["status"] == "success"
     a.expected_exit = code
     assert a.hang_up() == code
+
+
+def test_drain_pauses_a_run_whose_model_the_client_has_not_answered_for(lab):
+    b = lab.bridge(capabilities={"drain": {}, "sampling": {}})
+    r = b.start("parent:m")
+    b.next_request("sampling/createMessage")
+    b.expected_exit = 75
+    assert b.hang_up() == 75
+    o = b.result(r)
+    assert (o["status"], o["error"]["kind"], o["error"]["retryable"]) == ("paused", "model.unavailable", True)
+
+
+def test_drain_pauses_a_run_whose_model_the_client_is_about_to_be_asked_again_for(lab):
+    b = lab.bridge(capabilities={"drain": {}, "sampling": {}})
+    r = b.start("parent:m")
+    b.respond_error(b.next_request("sampling/createMessage"), -32000, "asleep")
+    b.wait_event("model.retried")
+    b.expected_exit = 75
+    assert b.hang_up() == 75
+    assert b.result(r)["status"] == "paused"
+
+
+def unread_pipe(lab, *args, requests=14):
+    """A pipe with more answers than it has room for, and nobody who reads them yet; its input has ended."""
+    p = subprocess.Popen([BINARY, "--store", lab.store, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=base_env(lab.path))
+    with p.stdin:
+        p.stdin.write(b"".join(b'{"id":%d,"method":"rpc.discover"}\n' % n for n in range(requests)))
+    with pytest.raises(subprocess.TimeoutExpired):
+        p.wait(2.5)
+    return p
+
+
+@pytest.mark.parametrize("args", [(), ("--on-eof", "drain")], ids=["a pipe", "--on-eof drain"])
+def test_draining_waits_for_whoever_reads_the_answers(lab, args):
+    p = unread_pipe(lab, *args)
+    out = p.stdout.read()
+    assert p.wait(TIMEOUT) == 0
+    assert sorted(loads(line)["id"] for line in out.splitlines()) == list(range(14))
+
+
+def test_a_signal_ends_the_wait_of_draining_for_whoever_reads_the_answers(lab):
+    p = unread_pipe(lab)
+    p.terminate()
+    assert p.wait(SOON) == 0
+    p.stdout.close()
+
+
+def test_draining_ends_when_nobody_is_left_to_read_the_answers(lab):
+    p = unread_pipe(lab)
+    p.stdout.close()
+    assert p.wait(SOON) == 0
+
+
+def test_a_turn_of_many_megabytes_that_is_not_read_does_not_hold_up_the_end(lab):
+    b, other = lab.bridge(), lab.bridge()
+    b.pause_reading()
+    b.start([say("y" * 12_000_000)])
+    until(lambda: other.call("run.list")["runs"], "the run")
+    b.sigterm()
+    assert b.proc.wait(TIMEOUT) == 0
+    b.killed = True  # what was not read is lost
+    b.resume_reading()
 
 
 def test_on_eof_drain_overrides_initialize(lab):

@@ -164,6 +164,15 @@ def test_an_answer_that_does_not_fit_the_form_is_none(lab, answer, heard):
     assert loads(text_of(d["content"])) == heard
 
 
+def test_with_drain_a_question_that_the_client_leaves_open_is_cancelled(lab):
+    b = lab.bridge(capabilities={"elicitation": {}, "drain": {}})
+    b.start([calls("p__echo"), say("ok")], agent={"mcpServers": {"p": plain(asks=FORM)}})
+    run = b.next_request("elicitation/create", LONG).params["_meta"]["runId"]
+    assert b.hang_up(LONG) == 0
+    (d,) = lab.bridge().log_of(run, "tool.completed")
+    assert loads(text_of(d["content"])) == {"action": "cancel"}
+
+
 # ---- several runs at once
 
 SAMPLE = ["sampling/createMessage", {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 50}]

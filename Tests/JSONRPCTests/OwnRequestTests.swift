@@ -47,6 +47,38 @@ struct OwnRequestTests {
     #expect(transcript.log.first?.hasPrefix("reply broken: \(reason)") == true, "\(transcript.log)")
   }
 
+  @Test(arguments: [
+    #"{"id":"b-1","result":"abc"#, #"{"id":"b-1","result":{"a":1}"#, #"{"id":"b-1","error":{"code":1,"#,
+    #"{"id":"b-1","result":"\#(String(repeating: "x", count: 20_000))"#,
+  ])
+  func `an answer that ends with the input is none`(answer: String) throws {
+    let ask = #"{"method":"ask","id":1}"#
+    let closed = ["ignored: an answer that ends with the input", "end of file", "reply closed"]
+    let limits = PeerLimits(maxMessageBytes: 10_000)
+    #expect(try log(of: ask + "\n" + answer, .line, limits) == closed)
+    let headed = { (text: String, length: Int) in "Content-Length: \(length)\r\n\r\n\(text)" }
+    #expect(try log(of: headed(ask, ask.utf8.count) + headed(answer, answer.utf8.count + 10), .header, limits) == closed)
+    // With its end it is an answer, if a broken one.
+    #expect(try log(of: ask + "\n" + answer + "\n", .line, limits).first?.hasPrefix("reply broken: ") == true)
+    let whole = headed(ask, ask.utf8.count) + headed(answer, answer.utf8.count)
+    #expect(try log(of: whole, .header, limits).first?.hasPrefix("reply broken: ") == true)
+  }
+
+  @Test func `an answer that is whole but for its line end counts`() throws {
+    #expect(
+      try log(of: #"{"method":"ask","id":1}"# + "\n" + #"{"id":"b-1","result":0}"#, .line, PeerLimits())
+        == ["reply result 0", "end of file"])
+  }
+
+  /// What the handler is told of an input that may end anywhere.
+  private func log(of input: String, _ framing: Framing, _ limits: PeerLimits) throws -> [String] {
+    let conversation = try Conversation(framing: framing, limits: limits)
+    try conversation.send(input)
+    try conversation.endInput()
+    conversation.handler.wait("the end of the request") { $0.log.contains { $0.hasPrefix("reply ") } }
+    return try conversation.finish().log
+  }
+
   @Test func `an answer that is not UTF-8, too deep or too long is broken too`() throws {
     let start = Array((#"{"method":"ask","id":1}"# + "\n").utf8)
     let end = Array(("\n" + #"{"id":2,"method":"echo"}"# + "\n").utf8)

@@ -182,6 +182,27 @@ import Testing
     #expect(client.asked.count == 2 && client.asked[1].exchange.cancels.isEmpty)
   }
 
+  @Test func `a turn fails when the client goes, also in the wait for another attempt, and one that is over does not`() throws {
+    let failed = "failed model.unavailable retryable: the client, whose model this is, takes no more requests"
+    let asked = try start([Sample.user("x")])
+    asked.clientIsGone()
+    try answer("{\"content\":{\"type\":\"text\",\"text\":\"late\"}}")
+    #expect(seen.lines == [failed])
+
+    let waiting = try start([Sample.user("y")])
+    client.asked[1].reply(.error(code: 5, message: "x"))
+    waiting.clientIsGone()
+    waits.value.removeFirst().1()
+    #expect(client.asked.count == 2)
+    #expect(seen.lines == [failed, "retried 1 in 250: error 5: x", failed])
+
+    let over = try start([Sample.user("z")])
+    try answer("{\"content\":{\"type\":\"text\",\"text\":\"in time\"}}")
+    let count = seen.lines.count
+    over.clientIsGone()
+    #expect(seen.lines.count == count)
+  }
+
   @Test func `without a client there is nobody to ask`() throws {
     let agent = try Sample.agent("parent:m")
     _ = ParentProvider(model: "m").start(Sample.request(agent, []), signal: seen.signal)

@@ -11,6 +11,7 @@ extension RunEngine {
   package func drain() {
     endServerQuestions()
     for run in Array(live.values) {
+      run.modelCall?.call.clientIsGone()
       input(run) { (machine) throws(RuntimeError) in
         machine.parentHungUp(parkAll: false)
         machine.advance(cause: .invoke)

@@ -33,6 +33,7 @@ package final class ServerQuestions: MCPRespondent {
 /// A question of a server that is not answered yet.
 struct ServerQuestion {
   let handle: ServerQuestions.Handle
+  let method: MCPQuestion.Method
   let runID: ULID
   let reply: @Sendable (MCPAnswer) -> Void
   var exchange: (any ParentExchange)?
@@ -53,7 +54,7 @@ extension RunEngine {
       return reply(.error(code: MCPAnswer.internalError, message: "the call is over"))
     }
     let id = ObjectIdentifier(handle)
-    serverQuestions[id] = ServerQuestion(handle: handle, runID: run.runID, reply: reply)
+    serverQuestions[id] = ServerQuestion(handle: handle, method: question.method, runID: run.runID, reply: reply)
     switch question.method {
     case .elicitation: elicit(question, of: origin.callID, run, id)
     case .createMessage: sample(question, of: origin.callID, run, id)
@@ -67,7 +68,14 @@ extension RunEngine {
 
   /// Nobody is there any more who could be asked.
   func endServerQuestions() {
-    for (id, question) in serverQuestions where question.exchange != nil { refuse(id, question, "the client is gone") }
+    for (id, question) in serverQuestions {
+      question.modelCall?.clientIsGone()
+      guard question.exchange != nil else { continue }
+      switch question.method {
+      case .elicitation: settle(id, .result(MCPAnswer.cancelled))
+      case .createMessage: refuse(id, question, "the client is gone")
+      }
+    }
   }
 
   private func refuse(_ id: QuestionID, _ question: ServerQuestion, _ why: String) {

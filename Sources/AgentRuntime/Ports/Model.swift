@@ -121,10 +121,13 @@ package protocol ModelCall: AnyObject, Sendable {
   var isWaiting: Bool { get }
   /// Ends it at once; no signal follows, except what is on its way already.
   func cancel()
+  /// The client answers nothing more: a turn that rests with it fails.
+  func clientIsGone()
 }
 
 extension ModelCall {
   package var isWaiting: Bool { false }
+  package func clientIsGone() {}
 }
 
 /// A turn of which all is done but to begin it.

@@ -74,13 +74,15 @@ package enum StreamedDelta: Sendable {
   ) -> [(runID: ULID, delta: StreamedDelta)] {
     var merged: [(runID: ULID, delta: StreamedDelta)] = []
     for (runID, delta) in deltas {
+      // Cut as they grow, so that each costs what it is long, however much there is before it.
       if let last = merged.last, last.runID == runID, let joined = last.delta.joined(with: delta) {
-        merged[merged.count - 1].delta = joined
+        merged.removeLast()
+        merged += joined.pieces(longest: longest).map { (runID, $0) }
       } else {
-        merged.append((runID, delta))
+        merged += delta.pieces(longest: longest).map { (runID, $0) }
       }
     }
-    return merged.flatMap { entry in entry.delta.pieces(longest: longest).map { (entry.runID, $0) } }
+    return merged
   }
 
   private func joined(with next: StreamedDelta) -> StreamedDelta? {
@@ -103,27 +105,18 @@ package enum StreamedDelta: Sendable {
   private static func cut(_ text: String, _ longest: Int) -> [String] {
     if text.utf8.count <= longest { return [text] }
     var pieces: [String] = []
-    var rest = text.unicodeScalars[...]
-    while !rest.isEmpty {
-      let stop = rest.utf8Index(rest.startIndex, offsetBy: longest)
+    var rest = text[...]
+    while rest.utf8.count > longest {
+      var stop = rest.utf8.index(rest.startIndex, offsetBy: longest)
+      // Back to where a character begins.
+      while stop > rest.startIndex, UTF8.isContinuation(rest.utf8[stop]) { stop = rest.utf8.index(before: stop) }
+      // One that is longer than a piece may be is one all the same.
+      if stop == rest.startIndex { stop = rest.unicodeScalars.index(after: stop) }
       pieces.append(String(rest[..<stop]))
       rest = rest[stop...]
     }
+    if !rest.isEmpty { pieces.append(String(rest)) }
     return pieces
-  }
-}
-
-extension Substring.UnicodeScalarView {
-  /// The index of the scalar at most `bytes` of UTF-8 further.
-  fileprivate func utf8Index(_ start: Index, offsetBy bytes: Int) -> Index {
-    var count = 0
-    var index = start
-    while index < endIndex {
-      count += UTF8.width(self[index])
-      if count > bytes { return index }
-      index = self.index(after: index)
-    }
-    return index
   }
 }
 

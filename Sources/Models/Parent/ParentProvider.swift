@@ -95,6 +95,14 @@ final class SamplingExchange: ModelCall {
     exchange?.cancel(reason: Self.cancelReason)
   }
 
+  func clientIsGone() {
+    let wasOver = state.withLock { state in
+      defer { state.isOver = true }
+      return state.isOver
+    }
+    if !wasOver { signal(.failed(RunFault(.modelUnavailable, "the client, whose model this is, takes no more requests", retryable: true))) }
+  }
+
   private func progressed(_ params: CarriedJSON, _ attempt: Int) {
     guard let text = params["message"]?.stringValue, !text.isEmpty else { return }
     let isWanted = state.withLock { state in
