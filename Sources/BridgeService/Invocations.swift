@@ -111,9 +111,13 @@ final class Invocations: Sendable {
     }
   }
 
-  /// Restarts the timeout of a call; from the reader thread.
+  /// Restarts the timeout of a call that is out; from the reader thread.
   func progressed(_ callID: ULID, _ params: CarriedJSON) {
-    state.withLock { state in state.requests[callID] == nil ? nil : state.progress[callID] }?(params)
+    let listener = state.withLock { state in
+      // Of a request that was taken back nobody waits for more.
+      state.requests[callID]?.contains { !$0.isClosed } == true ? state.progress[callID] : nil
+    }
+    listener?(params)
   }
 
   func cancel(_ callID: ULID, reason: String) {
