@@ -112,15 +112,13 @@ extension BridgeService {
 }
 
 enum ToolboxJSON {
-  /// The members `toolkits` and `tools`. Literal `env` values are shown nowhere.
+  /// The members `toolkits` and `tools`. Values of `env` are hidden, also in the agents of tools.
   static func writeListing(of toolbox: Toolbox, to writer: inout JSONWriter) {
     let listing = toolbox.registered
     writer.key("toolkits")
     writer.beginArray()
     for entry in listing.toolkits {
-      var toolkit = entry.toolkit
-      toolkit.tools = toolkit.tools.map(\.shown)
-      let json = CarriedJSON.encoding(toolkit)
+      let json = EnvironmentValues.hidden(inToolkit: .encoding(entry.toolkit))
       writer.beginObject()
       json.forEachMember { name, value in
         writer.key(name)
@@ -133,16 +131,8 @@ enum ToolboxJSON {
     writer.endArray()
     writer.key("tools")
     writer.beginArray()
-    for tool in listing.tools { writer.value(CarriedJSON.encoding(tool.shown)) }
+    for tool in listing.tools { writer.value(EnvironmentValues.hidden(inTool: .encoding(tool))) }
     writer.endArray()
-  }
-}
-
-extension Tool {
-  fileprivate var shown: Tool {
-    var tool = self
-    tool.env = env?.mapValues { _ in EnvironmentValues.placeholder }
-    return tool
   }
 }
 

@@ -205,18 +205,22 @@ extension BridgeService: Parent {
   ) {
     let outbox = outbox
     let invocations = invocations
+    invocations.await(invocation)
     outbox.after(invocation.afterSequence, of: invocation.runID) { [host] in
       outbox.whenRoom {
+        // What the client does not read waits here; meanwhile the call may have ended, or have been answered elsewhere.
+        guard invocations.isWanted(invocation) else { return }
         @Sendable func send(_ params: CarriedJSON) {
-          invocations.send(invocation, params, progress: progress) { answer in
+          let isSent = invocations.send(invocation, params, progress: progress) { answer in
             guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
             host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
           }
-          sent()
+          if isSent { sent() }
         }
         let params = Invocations.params(invocation)
         guard let fitting = outbox.fitting(), !fitting.isReady(params, .none) else { return send(params) }
         host.post { engine in
+          guard invocations.isWanted(invocation) else { return }
           do throws(RuntimeError) { send(try outbox.fitted(params, engine, lastResort: .none)) } catch {
             reply(.error("The arguments are too long for the client and could not be stored: \(error.message)", bytes: 0))
           }

@@ -17,6 +17,8 @@ final class Invocations: Sendable {
   private struct State {
     var requests: [ULID: [Request]] = [:]
     var closed: [ULID] = []
+    /// The attempts that are wanted and not sent yet, for want of room or behind their events.
+    var waiting: [ULID: Int] = [:]
     var progress: [ULID: @Sendable (CarriedJSON) -> Void] = [:]
   }
 
@@ -28,14 +30,27 @@ final class Invocations: Sendable {
 
   init(peer: Peer) { self.peer = peer }
 
-  /// Sends one request; `reply` is called on the reader thread.
+  /// Takes note that a request is to be sent when its turn comes.
+  func await(_ invocation: ToolInvocation) { state.withLock { $0.waiting[invocation.callID] = invocation.attempt } }
+
+  /// It was not taken back, by `cancel` or `close`, while it waited for its turn.
+  func isWanted(_ invocation: ToolInvocation) -> Bool { state.withLock { $0.waiting[invocation.callID] == invocation.attempt } }
+
+  /// Sends one request that was awaited; `reply` is called on the reader thread.
+  /// - Returns: false when it was taken back while it waited.
   func send(
     _ invocation: ToolInvocation, _ params: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void
-  ) {
+  ) -> Bool {
     let callID = invocation.callID
     let attempt = invocation.attempt
-    state.withLock { $0.progress[callID] = progress }
+    let isWanted = state.withLock { state in
+      guard state.waiting[callID] == attempt else { return false }
+      state.waiting[callID] = nil
+      state.progress[callID] = progress
+      return true
+    }
+    guard isWanted else { return false }
     // Registered inside, so that not even an answer that is faster than this thread finds it missing.
     peer.request(
       ReverseRequest.toolInvoke,
@@ -47,6 +62,7 @@ final class Invocations: Sendable {
         self?.answered(callID, attempt)
         if let reading = Self.read(answer) { reply(reading) }
       })
+    return true
   }
 
   static func params(_ invocation: ToolInvocation) -> CarriedJSON {
@@ -95,13 +111,18 @@ final class Invocations: Sendable {
     }
   }
 
-  /// Restarts the timeout of a call; from the reader thread.
+  /// Restarts the timeout of a call that is out; from the reader thread.
   func progressed(_ callID: ULID, _ params: CarriedJSON) {
-    state.withLock { state in state.requests[callID] == nil ? nil : state.progress[callID] }?(params)
+    let listener = state.withLock { state in
+      // Of a request that was taken back nobody waits for more.
+      state.requests[callID]?.contains { !$0.isClosed } == true ? state.progress[callID] : nil
+    }
+    listener?(params)
   }
 
   func cancel(_ callID: ULID, reason: String) {
     let ids = state.withLock { state in
+      state.waiting[callID] = nil
       defer { for index in state.requests[callID, default: []].indices { state.requests[callID]?[index].isClosed = true } }
       return state.requests[callID, default: []].filter { !$0.isClosed }.map(\.id)
     }
@@ -113,6 +134,7 @@ final class Invocations: Sendable {
   /// The call has its result. Late answers are still reported for the last thousand calls or so; then they are nobody's.
   func close(_ callID: ULID) {
     let forgotten = state.withLock { state -> [RequestID] in
+      state.waiting[callID] = nil
       state.progress[callID] = nil
       guard state.requests[callID] != nil else { return [] }
       state.closed.append(callID)

@@ -4,6 +4,12 @@ import Testing
 
 @testable import AgentRuntime
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// `run.submitToolResults`: what is judged, in which order, and what is kept of what is refused.
 @Suite struct SubmitTests {
   private let world = VirtualWorld()
@@ -49,6 +55,27 @@ import Testing
     #expect(process.look(run)?.status == .success)
     // In call order, whatever the order of the submit.
     #expect(process.model.shown.last?.suffix(2) == ["a: a1", "b: b1"])
+  }
+
+  @Test func `a set of very many is judged at once, and what is refused of it is counted`() throws {
+    let before = Self.busySeconds
+    let many = (0..<60_000).map { (ULID(high: 9, low: UInt64($0)).text, ToolResult.text("x")) }
+    let refused = process.submit(run, many + many, wait: false, delivery: .pause)
+    #expect(refused.error?.kind == .runInvalidToolResults)
+    #expect(refused.error?.details.map(\.name) == ["verdicts", "missing", "unknown", "duplicate"])
+    #expect(submit((a, .text("a1")), (b, .text("b1"))).verdicts?.list.map(\.verdict) == [.accepted, .accepted])
+    #expect(process.submit(run, many, wait: false, delivery: .pause).error?.kind == .runAlreadyTerminal)
+    #expect(rejected.count == 100)
+    #expect(try process.engine.details(of: run).rejectedResults == 60_000)
+    // With a look at all of them for each it would be minutes.
+    #expect(Self.busySeconds - before < 15)
+  }
+
+  /// How long this thread was at work; what others do meanwhile does not count.
+  private static var busySeconds: Int {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return time.tv_sec
   }
 
   @Test func `an unknown run comes first`() {

@@ -57,6 +57,17 @@ import Testing
     }
   }
 
+  @Test func `progress of an attempt that is given up does not put off the next`() throws {
+    let (process, _, _) = try launch(
+      startParams(tools: [clientTool("a", #""timeoutMs":5000,"onTimeout":"retryWithBackoff",\#(idempotent)"#)]))
+    world.advance(milliseconds: 5000)
+    try process.parent.request(0).progress(json(#"{"progress":1}"#))
+    world.settle()
+    // The wait before the second attempt is 250 ms at the most.
+    world.advance(milliseconds: 250)
+    #expect(process.parent.invocations.count == 2)
+  }
+
   @Test func `the wait before another attempt doubles, with jitter`() throws {
     let (process, _, _) = try launch(retried)
     var sent = [0]

@@ -193,6 +193,48 @@ import Testing
     #expect(texts.count == 2)
   }
 
+  /// A run's `tool.invoke` waits for room behind its events; nothing is read until the call has its result, or its run has ended.
+  @Test(
+    "what is taken back before the client reads is not sent",
+    arguments: [
+      (#""run.cancel","params":{"runId":"RUN"}"#, ["5 run.paused", "6 tool.completed", "7 run.cancelled"]),
+      (
+        #""run.submitToolResults","params":{"runId":"RUN","results":[{"callId":"CALL","content":"x"}]}"#,
+        ["5 run.paused", "6 tool.completed", "7 run.resumed", "8 model.started", "9 model.completed", "10 run.completed"]
+      ),
+    ])
+  func takenBack(request: String, rest: [String]) throws {
+    let bench = try Bench(congestedBytes: 10_000) { request in request.turn == 0 ? .held : .say("done") }
+    try bench.initialize(#"{"tools":{}}"#)
+    try bench.send(start(1))
+    _ = try bench.receive { $0.words == "2 model.started" }
+    try bench.settle()
+    let first = try #require(bench.model.calls.first)
+    for id in 2...40 { try bench.send(start(id, String(repeating: "x", count: 60_000))) }
+    try bench.waitUntilFull()
+    first.finish(.call([("a", "{}")]))
+    try bench.settle()
+    let run = first.request.runID
+    let pending = Monitor("")
+    try bench.onEngine { engine in
+      let call = try? engine.details(of: run).outcome.pendingCalls.first?.callID.text
+      pending.update { $0 = call ?? "" }
+    }
+    let call = try pending.wait(for: "the call") { $0.isEmpty ? nil : $0 }
+    try bench.send(#"{"id":99,"method":\#(request.replacing(text: "RUN", with: run.text).replacing(text: "CALL", with: call))}"#)
+    try bench.settle()
+    var lines = try bench.receive(until: isResponse(99))
+    // What waited for room is out when later events are.
+    for id in 100...101 {
+      try bench.send(start(id, "hi", #","wait":false"#))
+      lines += try bench.receive(until: isResponse(id))
+      let later = try #require(lines.last?["result"]?["runId"]?.stringValue)
+      lines += try bench.receive { $0.words == "2 model.started" && $0.runID == later }
+      try bench.settle()
+    }
+    #expect(lines.filter { $0.runID == run.text }.map(\.words) == ["3 model.completed", "4 tool.started"] + rest)
+  }
+
   @Test func `a subscription replays what is in the store, then goes on`() throws {
     let bench = try Bench { request in request.turn == 0 ? .call(("a", "{}")) : .say("done") }
     try bench.send(start(1, "hi", #","events":false"#))

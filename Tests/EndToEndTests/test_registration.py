@@ -715,13 +715,35 @@ def test_a_deleted_session_has_nothing_registered(told):
 
 
 def test_values_of_env_are_not_shown(told):
+    secret = "hush-hush"
+    inner = sh("c", "true", env={"KEY": secret})
+    helper = {"model": told.script("ok"), "tools": [inner], "toolkits": [opened("deep", {**inner, "name": "d"})], "mcpServers": {"git": {"command": "true", "env": {"KEY": secret}}}}
+
+    def registered(name):
+        """A command, and a sub-agent that has commands and a server of its own."""
+        return [sh(name, "true", env={"KEY": secret}), tool(f"{name}_agent", agent=helper)]
+
     b = told.bridge()
-    b.call("toolkit.register", {"toolkits": [opened("kit", sh("S", "true", env={"KEY": "hush-hush"}))]})
-    b.call("tool.register", {"tools": [sh("R", "true", env={"KEY": "hush-hush"})]})
-    assert "hush-hush" not in json.dumps(b.call("toolkit.list"))
-    model = told.script("ok")
-    o = told.succeeds(b, model)
-    assert "hush-hush" not in json.dumps(b.log(o["runId"])) and "hush-hush" not in json.dumps(b.get(o["runId"]))
+    b.call("toolkit.register", {"toolkits": [opened("kit", *registered("S"))]})
+    b.call("tool.register", {"tools": registered("R")})
+    a = b.call("agent.create", {"agent": {"model": told.script("ok"), "tools": registered("T"), "toolkits": [opened("own", *registered("U"))]}})["agentId"]
+    s = told.session(b, agentId=a)
+    b.call("tool.register", {"tools": registered("V"), "sessionId": s})
+    listing = b.call("toolkit.list", {"sessionId": s})
+    hidden = {"KEY": "(hidden)"}
+    shown = listing["tools"] + [t for k in listing["toolkits"] for t in k["tools"]]
+    assert {t["name"] for t in shown} == {n + x for n in "RSTUV" for x in ("", "_agent")}
+    for t in shown:
+        if "agent" in t:
+            assert t["agent"]["tools"][0]["env"] == t["agent"]["toolkits"][0]["tools"][0]["env"] == t["agent"]["mcpServers"]["git"]["env"] == hidden
+        else:
+            assert t["env"] == hidden
+    b.call("toolkit.list")
+    b.call("session.get", {"sessionId": s})
+    o = told.succeeds(b, told.script("ok"))
+    b.replay(o["runId"])
+    b.get(o["runId"])
+    assert not [m for m in b.messages if secret.encode() in m.raw]
 
 
 def test_no_commands_refuses_commands_at_every_door(told):

@@ -17,6 +17,12 @@ package enum EnvironmentValues {
     return Walk<Never>(leavesOutNulls: true) { _, _, _ in word }.tool(tool, "", "")
   }
 
+  /// A toolkit as clients may see it.
+  package static func hidden(inToolkit toolkit: CarriedJSON) -> CarriedJSON {
+    let word = CarriedJSON(string: placeholder)
+    return Walk<Never>(leavesOutNulls: true) { _, _, _ in word }.toolkit(toolkit, "", "")
+  }
+
   /// An agent that a client may have changed after it was shown: each placeholder becomes the value that `old` has in its place.
   ///
   /// Places are found again by the names of tools, toolkits and servers, so that a list may be sorted anew.
@@ -65,7 +71,7 @@ package enum EnvironmentValues {
       }
     }
 
-    private func toolkit(_ toolkit: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+    func toolkit(_ toolkit: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
       let place = "\(place)/toolkits/\(Self.step(toolkit["name"]?.stringValue))"
       return try members(of: toolkit, known: Toolkit.members) { (name, value) throws(Failure) in
         switch name {
@@ -82,7 +88,7 @@ package enum EnvironmentValues {
       }
     }
 
-    func tools(_ tools: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
+    private func tools(_ tools: CarriedJSON, _ place: String, _ pointer: String) throws(Failure) -> CarriedJSON {
       try tools.mapElements { (index, tool) throws(Failure) in
         try self.tool(tool, "\(place)/tools/\(Self.step(tool["name"]?.stringValue))", "\(pointer)/\(index)")
       }

@@ -23,10 +23,10 @@ extension RunMachine {
   mutating func judge(_ submission: Submission) throws(RuntimeError) -> JudgedSubmission {
     var judged = JudgedSubmission()
     var seen: Set<String> = []
+    let results = Dictionary((submission.results ?? []).map { ($0.callID, $0.result) }, uniquingKeysWith: { first, _ in first })
     for (index, given) in (submission.results ?? []).enumerated() {
       guard seen.insert(given.callID).inserted else {
-        let first = submission.results?.first { $0.callID == given.callID }?.result
-        let isSame = try first.map { (first) throws(RuntimeError) in try isSameHere(given.result, first) } ?? false
+        let isSame = try results[given.callID].map { (first) throws(RuntimeError) in try isSameHere(given.result, first) } ?? false
         double(given.callID, isSame: isSame, bytes: given.bytes, submission, &judged)
         continue
       }
@@ -38,18 +38,18 @@ extension RunMachine {
       judged.verdicts.set(given.callID, verdict)
       if verdict == .accepted { judged.results.append(given) }
     }
+    let approvals = Dictionary((submission.approvals ?? []).map { ($0.callID, $0.answer) }, uniquingKeysWith: { first, _ in first })
     for (index, given) in (submission.approvals ?? []).enumerated() {
       guard seen.insert(given.callID).inserted else {
-        let first = submission.approvals?.first { $0.callID == given.callID }
-        double(given.callID, isSame: first?.answer == given.answer, bytes: given.bytes, submission, &judged)
+        double(given.callID, isSame: approvals[given.callID] == given.answer, bytes: given.bytes, submission, &judged)
         continue
       }
       try judge(given, at: "/approvals/\(index)/arguments", &judged)
     }
+    let inputs = Dictionary((submission.inputs ?? []).map { ($0.callID, $0.answer) }, uniquingKeysWith: { first, _ in first })
     for (index, given) in (submission.inputs ?? []).enumerated() {
       guard seen.insert(given.callID).inserted else {
-        let first = submission.inputs?.first { $0.callID == given.callID }
-        double(given.callID, isSame: first?.answer == given.answer, bytes: given.bytes, submission, &judged)
+        double(given.callID, isSame: inputs[given.callID] == given.answer, bytes: given.bytes, submission, &judged)
         continue
       }
       try judge(given, at: "/inputs/\(index)/content", &judged)

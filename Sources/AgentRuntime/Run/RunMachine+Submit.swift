@@ -50,9 +50,11 @@ extension RunMachine {
   }
 
   mutating func keepEvidence(_ submission: Submission, _ verdicts: Verdicts, only: Verdict? = nil) {
-    for (callID, verdict) in verdicts.list where verdict == .conflict || verdict == .unknown || verdict == .terminal {
-      guard only == nil || only == verdict else { continue }
-      if let bytes = submission.bytes(of: callID) { reject(callID, verdict, bytes: bytes) }
+    let refused = verdicts.list.filter { [.conflict, .unknown, .terminal].contains($0.verdict) && (only == nil || only == $0.verdict) }
+    if refused.isEmpty { return }
+    let sizes = submission.sizes
+    for (callID, verdict) in refused {
+      if let bytes = sizes[callID] { reject(callID, verdict, bytes: bytes) }
     }
   }
 

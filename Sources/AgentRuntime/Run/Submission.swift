@@ -65,20 +65,28 @@ package struct Submission: Sendable {
     self.canInvoke = canInvoke
   }
 
-  /// Of what it gives for a call first.
-  func bytes(of callID: String) -> Int? {
-    if let result = results?.first(where: { $0.callID == callID }) { return result.bytes }
-    if let approval = approvals?.first(where: { $0.callID == callID }) { return approval.bytes }
-    return inputs?.first { $0.callID == callID }?.bytes
+  /// By call, how long what it gives for it first is.
+  var sizes: [String: Int] {
+    let all =
+      (results ?? []).map { ($0.callID, $0.bytes) } + (approvals ?? []).map { ($0.callID, $0.bytes) }
+      + (inputs ?? []).map { ($0.callID, $0.bytes) }
+    return Dictionary(all, uniquingKeysWith: { first, _ in first })
   }
 }
 
 package struct Verdicts: Sendable, Equatable {
   package private(set) var list: [(callID: String, verdict: Verdict)] = []
+  /// Where in `list` the verdict on a call stands.
+  private var places: [String: Int] = [:]
   package init() {}
 
   mutating func set(_ callID: String, _ verdict: Verdict) {
-    if let place = list.firstIndex(where: { $0.callID == callID }) { list[place].verdict = verdict } else { list.append((callID, verdict)) }
+    if let place = places[callID] {
+      list[place].verdict = verdict
+    } else {
+      places[callID] = list.count
+      list.append((callID, verdict))
+    }
   }
 
   package var json: CarriedJSON {

@@ -91,6 +91,12 @@ import Testing
     #expect(
       EnvironmentValues.hidden(inTool: json(#"{"name":"t","\u0065nv":{"A":"1"}}"#)).bytes.string
         == #"{"name":"t","\u0065nv":{"A":"(hidden)"}}"#)
+    #expect(
+      EnvironmentValues.hidden(
+        inToolkit: json(
+          #"{"name":"k","env":{"A":"kept"},"tools":[{"name":"t","agent":{"mcpServers":{"s":{"command":"x","env":{"A":"1"}}}}}]}"#)
+      ).bytes.string
+        == #"{"name":"k","env":{"A":"kept"},"tools":[{"name":"t","agent":{"mcpServers":{"s":{"command":"x","env":{"A":"(hidden)"}}}}}]}"#)
   }
 
   @Test func `what was hidden is restored, also when it stands elsewhere now`() throws {
