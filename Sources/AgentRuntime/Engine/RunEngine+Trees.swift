@@ -182,10 +182,12 @@ extension RunEngine {
     if isEnding { return false }
     if above.state.status == .paused, run.state.status != .paused { return decide(run) { $0.suspend() } }
     if above.state.pauseRequested, !run.state.pauseRequested, run.state.status != .paused { return decide(run) { $0.pause() } }
-    guard tree.root.isDriven(by: store.owner) else { return false }
-    let isLeft = run.state.status == .running && run.state.owner != store.owner
-    let canGoOn = run.state.status.isWaiting && run.state.hasWork
-    return isLeft || canGoOn ? decide(run) { $0.followRoot() } : false
+    let isDrivenHere = tree.root.isDriven(by: store.owner)
+    // What others have stored is for the driver to act on, also for one that has just come to wait.
+    guard isDrivenHere || tree.root.state.status.isWaiting else { return false }
+    let isLeft = isDrivenHere && run.state.status == .running && run.state.owner != store.owner
+    let canGoOn = isDrivenHere && run.state.status.isWaiting && run.state.hasWork
+    return isLeft || canGoOn || run.machine.waitsOtherwise ? decide(run) { $0.followRoot() } : false
   }
 
   // MARK: Beginning

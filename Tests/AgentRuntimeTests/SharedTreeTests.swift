@@ -1,0 +1,87 @@
+import JSON
+import TestSupport
+import Testing
+
+@testable import AgentRuntime
+
+/// One tree of runs, of which several things are decided at once, by several processes or in one turn.
+@Suite struct SharedTreeTests {
+  private let world = VirtualWorld()
+  private static let task = #"{"input":"do it"}"#
+
+  private func launch(_ turns: [String: [ScriptedModel.Answer]]) -> VirtualProcess {
+    world.launch(model: SubAgentTests.models(turns), tools: { _ in nil })
+  }
+
+  private func log(_ run: ULID, _ type: String) -> [CarriedJSON] {
+    world.disk.records(of: run).filter { $0.type == type }.compactMap { $0.event.flatMap { CarriedJSON(trusted: $0)["data"] } }
+  }
+
+  private func pauses(_ run: ULID) -> [String] {
+    log(run, "run.paused").map { data in
+      let calls = data["pendingToolCalls"]?.elements.map { "\($0["name"]?.stringValue ?? "") \($0["needs"]?.stringValue ?? "")" } ?? []
+      return ([data["status"]?.stringValue ?? ""] + calls).joined(separator: ", ")
+    }
+  }
+
+  // MARK: Answers that others store
+
+  /// A run that runs a command, and whose sub-agent has a call that needs approval.
+  private struct Asking {
+    var first: VirtualProcess
+    var started: Answer
+    var root: ULID
+    var child: ULID
+    var call: String
+  }
+
+  private func ask(delivery: Delivery, _ calls: [String] = ["g"]) throws -> Asking {
+    let first = launch([
+      "x": [.call(("s", "{}"), ("a", Self.task)), .say("ok")], "a": [.turn(.call(calls.map { ($0, "{}") })), .say("a says")],
+    ])
+    let a = subAgent("a", tools: calls.map { clientTool($0, gatedCalls) })
+    let started = first.start("hi", startParams(tools: [serverTool("s"), a]), delivery: delivery)
+    let root = try #require(started.runID)
+    let call = try #require(first.look(root)?.pendingCalls.first)
+    return Asking(first: first, started: started, root: root, child: call.runID, call: call.callID.text)
+  }
+
+  @Test func `a sub-agent's call that another process approves while the run is driven goes out at once`() throws {
+    let asking = try ask(delivery: .invoke)
+    let second = launch([:])
+    _ = second.approve(asking.child, [(asking.call, .init(.approve))], wait: false, delivery: nil)
+    world.advance(milliseconds: 100)
+    #expect(second.parent.invocations.isEmpty)
+    #expect(pauses(asking.child) == ["waiting_approval, g approval", "waiting_client_tool, g result"])
+    asking.first.tools.run(of: "s")?.complete(.text("s ran"))
+    world.settle()
+    #expect(!asking.started.isThere)
+    try asking.first.parent.request(0).answer(.text("done"))
+    world.settle()
+    #expect(asking.started.outcome?.status == .success)
+  }
+
+  @Test func `of several calls of a sub-agent, the one that another process approves goes out while the others wait`() throws {
+    let asking = try ask(delivery: .invoke, ["g", "h"])
+    _ = launch([:]).approve(asking.child, [(asking.call, .init(.approve))], partial: true, wait: false, delivery: nil)
+    world.advance(milliseconds: 100)
+    #expect(asking.first.parent.invocations.map(\.request.name) == ["g"])
+    #expect(asking.first.look(asking.child)?.status == .waitingApproval)
+  }
+
+  @Test(arguments: [false, true])
+  func `who drives a tree says what a sub-agent waits for after an approval by another process`(isAtOnce: Bool) throws {
+    let asking = try ask(delivery: .pause)
+    _ = launch([:]).approve(asking.child, [(asking.call, .init(.approve))], wait: false, delivery: .pause)
+    // The driver finds out before its command ends, or by what it decides then.
+    if !isAtOnce { world.advance(milliseconds: 100) }
+    asking.first.tools.run(of: "s")?.complete(.text("s ran"))
+    world.settle()
+    #expect(asking.started.outcome?.status == .waitingClientTool)
+    #expect(asking.first.look(asking.child)?.status == .waitingClientTool)
+    #expect(pauses(asking.child) == ["waiting_approval, g approval", "waiting_client_tool, g result"])
+    #expect(pauses(asking.root).last == "waiting_client_tool, g result")
+    let submitted = asking.first.submit(asking.root, [(asking.call, .text("done"))], delivery: .pause)
+    #expect(submitted.outcome?.status == .success)
+  }
+}
