@@ -84,4 +84,27 @@ import Testing
     let submitted = asking.first.submit(asking.root, [(asking.call, .text("done"))], delivery: .pause)
     #expect(submitted.outcome?.status == .success)
   }
+
+  // MARK: Several things in one turn
+
+  @Test(arguments: ["run", "sub-agent"])
+  func `a run that is cancelled has in its usage all that the logs of its sub-agents have`(cancelled: String) throws {
+    let process = launch(["x": [.call(("a", Self.task)), .held], "a": [.call(("b", Self.task)), .say("a says")], "b": [.held]])
+    let started = process.start("hi", startParams(tools: [subAgent("a", tools: [subAgent("b")])]), wait: false)
+    let root = try #require(started.runID)
+    let middle = try #require(process.engine.subAgents(of: root).first)
+    let bottom = try #require(process.engine.subAgents(of: middle).first)
+    try process.model.call(2).send(.text("b s"))
+    process.isStepped = true
+    // The model has answered when the cancel is decided and not in the log yet.
+    _ = process.cancel(cancelled == "run" ? root : middle)
+    try process.model.call(2).finish(.say("b says"))
+    process.step()
+    process.isStepped = false
+    if cancelled != "run" { _ = process.cancel(root) }
+    let turns = [root, middle, bottom].flatMap { log($0, "model.completed") }.count
+    #expect(process.look(root)?.usage.modelCalls == turns)
+    #expect(process.look(root)?.status == .cancelled)
+    #expect(log(bottom, "run.cancelled").map { $0["partialText"]?.stringValue } == ["b s"])
+  }
 }

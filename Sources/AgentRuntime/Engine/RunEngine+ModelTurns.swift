@@ -120,6 +120,8 @@ extension RunEngine {
 
   func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
     guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
+    // A cancel by the run above keeps the text so far.
+    catchUp(run)
     run.modelCall = nil
     flushLiveText()
     liveText.end(runID)

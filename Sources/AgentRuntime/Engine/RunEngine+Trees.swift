@@ -174,11 +174,7 @@ extension RunEngine {
   /// What becomes of a run by what became of the one above it.
   private func follow(_ run: LiveRun, in tree: RunTree) -> Bool {
     guard run !== tree.root, !run.state.status.hasEnded else { return false }
-    guard tree.isWanted(run), let above = tree.parent(of: run) else {
-      let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
-      let partial = run.modelCall?.partial.freeze()
-      return decide(run) { $0.cancel(reason: reason, partialText: partial) }
-    }
+    guard tree.isWanted(run), let above = tree.parent(of: run) else { return cancelUnwanted(run, in: tree) }
     if isEnding { return false }
     if above.state.status == .paused, run.state.status != .paused { return decide(run) { $0.suspend() } }
     if above.state.pauseRequested, !run.state.pauseRequested, run.state.status != .paused { return decide(run) { $0.pause() } }
@@ -188,6 +184,26 @@ extension RunEngine {
     let isLeft = isDrivenHere && run.state.status == .running && run.state.owner != store.owner
     let canGoOn = isDrivenHere && run.state.status.isWaiting && run.state.hasWork
     return isLeft || canGoOn || run.machine.waitsOtherwise ? decide(run) { $0.followRoot() } : false
+  }
+
+  /// The run above has ended, or has the call's result.
+  private func cancelUnwanted(_ run: LiveRun, in tree: RunTree) -> Bool {
+    let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
+    let partial = run.modelCall?.partial.freeze()
+    return decide(run) { $0.cancel(reason: reason, partialText: partial) }
+  }
+
+  /// Before a run decides on what came in. One whose result nobody waits for any more does nothing else, or what it did would be in no sum of usage:
+  /// that was made when the run above decided, in this turn.
+  func catchUp(_ run: LiveRun) {
+    guard let tree = run.tree else { return }
+    var path: [LiveRun] = []
+    var place: LiveRun? = run
+    while let here = place, here !== tree.root {
+      path.append(here)
+      place = tree.parent(of: here)
+    }
+    for member in path.reversed() where !member.state.status.hasEnded && !tree.isWanted(member) { _ = cancelUnwanted(member, in: tree) }
   }
 
   // MARK: Beginning
