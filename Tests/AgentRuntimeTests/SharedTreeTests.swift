@@ -107,4 +107,22 @@ import Testing
     #expect(process.look(root)?.status == .cancelled)
     #expect(log(bottom, "run.cancelled").map { $0["partialText"]?.stringValue } == ["b s"])
   }
+
+  @Test func `who reads of a sub-agent's result before it reads of its end writes nothing, and comes to rest`() throws {
+    let turns: [String: [ScriptedModel.Answer]] = ["x": [.call(("a", Self.task)), .held], "a": [.held]]
+    let first = launch(turns)
+    let root = try #require(first.start("hi", startParams(tools: [subAgent("a")]), wait: false).runID)
+    let child = try #require(first.engine.subAgents(of: root).first)
+    let second = launch(turns)
+    let waiting = second.wait(child)
+    var submits = 0
+    second.store.beforeSubmit = { _ in submits += 1 }
+    _ = first.cancel(child)
+    #expect(second.look(root)?.usage.toolCalls == 1)
+    second.step()
+    #expect(submits == 0)
+    #expect(second.host.messages == [])
+    world.advance(milliseconds: 100)
+    #expect(waiting.outcome?.status == .cancelled)
+  }
 }

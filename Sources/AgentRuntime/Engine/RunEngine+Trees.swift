@@ -129,6 +129,7 @@ extension RunEngine {
       }
     }
     host.log("the runs below run \(tree.root.runID) do not come to rest")
+    tree.putBack(seen)
   }
 
   #if DEBUG
@@ -153,12 +154,14 @@ extension RunEngine {
 
   /// Has the machine decide by `body`; true when it decided something.
   private func decide(_ run: LiveRun, _ body: (inout RunMachine) -> Void) -> Bool {
-    let before = run.state.position
+    let before = (position: run.state.position, effects: run.machine.effects.count)
     prepare(run)
     body(&run.machine)
     countDriven(run)
-    if run.machine.hasOutput { markDirty(run) }
-    return run.state.position != before
+    let hasDecided = run.state.position != before.position
+    // What was decided before is marked already, and to mark it again would be news of which nothing comes.
+    if hasDecided || run.machine.effects.count != before.effects { markDirty(run) }
+    return hasDecided
   }
 
   private func tellParent(of run: LiveRun, in tree: RunTree) -> Bool {
@@ -188,6 +191,8 @@ extension RunEngine {
 
   /// The run above has ended, or has the call's result.
   private func cancelUnwanted(_ run: LiveRun, in tree: RunTree) -> Bool {
+    // Whoever drives the tree has done it, in the same transaction.
+    if isDrivenElsewhere(tree) { return false }
     let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
     let partial = run.modelCall?.partial.freeze()
     return decide(run) { $0.cancel(reason: reason, partialText: partial) }
