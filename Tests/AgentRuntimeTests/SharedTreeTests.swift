@@ -125,4 +125,37 @@ import Testing
     world.advance(milliseconds: 100)
     #expect(waiting.outcome?.status == .cancelled)
   }
+
+  // MARK: One submit to several runs
+
+  @Test func `a run that goes on with a submit that its sub-agent goes on with does not pause before`() throws {
+    let process = launch([
+      "x": [.call(("u", "{}"), ("a", Self.task)), .say("ok")], "a": [.call(("b", Self.task)), .say("a says")],
+      "b": [.call(("t", "{}")), .say("b says")],
+    ])
+    let a = subAgent("a", tools: [subAgent("b", tools: [clientTool("t")])])
+    let started = process.start("hi", startParams(tools: [clientTool("u", gatedCalls), a]), delivery: .pause)
+    let root = try #require(started.runID)
+    let calls = try #require(started.outcome?.pendingCalls)
+    #expect(calls.map { "\($0.name) \($0.needs)" } == ["u approval", "t result"])
+    let submitted = process.submit(
+      root, results: [(calls[1].callID.text, .text("done"))], approvals: [(calls[0].callID.text, .init(.deny))], delivery: .pause)
+    #expect(submitted.outcome?.status == .success)
+    #expect(pauses(root) == ["waiting_approval, u approval, t result"])
+    #expect(try pauses(#require(process.engine.subAgents(of: root).first)) == ["waiting_client_tool, t result"])
+  }
+
+  @Test func `a submit after which run and sub-agent wait for something else has each say so once`() throws {
+    let process = launch([
+      "x": [.call(("u", "{}"), ("a", Self.task))], "a": [.call(("g", "{}"))],
+    ])
+    let a = subAgent("a", tools: [clientTool("g", gatedCalls)])
+    let started = process.start("hi", startParams(tools: [clientTool("u", gatedCalls), a]), delivery: .pause)
+    let root = try #require(started.runID)
+    let calls = try #require(started.outcome?.pendingCalls)
+    let submitted = process.submit(root, approvals: calls.map { ($0.callID.text, .init(.approve)) }, delivery: .pause)
+    #expect(submitted.outcome?.status == .waitingClientTool)
+    #expect(pauses(root) == ["waiting_approval, u approval, g approval", "waiting_client_tool, u result, g result"])
+    #expect(pauses(calls[1].runID) == ["waiting_approval, g approval", "waiting_client_tool, g result"])
+  }
 }
