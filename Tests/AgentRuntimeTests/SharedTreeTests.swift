@@ -158,4 +158,49 @@ import Testing
     #expect(pauses(root) == ["waiting_approval, u approval, g approval", "waiting_client_tool, u result, g result"])
     #expect(pauses(calls[1].runID) == ["waiting_approval, g approval", "waiting_client_tool, g result"])
   }
+
+  // MARK: Looking
+
+  private func told(_ outcome: RunOutcome?) -> [String] {
+    guard let outcome else { return [] }
+    return ["\(outcome.status) by \(outcome.driver)", "\(outcome.usage.modelCalls) turns"] + outcome.pendingCalls.map { "\($0.name) \($0.needs)" }
+  }
+
+  private static let asks: [String: [ScriptedModel.Answer]] = [
+    "x": [.call(("a", task)), .say("ok")], "a": [.call(("t", "{}"), ("u", "{}")), .held],
+  ]
+
+  @Test func `a look at a run tells of its sub-agent only what is in the log too`() throws {
+    let process = launch(Self.asks)
+    let started = process.start("hi", startParams(tools: [subAgent("a", tools: [clientTool("t"), clientTool("u", gatedCalls)])]))
+    let root = try #require(started.runID)
+    var seen: [[String]] = []
+    process.store.beforeSubmit = { [unowned process] _ in seen.append(self.told(process.look(root))) }
+    let calls = try #require(process.look(root)?.pendingCalls)
+    _ = process.approve(root, [(calls[1].callID.text, .init(.deny))], partial: true)
+    try process.parent.request(0).answer(.text("done"))
+    world.settle()
+    try process.model.call(2).finish(.call(("nobody", "{}")))
+    world.settle()
+    #expect(
+      seen == [
+        ["waitingApproval by none", "2 turns", "t result", "u approval"], ["waitingClientTool by none", "2 turns", "t result"],
+        ["running by own", "2 turns"],
+      ])
+  }
+
+  @Test func `a look from another process tells of one moment`() throws {
+    let first = launch(Self.asks)
+    let second = launch(Self.asks)
+    let params = startParams(tools: [subAgent("a", tools: [clientTool("t"), clientTool("u", gatedCalls)])])
+    let root = try #require(first.start("hi", params, delivery: .pause).runID)
+    let waiting = second.wait(root, timeout: 1000)
+    #expect(told(second.look(root)) == ["waitingApproval by none", "2 turns", "t result", "u approval"])
+    let calls = try #require(first.look(root)?.pendingCalls)
+    _ = first.submit(
+      root, results: [(calls[0].callID.text, .text("done"))], approvals: [(calls[1].callID.text, .init(.deny))], wait: false, delivery: .pause)
+    // Before the second process has noticed.
+    #expect(told(second.look(root)) == ["running by other", "2 turns"])
+    _ = waiting
+  }
 }
