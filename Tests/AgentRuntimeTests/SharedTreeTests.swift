@@ -126,6 +126,38 @@ import Testing
     #expect(waiting.outcome?.status == .cancelled)
   }
 
+  @Test(arguments: ["stop", "pause"])
+  func `a sub-agent that is named in the turn in which its run comes to its deadline is there`(onLimit: String) throws {
+    let process = launch(["x": [.held, .say("ok")], "a": [.held, .say("a says")]])
+    let limits = "{\"deadlineMs\":100,\"onLimit\":\"\(onLimit)\"}"
+    let started = process.start("hi", startParams(tools: [subAgent("a")], limits: limits))
+    let root = try #require(started.runID)
+    try process.model.call(0).finish(.call(("a", Self.task)))
+    world.clock.advance(to: 100)
+    process.step()
+    world.settle()
+    let child = try #require(process.engine.subAgents(of: root).first)
+    #expect(log(root, "tool.started").map { $0["childRunId"]?.stringValue } == [child.text])
+    #expect(started.outcome?.status == (onLimit == "stop" ? .error : .paused))
+    #expect(process.look(child)?.status == (onLimit == "stop" ? .cancelled : .paused))
+    #expect(started.outcome?.usage.modelCalls == 1)
+  }
+
+  @Test func `a sub-agent that is named in the turn in which its run is cancelled is there`() throws {
+    let process = launch(["x": [.held], "a": [.call(("b", Self.task))], "b": [.held]])
+    let root = try #require(process.start("hi", startParams(tools: [subAgent("a", tools: [subAgent("b")])]), wait: false).runID)
+    try process.model.call(0).finish(.call(("a", Self.task)))
+    process.isStepped = true
+    // The answer is taken, then the cancel is decided in the same turn.
+    process.host.post { engine in engine.cancel(root, reason: nil, waiting: { _ in }, reply: { _ in }) }
+    process.step()
+    process.isStepped = false
+    world.settle()
+    let child = try #require(process.engine.subAgents(of: root).first)
+    #expect(process.look(child)?.status == .cancelled)
+    #expect(process.model.calls.count == 1)
+  }
+
   // MARK: One submit to several runs
 
   @Test func `a run that goes on with a submit that its sub-agent goes on with does not pause before`() throws {

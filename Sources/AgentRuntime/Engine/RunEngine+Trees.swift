@@ -198,9 +198,9 @@ extension RunEngine {
     return decide(run) { $0.cancel(reason: reason, partialText: partial) }
   }
 
-  /// Before a run decides on what came in. One whose result nobody waits for any more does nothing else, or what it did would be in no sum of usage:
-  /// that was made when the run above decided, in this turn.
+  /// Before a run decides on what came in: what was decided in its tree in this turn reaches as much of it as may not come later.
   func catchUp(_ run: LiveRun) {
+    beginNamed(around: run)
     guard let tree = run.tree else { return }
     var path: [LiveRun] = []
     var place: LiveRun? = run
@@ -208,10 +208,22 @@ extension RunEngine {
       path.append(here)
       place = tree.parent(of: here)
     }
+    // What one does whose result nobody waits for any more would be in no sum of usage: that was made when the run above decided.
     for member in path.reversed() where !member.state.status.hasEnded && !tree.isWanted(member) { _ = cancelUnwanted(member, in: tree) }
   }
 
   // MARK: Beginning
+
+  /// The log of the run above names those below it: they are begun before anything ends it, so that each of them is there.
+  private func beginNamed(around run: LiveRun) {
+    guard let tree = run.tree else {
+      if run.isDriven(by: store.owner), run.state.hasPendingChildren { beginChildren(of: run, in: RunTree(root: run)) }
+      return
+    }
+    guard tree.hasUnbegun else { return }
+    for member in tree.unsettledRuns { beginChildren(of: member, in: tree) }
+    tree.namedHaveBegun()
+  }
 
   private func beginChildren(of run: LiveRun, in tree: RunTree) {
     guard run.isDriven(by: store.owner), !isEnding else { return }
