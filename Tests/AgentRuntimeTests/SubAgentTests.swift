@@ -10,7 +10,7 @@ import Testing
   private static let task = #"{"input":"do it"}"#
 
   /// Turns by the model that is asked: `x` is the first run's.
-  private static func models(_ turns: [String: [ScriptedModel.Answer]]) -> ScriptedModel {
+  static func models(_ turns: [String: [ScriptedModel.Answer]]) -> ScriptedModel {
     ScriptedModel { request in
       let list = turns[String(request.agent.model.dropFirst("scripted:".utf8.count))] ?? []
       return request.turn < list.count ? list[request.turn] : .fault(RunFault(.scriptExhausted, "the list has \(list.count) turns"))

@@ -32,7 +32,9 @@ extension RunEngine {
       try refresh(run)
       return run.state
     }
-    guard let (state, _, _) = try load(runID) else { throw RuntimeError(.runNotFound, "there is no such run") }
+    guard let (state, _, _) = try load(runID, disowning: live[runID]?.loadedAt ?? .max) else {
+      throw RuntimeError(.runNotFound, "there is no such run")
+    }
     return state
   }
 

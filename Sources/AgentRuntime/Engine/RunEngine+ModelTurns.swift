@@ -6,7 +6,7 @@ extension RunEngine {
     let prepared = run.preparedTurn
     run.preparedTurn = nil
     // Of a tree, a cancel of the same commit may have ended the turn before it began.
-    guard run.state.modelAtWork == messageID else { return }
+    guard run.state.modelAtWork == messageID, !isEnding else { return }
     let turn: any PreparedTurn
     do throws(RuntimeError) {
       if let prepared, prepared.messageID == messageID, let ready = prepared.turn {
@@ -120,6 +120,8 @@ extension RunEngine {
 
   func modelEnded(_ runID: ULID, _ messageID: ULID, _ decide: @escaping (inout RunMachine) -> Void) {
     guard let run = live[runID], run.modelCall?.messageID == messageID else { return }
+    // A cancel by the run above keeps the text so far.
+    catchUp(run)
     run.modelCall = nil
     flushLiveText()
     liveText.end(runID)

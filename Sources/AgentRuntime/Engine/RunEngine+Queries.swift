@@ -26,9 +26,51 @@ extension RunEngine {
   }
 
   package func outcome(of state: RunState) -> RunOutcome {
-    var outcome = state.outcome(own: store.owner, isAlive: { isAlive($0) }, child: { below($0) })
+    let tree = state.hasPendingChildren ? standingTree(of: state.runID) : nil
+    let state = tree?[state.runID] ?? state
+    var outcome = state.outcome(own: store.owner, isAlive: { isAlive($0) }) { runID in
+      if let tree { tree[runID] } else { live[runID]?.state }
+    }
     if !state.hasBegun, let blocked = blockedBy(state), blocked.isSettled { outcome.blockedBy = blocked.runID }
     return outcome
+  }
+
+  /// A run and those that its pending calls wait for, as their logs had them at one moment: what is decided and not in the log yet is told of none of them,
+  /// and what is appended to several at once of all or none. Nil when the run, or where the others stand, cannot be read.
+  private func standingTree(of runID: ULID) -> [ULID: RunState]? {
+    var states: [ULID: RunState] = [:]
+    var positions: [ULID: Int] = [:]
+    // Who appends all the time does not keep anybody from an answer.
+    for _ in 0..<4 {
+      states = durableTree(of: runID, at: positions)
+      guard states[runID] != nil else { return nil }
+      let runIDs = Array(states.keys)
+      do throws(RuntimeError) { positions = try read { () throws(StoreError) in try store.positions(of: runIDs) } } catch { return nil }
+      // Logs only grow: one that is now where it was when it was read has been there all the while.
+      if states.allSatisfy({ positions[$0.key] == $0.value.position }) { break }
+    }
+    return states
+  }
+
+  private func durableTree(of runID: ULID, at positions: [ULID: Int]) -> [ULID: RunState] {
+    var states: [ULID: RunState] = [:]
+    var queue = [runID]
+    while let runID = queue.popLast() {
+      guard states[runID] == nil, let state = durable(runID, at: positions[runID]) else { continue }
+      states[runID] = state
+      queue += state.pendingChildren
+    }
+    return states
+  }
+
+  /// From memory, when all that it says is in the log, which ends at `position`.
+  private func durable(_ runID: ULID, at position: Int?) -> RunState? {
+    let run = live[runID]
+    if let run, run.state.position == run.committed, position == nil || position == run.committed { return run.state }
+    do throws(RuntimeError) { return try load(runID, disowning: run?.loadedAt ?? .max)?.state } catch {
+      host.log("run \(runID) could not be looked at: \(error.message)")
+      return nil
+    }
   }
 
   /// The run of a sub-agent as it is now; nil when it has not begun, or cannot be read.

@@ -129,6 +129,7 @@ extension RunEngine {
       }
     }
     host.log("the runs below run \(tree.root.runID) do not come to rest")
+    tree.putBack(seen)
   }
 
   #if DEBUG
@@ -153,12 +154,14 @@ extension RunEngine {
 
   /// Has the machine decide by `body`; true when it decided something.
   private func decide(_ run: LiveRun, _ body: (inout RunMachine) -> Void) -> Bool {
-    let before = run.state.position
+    let before = (position: run.state.position, effects: run.machine.effects.count)
     prepare(run)
     body(&run.machine)
     countDriven(run)
-    if run.machine.hasOutput { markDirty(run) }
-    return run.state.position != before
+    let hasDecided = run.state.position != before.position
+    // What was decided before is marked already, and to mark it again would be news of which nothing comes.
+    if hasDecided || run.machine.effects.count != before.effects { markDirty(run) }
+    return hasDecided
   }
 
   private func tellParent(of run: LiveRun, in tree: RunTree) -> Bool {
@@ -174,21 +177,53 @@ extension RunEngine {
   /// What becomes of a run by what became of the one above it.
   private func follow(_ run: LiveRun, in tree: RunTree) -> Bool {
     guard run !== tree.root, !run.state.status.hasEnded else { return false }
-    guard tree.isWanted(run), let above = tree.parent(of: run) else {
-      let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
-      let partial = run.modelCall?.partial.freeze()
-      return decide(run) { $0.cancel(reason: reason, partialText: partial) }
-    }
+    guard tree.isWanted(run), let above = tree.parent(of: run) else { return cancelUnwanted(run, in: tree) }
     if isEnding { return false }
     if above.state.status == .paused, run.state.status != .paused { return decide(run) { $0.suspend() } }
     if above.state.pauseRequested, !run.state.pauseRequested, run.state.status != .paused { return decide(run) { $0.pause() } }
-    guard tree.root.isDriven(by: store.owner) else { return false }
-    let isLeft = run.state.status == .running && run.state.owner != store.owner
-    let canGoOn = run.state.status.isWaiting && run.state.hasWork
-    return isLeft || canGoOn ? decide(run) { $0.followRoot() } : false
+    let isDrivenHere = tree.root.isDriven(by: store.owner)
+    // What others have stored is for the driver to act on, also for one that has just come to wait.
+    guard isDrivenHere || tree.root.state.status.isWaiting else { return false }
+    let isLeft = isDrivenHere && run.state.status == .running && run.state.owner != store.owner
+    let canGoOn = isDrivenHere && run.state.status.isWaiting && run.state.hasWork
+    return isLeft || canGoOn || run.machine.waitsOtherwise ? decide(run) { $0.followRoot() } : false
+  }
+
+  /// The run above has ended, or has the call's result.
+  private func cancelUnwanted(_ run: LiveRun, in tree: RunTree) -> Bool {
+    // Whoever drives the tree has done it, in the same transaction.
+    if isDrivenElsewhere(tree) { return false }
+    let reason = tree.parent(of: run)?.state.end?.reason ?? "the run that it worked for needs it no more"
+    let partial = run.modelCall?.partial.freeze()
+    return decide(run) { $0.cancel(reason: reason, partialText: partial) }
+  }
+
+  /// Before a run decides on what came in: what was decided in its tree in this turn reaches as much of it as may not come later.
+  func catchUp(_ run: LiveRun) {
+    beginNamed(around: run)
+    guard let tree = run.tree else { return }
+    var path: [LiveRun] = []
+    var place: LiveRun? = run
+    while let here = place, here !== tree.root {
+      path.append(here)
+      place = tree.parent(of: here)
+    }
+    // What one does whose result nobody waits for any more would be in no sum of usage: that was made when the run above decided.
+    for member in path.reversed() where !member.state.status.hasEnded && !tree.isWanted(member) { _ = cancelUnwanted(member, in: tree) }
   }
 
   // MARK: Beginning
+
+  /// The log of the run above names those below it: they are begun before anything ends it, so that each of them is there.
+  private func beginNamed(around run: LiveRun) {
+    guard let tree = run.tree else {
+      if run.isDriven(by: store.owner), run.state.hasPendingChildren { beginChildren(of: run, in: RunTree(root: run)) }
+      return
+    }
+    guard tree.hasUnbegun else { return }
+    for member in tree.unsettledRuns { beginChildren(of: member, in: tree) }
+    tree.namedHaveBegun()
+  }
 
   private func beginChildren(of run: LiveRun, in tree: RunTree) {
     guard run.isDriven(by: store.owner), !isEnding else { return }

@@ -144,6 +144,7 @@ package final class RunEngine {
   }
 
   func decide(_ run: LiveRun, _ input: inout LiveRun.Input) {
+    catchUp(run)
     prepare(run)
     input.error = nil
     do throws(RuntimeError) { try input.decide(&run.machine) } catch { input.error = error }

@@ -142,6 +142,11 @@ final class RunTree {
   /// Whether those below a run may have to follow it.
   func leads(_ run: LiveRun) -> Bool { run.notes.settled != run.notes.bearing }
 
+  /// Those that what has changed since the last time may concern, without what follows from that.
+  var unsettledRuns: [LiveRun] { Self.sorted(unsettled.values) }
+
+  var hasUnbegun: Bool { unbegun > 0 }
+
   /// What was named has begun, or has its result.
   func namedHaveBegun() { unbegun = 0 }
 

@@ -53,16 +53,37 @@ extension RunMachine {
       goesOn = true
       for index in machines.indices { machines[index].adopt(delivery: submission.delivery, canInvoke: submission.canInvoke) }
     }
+    take(judged, &machines)
+    return whole.verdicts
+  }
+
+  /// The lowest first: what a run comes to wait for, and lists, is what those below it have come to by this.
+  private static func take(_ judged: [JudgedSubmission], _ machines: inout [RunMachine]) {
     let below = Shared<[ULID: RunState]>([:])
+    var changed: [ULID: [RunMachine]] = [:]
     for index in machines.indices.reversed() {
-      // What a run lists for those below it is what they are by now.
+      let before = machines[index].state.position
       let known = machines[index].context.child
       machines[index].context.child = { runID in below.value[runID] ?? known(runID) }
+      machines[index].hear(of: changed[machines[index].state.runID] ?? [], goesOn: judged[index].isEmpty)
       machines[index].take(judged[index])
       machines[index].context.child = known
-      below.value[machines[index].state.runID] = machines[index].state
+      let state = machines[index].state
+      below.value[state.runID] = state
+      if let parent = state.parent?.runID, state.position != before { changed[parent, default: []].append(machines[index]) }
     }
-    return whole.verdicts
+  }
+
+  /// Takes what those below it have come to by a submit.
+  /// - Parameter goesOn: False when its own part of the submit has it go on, or say what it waits for.
+  private mutating func hear(of children: [RunMachine], goesOn: Bool) {
+    // Whoever drives the tree sees it for himself.
+    if children.isEmpty || isDrivenElsewhere { return }
+    for child in children {
+      if child.state.status == .running, child.state.owner == context.own { context.hasPlace = true }
+      childChanged(child.state, goesOn: false) { (value) throws(StoreError) in try child.load(value) }
+    }
+    if goesOn { goOnWhereDrivable(cause: .submit) }
   }
 
   /// Each entry for the run that has its call; what none has for the first.

@@ -308,6 +308,11 @@ package struct RunMachine {
     for invocation in invocations { perform(invocation) }
   }
 
+  /// It waits, and has a call to send or waits for something else than its log says: somebody has stored an answer without going on with it.
+  var waitsOtherwise: Bool {
+    state.status.isWaiting && !state.hasWork && (state.status != state.waitingWord || !callsToSend().isEmpty)
+  }
+
   /// Calls go out here: there is a parent that takes them, and no other process that lives has taken them over.
   package var sendsHere: Bool {
     context.invokesHere && (state.callTaker.map { $0 == context.own || !context.isAlive($0) } ?? true)
