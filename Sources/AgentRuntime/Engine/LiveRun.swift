@@ -96,6 +96,9 @@ final class LiveRun {
   /// How many runs stand above it.
   var depth: Int { link?.depth ?? 0 }
 
+  /// It has ended or is paused: it waits neither for a place nor for quiet any more.
+  var isOver: Bool { state.status.hasEnded || state.status == .paused }
+
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 
   /// Something was decided, or is to be, that is not in the log yet.

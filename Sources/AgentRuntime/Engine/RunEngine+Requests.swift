@@ -300,7 +300,7 @@ extension RunEngine {
   }
 
   /// It ended, is paused, nobody drives it, or it waits with no call out at a parent that lives.
-  func isSettled(_ run: LiveRun) -> Bool { !run.waitsForPlace && run.quietTimer == nil && isSettled(run.state) }
+  func isSettled(_ run: LiveRun) -> Bool { run.isOver || (!run.waitsForPlace && run.quietTimer == nil && isSettled(run.state)) }
 
   func isSettled(_ state: RunState) -> Bool {
     switch state.status {
