@@ -287,7 +287,10 @@ extension RunEngine {
     let ready = run.waiters.filter { waiter in
       switch waiter.condition {
       case .settled: isSettled
-      case .paused: run.state.status.hasEnded || run.state.status == .paused || (isSettled && run.state.status == .running)
+      // A pause that a dead driver has left is carried out soon.
+      case .paused:
+        run.state.status.hasEnded || run.state.status == .paused
+          || (isSettled && run.state.status == .running && !run.state.pauseRequested)
       case .ended: run.state.status.hasEnded
       }
     }

@@ -98,6 +98,8 @@ extension RunMachine {
     try checkResumable()
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }
+    // A client that resumes wants the run to go on; one that asked the dead driver for a pause still waits for it.
+    if state.pauseRequested, resumption.cause == .recovery { return append(.paused(status: .paused, fault: nil)) }
     reconfigure(by: resumption)
     invokeHere(resumption.canInvoke)
     context.asksHere = resumption.cause == .resume
