@@ -74,8 +74,8 @@ extension RunMachine {
   package mutating func retryDue(_ callID: ULID) {
     beside.awaitingRetry.remove(callID)
     guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, call.sender == context.own else { return }
-    // Its last request was cancelled: what is not sent now waits for a resume.
-    guard context.invokesHere, state.status != .paused else { return append(.callParked(callID: callID)) }
+    // Its last request was cancelled: what is not sent now waits for a resume, also when the run is about to pause.
+    guard context.invokesHere, state.status != .paused, !state.pauseRequested else { return append(.callParked(callID: callID)) }
     append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))
     perform(.invoke(callID: callID, attempt: call.attempt + 1))
   }
