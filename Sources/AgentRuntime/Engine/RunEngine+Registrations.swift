@@ -124,6 +124,7 @@ extension RunEngine {
       // It may refer to what its agent has.
       try registerAgent(of: sessionID, in: &toolbox)
       try change.apply(to: &toolbox, at: .session)
+      if case .augment(let augmentation) = change { try toolbox.checkSize(after: augmentation, pointer: "/augmentation") }
       let document = SessionChange.write(change, sessionID: sessionID, number: count, at: host.wallClock())
       if try read({ () throws(StoreError) in try store.write([document]) }) { return }
     }
@@ -207,6 +208,7 @@ extension RunEngine {
     if let augmentation = params.augmentation {
       try checkTools(augmentation.newTools(at: "/augmentation"))
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
+      try toolbox.checkSize(after: augmentation, pointer: "/augmentation")
     }
     return FirstToolbox(
       toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.changes.count),
