@@ -128,7 +128,7 @@ package struct Branch: Sendable, Equatable {
     next.tail = runID
     let turn = TurnDocument(branchID: branchID, number: turns, runID: runID)
     return (
-      TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), [next.write(at: time), turn.creation(at: time)]
+      TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), [next.write(at: time), turn.write(at: time)]
     )
   }
 }
@@ -138,6 +138,9 @@ struct TurnDocument: Sendable, Equatable {
   var branchID: ULID
   var number: Int
   var runID: ULID
+  /// Written before the run is deleted; while that is there, it counts for nothing.
+  var remains: TurnRemains?
+  private var version = 0
 
   static let kind = "turn"
 
@@ -152,11 +155,14 @@ struct TurnDocument: Sendable, Equatable {
     self.runID = runID
   }
 
-  init?(_ document: Document) {
+  /// - Throws: `store.newer` for what this version does not understand.
+  init?(_ document: Document) throws(RuntimeError) {
     guard let (branchID, number) = Self.place(document.id), let runID = document.json["runId"]?.stringValue.flatMap(ULID.init) else {
       return nil
     }
     self.init(branchID: branchID, number: number, runID: runID)
+    version = document.version
+    if let remains = document.json["remains"] { self.remains = try TurnRemains(reading: remains) }
   }
 
   /// What `documentID` was made of.
@@ -166,13 +172,18 @@ struct TurnDocument: Sendable, Equatable {
     return (branchID, number)
   }
 
-  func creation(at time: Timestamp) -> DocumentWrite {
+  /// The change from what the document was when this was read, or its creation.
+  func write(at time: Timestamp) -> DocumentWrite {
     var writer = JSONWriter()
     writer.beginObject()
     writer.member("runId", runID.text)
+    if let remains {
+      writer.key("remains")
+      remains.write(to: &writer)
+    }
     writer.endObject()
     return DocumentWrite(
-      kind: Self.kind, id: Self.documentID(branchID, number), expectedVersion: 0, json: CarriedJSON(trusted: writer.finish()),
+      kind: Self.kind, id: Self.documentID(branchID, number), expectedVersion: version, json: CarriedJSON(trusted: writer.finish()),
       updatedAt: time)
   }
 }
