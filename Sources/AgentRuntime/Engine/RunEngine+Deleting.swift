@@ -14,8 +14,11 @@ extension RunEngine {
       try removeChapters(with: turn)
     }
     try read { () throws(StoreError) in try store.delete(run: runID) }
-    // One that was made meanwhile by another process.
-    if let turn = state.turn { try removeChapters(with: turn) }
+    if let turn = state.turn {
+      // One that was made meanwhile by another process.
+      try removeChapters(with: turn)
+      try countDeletion(in: turn.sessionID)
+    }
     if let run = live.removeValue(forKey: runID) { run.tree?.remove(run) }
     watched[runID] = nil
     // It may be part of what a session's next turn is shown.
@@ -55,5 +58,20 @@ extension RunEngine {
   private func isFollowed(_ runID: ULID, in sessionID: ULID) throws(RuntimeError) -> Bool {
     for branch in try branches(of: sessionID) where try lastTurn(of: branch)?.runID == runID { return true }
     return false
+  }
+
+  /// Has other processes forget what they remember of the session's messages.
+  private func countDeletion(in sessionID: ULID) throws(RuntimeError) {
+    while true {
+      let now = host.wallClock()
+      let writes = try branches(of: sessionID).map { branch in
+        var changed = branch
+        changed.deletions += 1
+        return changed.write(at: now)
+      }
+      if writes.isEmpty { return }
+      // A turn was added meanwhile, or another branch: look again.
+      if try read({ () throws(StoreError) in try store.write(writes) }) { return }
+    }
   }
 }

@@ -9,6 +9,8 @@ struct BranchHistory {
   var turns: Int
   var clearedTurns: Int
   var isCleared: Bool
+  /// Runs of the session that had been deleted by then.
+  var deletions: Int
   var messages = ShownMessages()
   /// How many entries there were before the first turn, and after each; nil when some of them were compacted.
   var ends: [Int]? = [0]
@@ -23,10 +25,11 @@ struct BranchHistory {
     turns = branch.isCleared ? branch.clearedTurns : 0
     clearedTurns = branch.clearedTurns
     isCleared = branch.isCleared
+    deletions = branch.deletions
   }
 
   func isOf(_ branch: Branch) -> Bool {
-    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared
+    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared && deletions == branch.deletions
   }
 
   mutating func add(_ turn: PastTurn) {

@@ -64,6 +64,8 @@ package struct Branch: Sendable, Equatable {
   /// Own turns before this one are out of sight (`session.clear`), and with it (above 0, or `isCleared`) those of the base.
   package var clearedTurns = 0
   package var isCleared = false
+  /// Runs of the session that were deleted so far: who remembers its messages and has another number reads them anew.
+  var deletions = 0
   package var version = 0
 
   static let kind = "branch"
@@ -88,6 +90,7 @@ package struct Branch: Sendable, Equatable {
     tail = document.json["tail"]?.stringValue.flatMap(ULID.init)
     clearedTurns = document.json["clearedTurns"]?.intValue ?? 0
     isCleared = document.json["isCleared"]?.boolValue ?? false
+    deletions = document.json["deletions"]?.intValue ?? 0
     if let value = document.json["base"], let branch = value["branchId"]?.stringValue.flatMap(ULID.init) {
       base = Base(branchID: branch, turns: value["turns"]?.intValue ?? 0, entries: value["entries"]?.intValue ?? 0)
     }
@@ -103,6 +106,7 @@ package struct Branch: Sendable, Equatable {
       writer.member("clearedTurns", clearedTurns)
       writer.member("isCleared", true)
     }
+    if deletions > 0 { writer.member("deletions", deletions) }
     if let base {
       writer.key("base")
       writer.beginObject()

@@ -101,6 +101,16 @@ import Testing
     }
   }
 
+  @Test func `another process does not show a turn that was deleted here`() throws {
+    let (first, second) = (launch(), launch())
+    let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let runs = try say("secret", to: id, in: first)
+    _ = try say("two", to: id, in: second)
+    try first.engine.delete(runs[0])
+    _ = try say("three", to: id, in: second)
+    #expect(second.model.shown.last == ["user: two", "assistant: re: two", "user: three"])
+  }
+
   @Test func `state, context, toolkits and standing decisions outlive the turns that made them`() throws {
     let process = launch()
     process.parent.abilities = .people
