@@ -25,6 +25,15 @@ extension RunEngine {
     histories = []
   }
 
+  /// The runs below a run of a session that is deleted. What cannot be read does not keep the rest.
+  func deleteRuns(below runID: ULID) {
+    do throws(RuntimeError) {
+      for child in try stored(runID)?.children ?? [] where try read({ () throws(StoreError) in try store.summary(of: child) }) != nil {
+        try delete(child)
+      }
+    } catch { host.log("the sub-agents' runs of run \(runID) could not be deleted: \(error.message)") }
+  }
+
   /// In the document of its turn, before the run goes: as long as the run is there, its log counts.
   private func keepRemains(of state: RunState, _ turn: TurnPlace) throws(RuntimeError) {
     var remains = TurnRemains()

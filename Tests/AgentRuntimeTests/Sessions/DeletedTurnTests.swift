@@ -145,4 +145,15 @@ import Testing
     #expect(process.model.shown.last?.first == "user: call")
     #expect(try toolbox(process) == before)
   }
+
+  @Test func `the runs of sub-agents go with the session`() throws {
+    let process = launch()
+    process.parent.answer = nil
+    let id = try process.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let params = startParams(tools: [clientTool("a", #""agent":{"model":"scripted:x","name":"below"}"#)])
+    #expect(process.start("call", params, session: id).outcome?.status == .success)
+    #expect(world.disk.runIDs.count == 2)
+    _ = try process.engine.deleteSession(id)
+    #expect(world.disk.runIDs == [])
+  }
 }
