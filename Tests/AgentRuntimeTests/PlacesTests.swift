@@ -48,6 +48,24 @@ import Testing
     #expect(submits.map { $0.outcome?.status } == [.success, .success, .success])
   }
 
+  @Test("who waits for a run that has no place is answered when it is cancelled or paused", arguments: [RunStatus.cancelled, .paused])
+  func endedWithoutAPlace(status: RunStatus) throws {
+    let process = launch(1) { $0.agent.name == nil ? .held : $0.turn == 0 ? .call(("a", "{}")) : .say("ok") }
+    let params = startParams(agent: "\"name\":\"waits\"", tools: [clientTool("a")])
+    let run = try #require(process.start("hi", params, delivery: .pause).runID)
+    _ = process.start("in the way", startParams())
+    let call = try #require(process.look(run)?.pendingCalls.first).callID.text
+    let waiting = [process.submit(run, [(call, .text("done"))], delivery: .pause), process.wait(run)]
+    #expect(waiting.map(\.isThere) == [false, false])
+    let ended = status == .paused ? process.pause(run) : process.cancel(run)
+    #expect((waiting + [ended]).map { $0.outcome?.status } == [status, status, status])
+    #expect(process.engine.live[run] == nil)
+    try process.model.call(1).finish(.say("out of the way"))
+    world.settle()
+    #expect(process.look(run)?.status == status)
+    if status == .paused { #expect(process.resume(run).outcome?.status == .success) }
+  }
+
   @Test func `a resume that would be one run too many is refused`() throws {
     let process = launch(1) { request in request.agent.name == nil ? .held : .say("ok") }
     let paused = try #require(process.start("hi", startParams()).runID)

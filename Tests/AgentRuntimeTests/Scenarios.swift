@@ -150,6 +150,17 @@ extension Scenario {
         _ = stage.first.resume(stage.run)
       }),
     Scenario(
+      name: "parked calls that are sent again one at a time",
+      params: startParams(
+        agent: #""clientTools":{"maxParallelInvocations":1}"#,
+        tools: [clientTool("a", #""timeoutMs":50,"onTimeout":"park""#), clientTool("b", #""timeoutMs":50,"onTimeout":"park""#)]),
+      model: turns(.call(("a", "{}"), ("b", "{}")), .say("ok")),
+      client: { invocation, _ in invocation.attempt == 1 ? nil : .text("\(invocation.name) at last") },
+      steps: { stage in
+        stage.advance(100)
+        _ = stage.first.resume(stage.run)
+      }),
+    Scenario(
       name: "a timeout after which the call is sent again",
       params: startParams(
         tools: [clientTool("a", #""timeoutMs":50,"onTimeout":"retryWithBackoff",\#(idempotent)"#)]),

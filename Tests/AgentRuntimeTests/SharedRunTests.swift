@@ -158,8 +158,23 @@ import Testing
     #expect(!pausing.isThere)
     first.kill()
     world.advance(milliseconds: 100)
+    #expect(pausing.outcome?.status == .paused)
     #expect(pausing.outcome?.driver == RunOutcome.Driver.none)
     #expect(second.resume(run).outcome?.status == .success)
+  }
+
+  @Test func `a pause that was asked of a driver that died is carried out by the process that adopts the run`() throws {
+    let first = launch(.held)
+    let run = try #require(first.start("hi", startParams()).runID)
+    let second = launch()
+    _ = second.pause(run)
+    first.kill()
+    second.kill()
+    let third = launch(.say("never"))
+    third.act { $0.adoptOrphans() }
+    #expect(third.look(run)?.status == .paused)
+    #expect(third.model.calls.isEmpty)
+    #expect(third.resume(run).outcome?.status == .success)
   }
 
   @Test func `a cancel that was asked of a driver that died is carried out by whoever is left`() throws {

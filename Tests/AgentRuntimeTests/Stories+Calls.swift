@@ -221,6 +221,31 @@ let callStories: [String: String] = [
   11 run.completed success 'ok'
   resume -> success
   """,
+  "parked calls that are sent again one at a time": """
+  1 run.started
+  2 model.started
+  3 model.completed '' a b
+  4 tool.started a#1
+  5 run.paused waiting_client_tool a#1-open b#0-parked
+  invoke a#1 {}
+  6 tool.started b#1
+  cancel a: timeout
+  invoke b#1 {}
+  cancel b: timeout
+  start -> waiting_client_tool
+  7 tool.started a#2
+  invoke a#2 {}
+  8 tool.completed a 'a at last'
+  9 tool.started b#2
+  invoke b#2 {}
+  10 tool.completed b 'b at last'
+  11 run.resumed invoke
+  12 model.started again
+  text 'ok'
+  13 model.completed 'ok'
+  14 run.completed success 'ok'
+  resume -> success
+  """,
   "a timeout after which the call is sent again": """
   1 run.started
   2 model.started

@@ -173,4 +173,27 @@ import Testing
       #expect(started.isThere)
     }
   }
+
+  @Test func `a call is not tried again once a pause is asked for, and is sent again after it`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}"), ("s", "{}")), .say("ok")]), tools: { _ in nil })
+    let params = startParams(tools: [
+      clientTool("a", #""timeoutMs":100,"onTimeout":"retryWithBackoff",\#(idempotent)"#), serverTool("s", gatedCalls),
+    ])
+    process.parent.abilities = .people
+    let run = try #require(process.start("hi", params).runID)
+    process.parent.question(of: "s")?.answer(approved)
+    world.settle()
+    #expect(process.look(run)?.status == .running)
+    let pausing = process.pause(run)
+    world.advance(milliseconds: 5000)
+    #expect(process.parent.invocations.map(\.request.attempt) == [1])
+    process.tools.run(of: "s")?.complete(.text("s ran"))
+    world.settle()
+    #expect(pausing.outcome?.status == .paused)
+    _ = process.resume(run, wait: false)
+    #expect(process.parent.invocations.map(\.request.attempt) == [1, 2])
+    try process.parent.request(1).answer(.text("a done"))
+    world.settle()
+    #expect(process.look(run)?.status == .success)
+  }
 }

@@ -42,7 +42,7 @@ final class LiveRun {
   /// What the provider has made of the transcript so far.
   var modelCache = ModelCache()
   /// The messages of the turns before this one in its session, then its own as far as a model has been shown them.
-  var shown: (entries: [TranscriptEntry], own: Int, compactions: Int)?
+  var shown: (messages: ShownMessages, own: Int, compactions: Int)?
   /// A turn that begins when what was decided with it is in the log, if it could be prepared, and of how many entries the cache knew before.
   var preparedTurn: (messageID: ULID, turn: (any PreparedTurn)?, known: Int)?
   /// Its provider has said that there is nothing to prepare.
@@ -95,6 +95,9 @@ final class LiveRun {
 
   /// How many runs stand above it.
   var depth: Int { link?.depth ?? 0 }
+
+  /// It has ended or is paused: it waits neither for a place nor for quiet any more.
+  var isOver: Bool { state.status.hasEnded || state.status == .paused }
 
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 

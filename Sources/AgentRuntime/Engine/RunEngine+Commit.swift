@@ -135,6 +135,7 @@ extension RunEngine {
         durable[index].run.committed = last.position
         durable[index].run.committedEpoch = durable[index].epoch
       }
+      durable[index].run.machine.outputIsDurable()
       swap(&durable[index].inputs, &durable[index].run.inputs)
     }
     for unit in Self.units(durable) { conclude(unit) }

@@ -4,7 +4,10 @@ extension RunEngine {
   /// What a run's model would be shown less; nil when it cannot be said or nothing can be left out.
   func compactionPlan(of state: RunState) -> Compaction? {
     guard let run = live[state.runID] else { return nil }
-    do throws(RuntimeError) { return Compaction.plan(for: try shownTranscript(run, state)) } catch {
+    do throws(RuntimeError) {
+      let shown = try shownMessages(run, state)
+      return Compaction.plan(for: shown.entries).map(shown.counted)
+    } catch {
       host.log("the messages of run \(state.runID) could not be read: \(error.message)")
       return nil
     }
@@ -21,7 +24,8 @@ extension RunEngine {
     let provider: any ModelProvider
     var entries: [TranscriptEntry]
     do throws(RuntimeError) {
-      entries = Array(try shownTranscript(run)[plan.first..<plan.first + plan.count])
+      let shown = try shownMessages(run, run.state)
+      entries = shown.range(of: plan).map { Array(shown.entries[$0]) } ?? []
       provider = try models.provider(for: run.state.agent, hasTools: false, parent: parent?.abilities)
     } catch {
       host.log("the messages of run \(runID) could not be summarised: \(error.message)")

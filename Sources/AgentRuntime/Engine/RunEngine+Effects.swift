@@ -149,7 +149,7 @@ extension RunEngine {
       // One in memory may be behind the log: then the append conflicts, and it decides again.
       let run = if let known = live[runID] { known } else { try runOfLateAnswer(runID) }
       // The timer of a call that waits for another attempt is that attempt's.
-      if let call = run.state.call(callID), call.attempt == attempt, !run.machine.awaitingRetry.contains(callID) {
+      if let call = run.state.call(callID), call.attempt == attempt, !run.machine.beside.awaitingRetry.contains(callID) {
         stopTimer(of: callID, run)
       }
       input(run) { (machine) throws(RuntimeError) in
@@ -164,8 +164,7 @@ extension RunEngine {
   private func runOfLateAnswer(_ runID: ULID) throws(RuntimeError) -> LiveRun {
     let run = try run(runID)
     for run in run.tree.map({ Array($0.members.values) }) ?? [run] {
-      run.machine.context.invokesHere = run.state.delivery == .invoke && parent?.answersInvocations == true
-      run.machine.context.asksHere = true
+      run.machine.setParent(invokesHere: run.state.delivery == .invoke && parent?.answersInvocations == true, asksHere: true)
     }
     return run
   }

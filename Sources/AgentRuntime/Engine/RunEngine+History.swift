@@ -5,16 +5,18 @@ import JSON
 /// A turn adds its messages when it ends, so that the next one in this process costs no reading, whatever the length of the conversation.
 struct BranchHistory {
   var branchID: ULID
-  /// The turns before this one are in `entries`.
+  /// The turns before this one are in `messages`.
   var turns: Int
   var clearedTurns: Int
   var isCleared: Bool
-  var entries: [TranscriptEntry] = []
+  /// Runs of the session that had been deleted by then.
+  var deletions: Int
+  var messages = ShownMessages()
   /// How many entries there were before the first turn, and after each; nil when some of them were compacted.
   var ends: [Int]? = [0]
   /// The last turns, as far as no chapter has them.
   var loose: [PastTurn] = []
-  /// What a provider has made of `entries`.
+  /// What a provider has made of the messages.
   var cache = ModelCache()
 
   /// Nothing of the branch's own turns is in it yet.
@@ -23,29 +25,31 @@ struct BranchHistory {
     turns = branch.isCleared ? branch.clearedTurns : 0
     clearedTurns = branch.clearedTurns
     isCleared = branch.isCleared
+    deletions = branch.deletions
   }
 
   func isOf(_ branch: Branch) -> Bool {
-    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared
+    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared && deletions == branch.deletions
   }
 
   mutating func add(_ turn: PastTurn) {
-    entries += turn.entries
-    for compaction in turn.compactions { compaction.apply(to: &entries) }
+    messages.entries += turn.entries
+    messages.append(missing: turn.missing)
+    for compaction in turn.compactions { messages.apply(compaction) }
     // What the provider has made is of other messages now.
     if !turn.compactions.isEmpty { cache = ModelCache() }
     noteEnd(of: turn)
   }
 
-  /// `entries` has grown by the turn's.
+  /// The messages have grown by the turn's.
   mutating func noteEnd(of turn: PastTurn) {
     turns += 1
-    if turn.compactions.isEmpty { ends?.append(entries.count) } else { ends = nil }
+    if turn.compactions.isEmpty { ends?.append(messages.entries.count) } else { ends = nil }
   }
 
   /// How many of the entries a branch shares that leaves this one there; nil when that cannot be said.
   func count(upTo base: Branch.Base) -> Int? {
-    guard let ends, base.turns <= turns else { return nil }
+    guard let ends, messages.gaps.isEmpty, base.turns <= turns else { return nil }
     let place = ends.count - 1 - (turns - base.turns)
     guard place > 0, ends[place - 1] + base.entries <= ends[place] else { return nil }
     return ends[place - 1] + base.entries
@@ -61,27 +65,32 @@ extension RunEngine {
   /// - Parameter state: The run's. While its machine decides, that must not be read from the run itself.
   func shownTranscript(_ run: LiveRun, _ state: RunState) throws(RuntimeError) -> [TranscriptEntry] {
     if state.turn == nil, state.compactions.isEmpty { return state.transcript }
+    return try shownMessages(run, state).entries
+  }
+
+  func shownMessages(_ run: LiveRun, _ state: RunState) throws(RuntimeError) -> ShownMessages {
+    if state.turn == nil, state.compactions.isEmpty { return ShownMessages(state.transcript) }
     if run.shown == nil {
       if let turn = state.turn {
         let history = try history(before: turn)
-        run.shown = (history.entries, 0, 0)
+        run.shown = (history.messages, 0, 0)
         run.modelCache = history.cache
       } else {
-        run.shown = ([], 0, 0)
+        run.shown = (ShownMessages(), 0, 0)
       }
     }
-    guard var shown = run.shown else { return state.transcript }
+    guard var shown = run.shown else { return ShownMessages(state.transcript) }
     run.shown = nil
-    shown.entries += state.transcript.dropFirst(shown.own)
+    shown.messages.entries += state.transcript.dropFirst(shown.own)
     shown.own = state.transcript.count
     for compaction in state.compactions.dropFirst(shown.compactions) {
-      compaction.apply(to: &shown.entries)
+      shown.messages.apply(compaction)
       // What the provider has made of the messages is of others now.
       run.modelCache = ModelCache()
     }
     shown.compactions = state.compactions.count
     run.shown = shown
-    return shown.entries
+    return shown.messages
   }
 
   /// Whether `shownTranscript` needs nothing but what is in memory, and only a few entries of it are new.
@@ -89,7 +98,7 @@ extension RunEngine {
     let state = run.state
     if state.turn == nil, state.compactions.isEmpty { return state.transcript.count - known <= most }
     guard let shown = run.shown, shown.compactions == state.compactions.count else { return false }
-    return shown.entries.count + state.transcript.count - shown.own - known <= most
+    return shown.messages.entries.count + state.transcript.count - shown.own - known <= most
   }
 
   private func history(before turn: TurnPlace) throws(RuntimeError) -> BranchHistory {
@@ -109,7 +118,7 @@ extension RunEngine {
     guard !branch.isCleared, let base = branch.base else { return history }
     let parent = try self.branch(base.branchID, of: branch.sessionID)
     if let known = histories.first(where: { $0.isOf(parent) }), let count = known.count(upTo: base) {
-      history.entries = Array(known.entries.prefix(count))
+      history.messages.entries = Array(known.messages.entries.prefix(count))
       history.cache = known.cache.prefix(count)
       // It is in use as well.
       remember(known)
@@ -117,11 +126,14 @@ extension RunEngine {
       for span in try spans(of: base, in: branch.sessionID) {
         let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)
         _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
-        for turn in turns.dropLast() { history.entries += turn.entries }
-        history.entries += (turns.last?.entries ?? []).prefix(span.lastEntries ?? .max)
+        for (index, turn) in turns.enumerated() {
+          let most = index == turns.count - 1 ? span.lastEntries ?? .max : .max
+          history.messages.entries += turn.entries.prefix(most)
+          history.messages.append(missing: min(turn.missing, most))
+        }
       }
     }
-    history.ends = [history.entries.count]
+    history.ends = [history.messages.entries.count]
     return history
   }
 
@@ -149,19 +161,29 @@ extension RunEngine {
     return spans
   }
 
+  func turnDocument(_ branchID: ULID, _ number: Int) throws(RuntimeError) -> TurnDocument? {
+    let id = TurnDocument.documentID(branchID, number)
+    guard let document = try read({ () throws(StoreError) in try store.document(TurnDocument.kind, id) }) else { return nil }
+    return try TurnDocument(document)
+  }
+
   func turnRuns(of branchID: ULID, from first: Int, to end: Int) throws(RuntimeError) -> [ULID] {
-    var runs: [ULID] = []
+    try turnDocuments(of: branchID, from: first, to: end).map(\.runID)
+  }
+
+  func turnDocuments(of branchID: ULID, from first: Int, to end: Int) throws(RuntimeError) -> [TurnDocument] {
+    var turns: [TurnDocument] = []
     var query = DocumentQuery(kind: TurnDocument.kind, prefix: branchID.text + "/", limit: 1000)
     query.after = first == 0 ? nil : TurnDocument.documentID(branchID, first - 1)
-    while first + runs.count < end {
-      query.limit = min(1000, end - first - runs.count)
+    while first + turns.count < end {
+      query.limit = min(1000, end - first - turns.count)
       let page = query
       let documents = try read { () throws(StoreError) in try store.documents(matching: page) }
       if documents.isEmpty { break }
-      runs += documents.compactMap { TurnDocument($0)?.runID }
+      for document in documents { if let turn = try TurnDocument(document) { turns.append(turn) } }
       query.after = documents.last?.id
     }
-    return runs
+    return turns
   }
 
   /// Nothing for a run that was deleted.
@@ -175,7 +197,8 @@ extension RunEngine {
     else { return }
     let past = PastTurn(of: run.state)
     if let shown = run.shown, shown.compactions == run.state.compactions.count, !run.state.transcript.isEmpty {
-      history.entries = shown.entries + run.state.transcript.dropFirst(shown.own)
+      history.messages = shown.messages
+      history.messages.entries += run.state.transcript.dropFirst(shown.own)
       history.cache = run.modelCache
       history.noteEnd(of: past)
     } else {

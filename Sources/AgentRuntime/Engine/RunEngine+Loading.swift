@@ -176,12 +176,16 @@ extension RunEngine {
 
   func lookAfter(_ run: LiveRun) {
     countDriven(run)
-    if run.state.status.hasEnded || run.state.hasBegun, let timer = run.quietTimer {
-      timers.cancel(timer)
-      run.quietTimer = nil
+    if run.isOver, run.waitsForPlace {
+      run.waitsForPlace = false
+      placeQueue.removeAll { $0 == run.runID }
     }
     if run.committed > 0 { turnEnded(run) }
     if !run.state.hasBegun, run.committed > 0 { lookAfterQueued(run) }
+    if run.isOver || run.state.hasBegun, let timer = run.quietTimer {
+      timers.cancel(timer)
+      run.quietTimer = nil
+    }
     answerWaiters(run)
     if run.state.status.hasEnded { touched.remove(run.runID) }
     armDeadline(run)

@@ -15,7 +15,8 @@ extension RunEngine {
       guard first + turns.count >= min(chapter.first, end) else { return }
       for (runID, past) in chapter.turns.dropFirst(first + turns.count - chapter.first).prefix(end - first - turns.count) {
         var turn: PastTurn
-        if let past { turn = past } else { turn = try loggedTurn(runID) }
+        let number = first + turns.count
+        if let past { turn = past } else { turn = try loggedTurn(runID) { () throws(RuntimeError) in try turnDocument(branchID, number) } }
         turn.isInChapter = true
         turns.append(turn)
       }
@@ -25,14 +26,21 @@ extension RunEngine {
 
   private func loggedTurns(of branchID: ULID, from first: Int, to end: Int) throws(RuntimeError) -> [PastTurn] {
     var turns: [PastTurn] = []
-    for runID in try turnRuns(of: branchID, from: first, to: end) { turns.append(try loggedTurn(runID)) }
+    for document in try turnDocuments(of: branchID, from: first, to: end) {
+      turns.append(
+        try loggedTurn(document.runID) { () throws(RuntimeError) in
+          // It may have been deleted since the document was read.
+          if document.remains == nil { return try turnDocument(branchID, document.number) }
+          return document
+        })
+    }
     return turns
   }
 
-  /// Empty for a run that was deleted.
-  private func loggedTurn(_ runID: ULID) throws(RuntimeError) -> PastTurn {
-    guard let state = try stored(runID) else { return PastTurn(runID: runID) }
-    return PastTurn(of: state)
+  /// Of a run that was deleted, what its turn's document says.
+  private func loggedTurn(_ runID: ULID, document: () throws(RuntimeError) -> TurnDocument?) throws(RuntimeError) -> PastTurn {
+    if let state = try stored(runID) { return PastTurn(of: state) }
+    return PastTurn(runID: runID, try document()?.remains ?? TurnRemains())
   }
 
   /// Those that reach into the range, in their order.

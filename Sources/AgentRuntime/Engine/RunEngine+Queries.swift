@@ -187,23 +187,6 @@ extension RunEngine {
     return CarriedJSON(trusted: first.event)["_meta"]
   }
 
-  package func delete(_ runID: ULID) throws(RuntimeError) {
-    let state = try glance(runID)
-    guard state.status.hasEnded else {
-      throw RuntimeError(.invalidRequest, "only a run that has ended can be deleted: cancel it first")
-    }
-    // Those below go first: when the process dies in between, what is left can be deleted the same way.
-    for child in state.children where try read({ () throws(StoreError) in try store.summary(of: child) }) != nil { try delete(child) }
-    if let turn = state.turn { try removeChapters(with: turn) }
-    try read { () throws(StoreError) in try store.delete(run: runID) }
-    // One that was made meanwhile by another process.
-    if let turn = state.turn { try removeChapters(with: turn) }
-    if let run = live.removeValue(forKey: runID) { run.tree?.remove(run) }
-    watched[runID] = nil
-    // It may be part of what a session's next turn is shown.
-    histories = []
-  }
-
   // MARK: Watching
 
   /// From now on, events after `sequence` are published to the parent as they come.

@@ -124,6 +124,7 @@ extension RunEngine {
       // It may refer to what its agent has.
       try registerAgent(of: sessionID, in: &toolbox)
       try change.apply(to: &toolbox, at: .session)
+      if case .augment(let augmentation) = change { try toolbox.checkSize(after: augmentation, pointer: "/augmentation") }
       let document = SessionChange.write(change, sessionID: sessionID, number: count, at: host.wallClock())
       if try read({ () throws(StoreError) in try store.write([document]) }) { return }
     }
@@ -131,16 +132,13 @@ extension RunEngine {
 
   /// What the next turn of a branch begins with, before the agent's, the connection's and its own registrations.
   package func sessionToolbox(of branch: Branch) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
-    try sessionToolbox(of: branch, after: try lastState(of: branch))
+    try sessionToolbox(of: branch, after: try left(in: branch))
   }
 
-  private func sessionToolbox(of branch: Branch, after last: RunState?) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
+  private func sessionToolbox(of branch: Branch, after last: LeftInSession?) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
     var toolbox = Toolbox()
     var changes = 0
-    if let last {
-      toolbox = last.toolbox.keptBySession
-      changes = last.changes.session
-    }
+    if let last { (toolbox, changes) = (last.toolbox, last.changes) }
     let news = try sessionChanges(of: branch.sessionID, after: changes)
     if !news.isEmpty {
       do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &toolbox) } catch {
@@ -155,18 +153,29 @@ extension RunEngine {
     return (toolbox.keptBySession, changes)
   }
 
-  /// The run whose end the next turn of the branch follows on.
-  private func lastState(of branch: Branch) throws(RuntimeError) -> RunState? {
+  /// What the next turn of the branch begins with.
+  private func left(in branch: Branch) throws(RuntimeError) -> LeftInSession? {
+    guard let last = try lastTurn(of: branch) else { return nil }
+    if let left = last.left { return left }
+    return LeftInSession(try glance(last.runID))
+  }
+
+  /// The run whose end the next turn of the branch follows on, and what it has left when it was deleted.
+  func lastTurn(of branch: Branch) throws(RuntimeError) -> (runID: ULID, left: LeftInSession?)? {
     var earlier = EarlierTurns(in: branch)
-    while let runID = try earlier.next(self) {
+    while let turn = try earlier.nextDocument(self) {
       // What waits here has not begun elsewhere.
-      if let run = live[runID], run.state.creator == store.owner, !run.state.hasBegun { continue }
-      if let row = try read({ () throws(StoreError) in try store.summary(of: runID) }), row.epoch > 0 { return try glance(runID) }
+      if let run = live[turn.runID], run.state.creator == store.owner, !run.state.hasBegun { continue }
+      if let row = try read({ () throws(StoreError) in try store.summary(of: turn.runID) }) {
+        if row.epoch > 0 { return (turn.runID, nil) }
+      } else if let left = turn.remains?.left {
+        return (turn.runID, left)
+      }
     }
     guard let base = branch.base, base.turns > 0 else { return nil }
     var parent = try self.branch(base.branchID, of: branch.sessionID)
     parent.turns = base.turns
-    return try lastState(of: parent)
+    return try lastTurn(of: parent)
   }
 
   func sessionChanges(of sessionID: ULID, after count: Int) throws(RuntimeError) -> [RegistrationChange] {
@@ -195,7 +204,7 @@ extension RunEngine {
 
   /// What a new run begins with.
   func firstToolbox(for params: RunParams, in branch: Branch?) throws(RuntimeError) -> FirstToolbox {
-    let last = try branch.flatMap { branch throws(RuntimeError) in try lastState(of: branch) }
+    let last = try branch.flatMap { branch throws(RuntimeError) in try left(in: branch) }
     var (toolbox, changes) = try branch.map { branch throws(RuntimeError) in try sessionToolbox(of: branch, after: last) } ?? (Toolbox(), 0)
     if params.resetsClientState { toolbox.resetClientState() }
     try toolbox.takeLevel(.connection, of: connection.toolbox)
@@ -204,10 +213,11 @@ extension RunEngine {
     if let augmentation = params.augmentation {
       try checkTools(augmentation.newTools(at: "/augmentation"))
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
+      try toolbox.checkSize(after: augmentation, pointer: "/augmentation")
     }
     return FirstToolbox(
       toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.changes.count),
-      decisions: last?.standingDecisions ?? [], isPlain: isPlain)
+      decisions: last?.decisions ?? [], isPlain: isPlain)
   }
 
   /// What the turns before a turn that waited decided for all calls of a tool.
@@ -215,7 +225,7 @@ extension RunEngine {
     guard let turn = run.state.turn else { return [] }
     var branch = try branch(turn.branchID, of: turn.sessionID)
     branch.turns = turn.number
-    return try lastState(of: branch)?.standingDecisions ?? []
+    return try left(in: branch)?.decisions ?? []
   }
 
   /// The toolbox of a turn that waited, as the turn before it has left it.

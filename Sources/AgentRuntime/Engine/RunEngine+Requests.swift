@@ -287,9 +287,8 @@ extension RunEngine {
     let ready = run.waiters.filter { waiter in
       switch waiter.condition {
       case .settled: isSettled
-      // A request that is not there any more was carried out, overtaken or withdrawn.
-      case .paused:
-        run.state.status.hasEnded || run.state.status == .paused || !run.state.pauseRequested || (isSettled && run.state.status == .running)
+      // A request that is not there any more was carried out, overtaken or withdrawn; one that a dead driver has left is carried out soon.
+      case .paused: run.state.status.hasEnded || run.state.status == .paused || !run.state.pauseRequested
       case .ended: run.state.status.hasEnded
       }
     }
@@ -302,7 +301,7 @@ extension RunEngine {
   }
 
   /// It ended, is paused, nobody drives it, or it waits with no call out at a parent that lives.
-  func isSettled(_ run: LiveRun) -> Bool { !run.waitsForPlace && run.quietTimer == nil && isSettled(run.state) }
+  func isSettled(_ run: LiveRun) -> Bool { run.isOver || (!run.waitsForPlace && run.quietTimer == nil && isSettled(run.state)) }
 
   func isSettled(_ state: RunState) -> Bool {
     switch state.status {

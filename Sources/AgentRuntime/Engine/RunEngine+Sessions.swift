@@ -116,6 +116,7 @@ extension RunEngine {
     }
     try remove(SessionChange.kind, prefix: sessionID.text + "/", at: now)
     for runID in runs {
+      deleteRuns(below: runID)
       live[runID] = nil
       watched[runID] = nil
       try read { () throws(StoreError) in try store.delete(run: runID) }

@@ -297,8 +297,5 @@ extension RunEngine {
   }
 
   /// The run of a turn.
-  func turnRun(_ branchID: ULID, _ number: Int) throws(RuntimeError) -> ULID? {
-    try read { () throws(StoreError) in try store.document(TurnDocument.kind, TurnDocument.documentID(branchID, number)) }
-      .flatMap(TurnDocument.init)?.runID
-  }
+  func turnRun(_ branchID: ULID, _ number: Int) throws(RuntimeError) -> ULID? { try turnDocument(branchID, number)?.runID }
 }

@@ -50,7 +50,7 @@ extension RunEngine {
       for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }
     freeRunsLetGo()
-    for run in live.values where !run.waiters.isEmpty || run.state.cancelRequest != nil { lookAfterOrphan(run) }
+    for run in live.values where !run.waiters.isEmpty || run.state.cancelRequest != nil || run.state.pauseRequested { lookAfterOrphan(run) }
     flushLiveText()
   }
 
@@ -130,10 +130,11 @@ extension RunEngine {
     if ready.count < chunks.count { foreignText[runID] = Array(chunks.dropFirst(ready.count)) }
   }
 
-  /// A driver elsewhere that died says nothing: whoever waits here finds out, and a cancel that it left is carried out.
+  /// A driver elsewhere that died says nothing: whoever waits here finds out, and a cancel or a pause that it left is carried out.
   private func lookAfterOrphan(_ run: LiveRun) {
-    if run.state.cancelRequest != nil, !run.state.status.hasEnded, run.state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none {
-      return input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .recovery) }
+    if !run.state.status.hasEnded, run.state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none {
+      if run.state.cancelRequest != nil { return input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .recovery) } }
+      if run.state.pauseRequested { return input(run) { (machine) throws(RuntimeError) in machine.pause() } }
     }
     if let taker = run.state.callTaker, !isAlive(taker), canGoOnHere(run) {
       return input(run) { (machine) throws(RuntimeError) in machine.advance(cause: .invoke) }

@@ -12,7 +12,7 @@ package enum CompactionStrategy: String, Sendable, Codable {
 
 /// Messages that a model is not shown any more; the log keeps them.
 package struct Compaction: Sendable, Equatable {
-  /// Of the messages as they were shown before.
+  /// Of the messages as they were shown before, those of turns that are deleted by now among them.
   package var first: Int
   package var count: Int
   /// What stands for them.
@@ -24,11 +24,20 @@ package struct Compaction: Sendable, Equatable {
     writer.member("summary", ifPresent: summary?.wire)
   }
 
-  /// The messages as they are shown afterwards.
-  func apply(to entries: inout [TranscriptEntry]) {
-    guard first + count <= entries.count else { return }
-    let note = summary.map { [TranscriptEntry.user([.text(.inline(CarriedJSON(string: Self.heading))), .text($0)])] } ?? []
-    entries.replaceSubrange(first..<first + count, with: note)
+  /// What is shown in their place.
+  var note: [TranscriptEntry] { summary.map { [.user([.text(.inline(CarriedJSON(string: Self.heading))), .text($0)])] } ?? [] }
+
+  /// As the member `compactions`, unless there are none.
+  static func write(_ compactions: [Compaction], to writer: inout JSONWriter) {
+    if compactions.isEmpty { return }
+    writer.key("compactions")
+    writer.beginArray()
+    for compaction in compactions {
+      writer.beginObject()
+      compaction.writeMembers(to: &writer)
+      writer.endObject()
+    }
+    writer.endArray()
   }
 
   private static let heading = "Summary of the conversation so far:"

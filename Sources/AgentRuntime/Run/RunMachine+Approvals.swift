@@ -24,7 +24,7 @@ extension RunMachine {
       let asks = canAsk(call.need)
       let asker = asks ? context.own : nil
       if call.isAsked {
-        guard toResend.remove(call.callID) != nil, let asker else { continue }
+        guard beside.toResend.remove(call.callID) != nil, let asker else { continue }
         append(.callAsked(callID: call.callID, asker: asker))
       } else if call.need == .approval {
         let expiresAt = state.agent.approvalTimeoutMs.map { context.now.adding(milliseconds: $0) }
@@ -32,7 +32,7 @@ extension RunMachine {
       } else {
         requestInput(call, asker)
       }
-      toResend.remove(call.callID)
+      beside.toResend.remove(call.callID)
       if asks { perform(.ask(callID: call.callID)) }
     }
   }

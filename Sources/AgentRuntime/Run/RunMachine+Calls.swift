@@ -26,7 +26,7 @@ extension RunMachine {
       settle(call, result)
     case .error(let words, _):
       // An error of an attempt that is given up is late, and ignored.
-      if attempt == call.attempt, !call.isParked, !awaitingRetry.contains(callID) { settle(call, .failure(words)) }
+      if attempt == call.attempt, !call.isParked, !beside.awaitingRetry.contains(callID) { settle(call, .failure(words)) }
     }
   }
 
@@ -65,17 +65,17 @@ extension RunMachine {
         return settle(call, fallback(for: call))
       }
       let delay = Double(200 << min(attempt - 1, 10)) * (0.75 + context.jitter / 2)
-      awaitingRetry.insert(callID)
+      beside.awaitingRetry.insert(callID)
       perform(.retryInvocation(callID: callID, afterMilliseconds: Int(delay)))
     }
   }
 
   /// The wait before another attempt is over.
   package mutating func retryDue(_ callID: ULID) {
-    awaitingRetry.remove(callID)
+    beside.awaitingRetry.remove(callID)
     guard let call = state.call(callID), call.isPending, !call.isDeferred, !call.isParked, call.sender == context.own else { return }
-    // Its last request was cancelled: what is not sent now waits for a resume.
-    guard context.invokesHere, state.status != .paused else { return append(.callParked(callID: callID)) }
+    // Its last request was cancelled: what is not sent now waits for a resume, also when the run is about to pause.
+    guard context.invokesHere, state.status != .paused, !state.pauseRequested else { return append(.callParked(callID: callID)) }
     append(.toolStarted(callID: callID, attempt: call.attempt + 1, sender: context.own))
     perform(.invoke(callID: callID, attempt: call.attempt + 1))
   }

@@ -25,7 +25,7 @@ extension RunMachine {
       if owner == context.own, state.modelAtWork != nil, context.modelWaits() { return pauseBetweenAttempts() }
       if !state.pauseRequested { append(.pauseRequested) }
       // No call is at work then, and servers can take long to start.
-      if isAskingServers { advance(cause: .resume) }
+      if beside.isAskingServers { advance(cause: .resume) }
       return
     }
     // What was asked of a driver that died comes first.
@@ -98,6 +98,8 @@ extension RunMachine {
     try checkResumable()
     if state.status == .running, state.owner == context.own { return }
     if state.cancelRequest != nil { return advance(cause: .recovery) }
+    // A client that resumes wants the run to go on; one that asked the dead driver for a pause still waits for it.
+    if state.pauseRequested, resumption.cause == .recovery { return append(.paused(status: .paused, fault: nil)) }
     reconfigure(by: resumption)
     invokeHere(resumption.canInvoke)
     context.asksHere = resumption.cause == .resume
@@ -105,7 +107,9 @@ extension RunMachine {
       if state.status == .paused { append(.requeued) }
       return advance(cause: .resume)
     }
-    for call in state.awaitedCalls where canAsk(call.need) && (call.sender != context.own || call.isParked) { toResend.insert(call.callID) }
+    for call in state.awaitedCalls where canAsk(call.need) && (call.sender != context.own || call.isParked) {
+      beside.toResend.insert(call.callID)
+    }
     switch state.status {
     case .paused: drive(cause: .resume)
     case .running: drive(cause: resumption.cause == .resume ? .resume : .recovery)
@@ -114,7 +118,7 @@ extension RunMachine {
     if context.invokesHere {
       for call in state.pendingClientCalls where call.attempt > 0 {
         let isWanted = call.isDeferred ? resumption.reissue.contains(call.callID) : !state.isOpen(call, isAlive: context.isAlive)
-        if isWanted { toResend.insert(call.callID) }
+        if isWanted { beside.toResend.insert(call.callID) }
       }
     }
     advance(cause: .resume)

@@ -4,18 +4,18 @@ import JSON
 extension RunMachine {
   /// Whether they have been; otherwise they are asked, and the turn begins when they have answered.
   mutating func hearServers() -> Bool {
-    guard state.agent.hasServers, !hasHeardServers else { return true }
-    if !isAskingServers { perform(.askServers) }
-    isAskingServers = true
+    guard state.agent.hasServers, !beside.hasHeardServers else { return true }
+    if !beside.isAskingServers { perform(.askServers) }
+    beside.isAskingServers = true
     return false
   }
 
   /// They have all told what they offer, or failed to.
   package mutating func serversAnswered() {
-    isAskingServers = false
-    hasHeardServers = true
+    beside.isAskingServers = false
+    beside.hasHeardServers = true
     advance(cause: .resume)
-    hasHeardServers = false
+    beside.hasHeardServers = false
   }
 
   /// A server had the run's model answer something.

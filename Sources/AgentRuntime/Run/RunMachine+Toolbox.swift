@@ -32,6 +32,7 @@ extension RunMachine {
       try context.checkTools(augmentation.newTools(at: "/augmentation"))
       var toolbox = state.toolbox
       try toolbox.apply(augmentation, isInsideResult: true, pointer: "/augmentation")
+      try toolbox.checkSize(after: augmentation, pointer: "/augmentation")
       complete(call.callID, result)
       append(.augmentationApplied(callID: call.callID, augmentation, shared(by: toolbox)))
     } catch {

@@ -102,18 +102,17 @@ package struct RunMachine {
   /// Changes beside the log that belong to `records`.
   package internal(set) var documents: [DocumentWrite] = []
   private var spiller: BlobSpiller
-  /// Calls that this process sends, or asks for, again as soon as there is room: those that `run.resume` named.
-  var toResend: Set<ULID> = []
-  /// Calls whose last attempt timed out and that are to be sent once more.
-  var awaitingRetry: Set<ULID> = []
-  /// The agent's MCP servers are asked what they offer, for the turn that is next; and they have answered.
-  var isAskingServers = false
-  var hasHeardServers = false
+  var beside: BesideTheLog
+  /// What that was when the output was last taken, and when it last was in the log.
+  private var takenBeside: BesideTheLog
+  private var durableBeside: BesideTheLog
 
   package init(state: RunState, context: MachineContext) {
     self.state = state
     self.context = context
     spiller = BlobSpiller(makeID: context.makeID)
+    beside = BesideTheLog(context)
+    (takenBeside, durableBeside) = (beside, beside)
   }
 
   /// A new run, whose first record is made here.
@@ -132,6 +131,8 @@ package struct RunMachine {
     state = try RunState(runID: runID, start: start, at: context.now)
     self.context = context
     self.spiller = spiller
+    beside = BesideTheLog(context)
+    (takenBeside, durableBeside) = (beside, beside)
     record(.started(start))
     if !decisions.isEmpty { append(.decisionsTaken(decisions)) }
     let toolkits = state.toolbox.toolkitNames
@@ -152,16 +153,33 @@ package struct RunMachine {
     effects = []
     documents = []
     spiller = BlobSpiller(makeID: context.makeID)
+    takenBeside = besideNow
     return output
   }
 
-  /// Takes records that another process wrote.
+  /// What was handed over last is in the log.
+  package mutating func outputIsDurable() { durableBeside = takenBeside }
+
+  private var besideNow: BesideTheLog {
+    var now = beside
+    (now.invokesHere, now.asksHere) = (context.invokesHere, context.asksHere)
+    return now
+  }
+
+  /// What a parent takes from here on, whatever becomes of what is decided.
+  mutating func setParent(invokesHere: Bool, asksHere: Bool) {
+    (context.invokesHere, context.asksHere) = (invokesHere, asksHere)
+    (durableBeside.invokesHere, durableBeside.asksHere) = (invokesHere, asksHere)
+  }
+
+  /// Takes records that another process wrote, when nothing is decided that is not in the log.
   package mutating func take(_ foreign: [LogRecord]) throws(RuntimeError) {
     for record in foreign {
       let (event, time) = try RunEvent.decode(record)
       try state.apply(event, at: time ?? state.updatedAt)
       heed(event)
     }
+    durableBeside = besideNow
   }
 
   /// What another process claimed, or took from this parent, is not sent here any more.
@@ -175,12 +193,15 @@ package struct RunMachine {
     }
   }
 
-  /// A machine for the same run when it is `state` that its log says, of which `foreign` were not known here.
+  /// A machine for the same run when it is `state` that its log says, of which `foreign` were not known here. What was decided and is not in the log
+  /// is undone, here too.
   func anew(_ state: RunState, after foreign: [LogRecord]) throws(RuntimeError) -> RunMachine {
+    var context = context
+    (context.invokesHere, context.asksHere) = (durableBeside.invokesHere, durableBeside.asksHere)
     var machine = RunMachine(state: state, context: context)
-    machine.toResend = toResend
-    machine.awaitingRetry = awaitingRetry
+    machine.beside = durableBeside
     for record in foreign { machine.heed(try RunEvent.decode(record).event) }
+    machine.durableBeside = machine.besideNow
     return machine
   }
 
@@ -301,7 +322,7 @@ package struct RunMachine {
     var invocations: [RunEffect] = []
     for call in callsToSend() {
       append(.toolStarted(callID: call.callID, attempt: call.attempt + 1, sender: context.own))
-      toResend.remove(call.callID)
+      beside.toResend.remove(call.callID)
       invocations.append(.invoke(callID: call.callID, attempt: call.attempt + 1))
     }
     if state.status != state.waitingWord { append(.paused(status: state.waitingWord, fault: nil)) }
@@ -322,13 +343,13 @@ package struct RunMachine {
     guard sendsHere else { return [] }
     let pending = state.pendingClientCalls
     // Also at the parent of another process.
-    let out = pending.filter { $0.attempt > 0 && !toResend.contains($0.callID) && state.isOpen($0, isAlive: context.isAlive) }
+    let out = pending.filter { $0.attempt > 0 && !beside.toResend.contains($0.callID) && state.isOpen($0, isAlive: context.isAlive) }
     var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
     let begun = out + state.pendingServerCalls.filter { $0.child != nil }
     var isAlone = begun.contains { $0.tool?.runsAlone == true }
     var count = begun.count
     var chosen: [Call] = []
-    for call in pending where call.attempt == 0 || toResend.contains(call.callID) {
+    for call in pending where call.attempt == 0 || beside.toResend.contains(call.callID) {
       let alone = call.tool?.runsAlone == true
       if room <= 0 || isAlone || (alone && count > 0) { break }
       isAlone = alone

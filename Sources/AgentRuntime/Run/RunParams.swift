@@ -45,10 +45,10 @@ package struct RunParams: Sendable {
   }
 
   static func read<T: Decodable>(
-    _ type: T.Type, _ value: CarriedJSON, at pointer: String, carrying: CarriedPaths = .none
+    _ type: T.Type, _ value: CarriedJSON, at pointer: String, carrying: CarriedPaths = .none, limits: JSONLimits = JSONLimits()
   ) throws(RuntimeError) -> T {
     do throws(JSONError) {
-      return try JSONCoding.decode(type, from: value, carrying: carrying, limits: JSONLimits(), at: pointer)
+      return try JSONCoding.decode(type, from: value, carrying: carrying, limits: limits, at: pointer)
     } catch { throw RuntimeError(error) }
   }
 }

@@ -5,11 +5,20 @@ struct PastTurn: Sendable, Equatable {
   var runID: ULID
   var entries: [TranscriptEntry] = []
   var compactions: [Compaction] = []
+  /// Messages of a run that was deleted.
+  var missing = 0
   /// Nothing of it changes any more.
   var isOver = true
   var isInChapter = false
 
   init(runID: ULID) { self.runID = runID }
+
+  /// Of a run that was deleted.
+  init(runID: ULID, _ remains: TurnRemains) {
+    self.runID = runID
+    missing = remains.messages
+    compactions = remains.compactions
+  }
 
   /// A queued turn that has become part of another one is over for its session.
   init(of state: RunState) {
@@ -52,7 +61,8 @@ struct Chapter: Sendable {
       var line = JSONWriter(capacity: 1024)
       turn.write(to: &line)
       let bytes = line.finish()
-      if bytes.count <= bytesPerMessage * (turn.entries.count + 1) {
+      // What a deleted one has left stands in the document of its turn.
+      if turn.missing == 0, bytes.count <= bytesPerMessage * (turn.entries.count + 1) {
         writer.value(CarriedJSON(trusted: bytes))
       } else {
         writer.beginArray()

@@ -1,12 +1,15 @@
-/// The runs of the turns before one of a branch, the nearest first; those that were deleted, too.
+import JSON
+
+/// The turns of a branch before one of them, the nearest first; those whose runs were deleted, too.
 struct EarlierTurns {
-  private static let pageLength = 64
+  private static let mostAtOnce = 64
 
   private let branchID: ULID
   private var number: Int
-  /// The first of them: mostly nobody asks for more.
+  /// The run of the nearest, where it is known: mostly nobody asks for more.
   private var nearest: ULID?
-  private var page: [ULID] = []
+  private var page: [TurnDocument] = []
+  private var pageLength = 1
 
   init(_ turn: TurnPlace) {
     branchID = turn.branchID
@@ -26,10 +29,16 @@ struct EarlierTurns {
       number -= 1
       return runID
     }
+    return try nextDocument(engine)?.runID
+  }
+
+  /// For those of a whole branch.
+  mutating func nextDocument(_ engine: RunEngine) throws(RuntimeError) -> TurnDocument? {
     if page.isEmpty, number > 0 {
-      let first = max(0, number - Self.pageLength)
-      page = try engine.turnRuns(of: branchID, from: first, to: number)
+      let first = max(0, number - pageLength)
+      page = try engine.turnDocuments(of: branchID, from: first, to: number)
       number = first
+      pageLength = min(Self.mostAtOnce, 4 * pageLength)
     }
     return page.popLast()
   }

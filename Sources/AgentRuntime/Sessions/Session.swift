@@ -64,6 +64,8 @@ package struct Branch: Sendable, Equatable {
   /// Own turns before this one are out of sight (`session.clear`), and with it (above 0, or `isCleared`) those of the base.
   package var clearedTurns = 0
   package var isCleared = false
+  /// Runs of the session that were deleted so far: who remembers its messages and has another number reads them anew.
+  var deletions = 0
   package var version = 0
 
   static let kind = "branch"
@@ -88,6 +90,7 @@ package struct Branch: Sendable, Equatable {
     tail = document.json["tail"]?.stringValue.flatMap(ULID.init)
     clearedTurns = document.json["clearedTurns"]?.intValue ?? 0
     isCleared = document.json["isCleared"]?.boolValue ?? false
+    deletions = document.json["deletions"]?.intValue ?? 0
     if let value = document.json["base"], let branch = value["branchId"]?.stringValue.flatMap(ULID.init) {
       base = Base(branchID: branch, turns: value["turns"]?.intValue ?? 0, entries: value["entries"]?.intValue ?? 0)
     }
@@ -103,6 +106,7 @@ package struct Branch: Sendable, Equatable {
       writer.member("clearedTurns", clearedTurns)
       writer.member("isCleared", true)
     }
+    if deletions > 0 { writer.member("deletions", deletions) }
     if let base {
       writer.key("base")
       writer.beginObject()
@@ -126,7 +130,7 @@ package struct Branch: Sendable, Equatable {
     var next = self
     next.turns += 1
     next.tail = runID
-    let writes = [next.write(at: time), TurnDocument(branchID: branchID, number: turns, runID: runID).creation(at: time)]
+    let writes = [next.write(at: time), TurnDocument(branchID: branchID, number: turns, runID: runID).write(at: time)]
     next.version += 1
     return (next, TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), writes)
   }
@@ -137,6 +141,9 @@ struct TurnDocument: Sendable, Equatable {
   var branchID: ULID
   var number: Int
   var runID: ULID
+  /// Written before the run is deleted; while that is there, it counts for nothing.
+  var remains: TurnRemains?
+  private var version = 0
 
   static let kind = "turn"
 
@@ -151,11 +158,14 @@ struct TurnDocument: Sendable, Equatable {
     self.runID = runID
   }
 
-  init?(_ document: Document) {
+  /// - Throws: `store.newer` for what this version does not understand.
+  init?(_ document: Document) throws(RuntimeError) {
     guard let (branchID, number) = Self.place(document.id), let runID = document.json["runId"]?.stringValue.flatMap(ULID.init) else {
       return nil
     }
     self.init(branchID: branchID, number: number, runID: runID)
+    version = document.version
+    if let remains = document.json["remains"] { self.remains = try TurnRemains(reading: remains) }
   }
 
   /// What `documentID` was made of.
@@ -165,13 +175,18 @@ struct TurnDocument: Sendable, Equatable {
     return (branchID, number)
   }
 
-  func creation(at time: Timestamp) -> DocumentWrite {
+  /// The change from what the document was when this was read, or its creation.
+  func write(at time: Timestamp) -> DocumentWrite {
     var writer = JSONWriter()
     writer.beginObject()
     writer.member("runId", runID.text)
+    if let remains {
+      writer.key("remains")
+      remains.write(to: &writer)
+    }
     writer.endObject()
     return DocumentWrite(
-      kind: Self.kind, id: Self.documentID(branchID, number), expectedVersion: 0, json: CarriedJSON(trusted: writer.finish()),
+      kind: Self.kind, id: Self.documentID(branchID, number), expectedVersion: version, json: CarriedJSON(trusted: writer.finish()),
       updatedAt: time)
   }
 }

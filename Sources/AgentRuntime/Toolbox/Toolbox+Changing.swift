@@ -132,6 +132,17 @@ extension Toolbox {
     }
   }
 
+  /// The most context items that a run or session can have. More would only come of a client that never removes any.
+  package static let mostContextItems = 100_000
+
+  /// Judges a new augmentation, after it was applied. Those in the log are as they are.
+  /// - Throws: `invalidParams` when it makes the context longer than it can be.
+  package func checkSize(after augmentation: Augmentation, pointer: String) throws(RuntimeError) {
+    guard !augmentation.addContext.isEmpty, context.count > Self.mostContextItems else { return }
+    throw .invalidParams(
+      "the context would have \(context.count) items; it can have \(Self.mostContextItems)", at: pointer + "/addContext")
+  }
+
   private mutating func changeContext(_ augmentation: Augmentation) {
     if !augmentation.addContext.isEmpty {
       var places = Dictionary(context.enumerated().map { ($1.exactKey, $0) }, uniquingKeysWith: { first, _ in first })

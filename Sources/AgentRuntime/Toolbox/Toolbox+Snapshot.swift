@@ -43,7 +43,9 @@ extension Toolbox {
 
   /// - Throws: `invalidParams` with the pointer of what another version wrote differently.
   package init(reading json: CarriedJSON) throws(RuntimeError) {
-    let snapshot = try RunParams.read(Snapshot.self, json, at: "", carrying: Snapshot.carriedPaths)
+    // It has grown over many requests, each within the limits of one.
+    let limits = JSONLimits(maxDepth: .max, maxNodes: .max)
+    let snapshot = try RunParams.read(Snapshot.self, json, at: "", carrying: Snapshot.carriedPaths, limits: limits)
     self.init()
     for (name, registrations) in snapshot.levels ?? [:] {
       guard let level = RegistrationLevel(rawValue: name) else { throw .invalidParams("is not a level", at: "/levels/" + name) }

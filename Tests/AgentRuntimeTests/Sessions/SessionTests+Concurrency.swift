@@ -143,6 +143,20 @@ extension SessionTests {
     #expect(process.start("three", strategy("\"drop\""), session: id, concurrency: .drop).outcome?.status == .success)
   }
 
+  @Test func `debounce: who waits for one that is paused in the quiet time is answered, and it can begin later`() throws {
+    let process = launch(holding: [])
+    let id = try session(process).sessionID
+    let params = strategy(#"{"strategy":"debounce","debounceMs":500}"#)
+    let started = process.start("one", params, session: id, concurrency: .debounce(milliseconds: 500))
+    let run = try #require(started.runID)
+    #expect(process.pause(run).outcome?.status == .paused)
+    #expect(started.outcome?.status == .paused)
+    #expect(process.engine.isIdle)
+    world.advance(milliseconds: 1000)
+    #expect(process.look(run)?.status == .paused)
+    #expect(process.resume(run).outcome?.status == .success)
+  }
+
   @Test func `debounce: it begins after a quiet time, the newest only`() throws {
     let process = launch()
     let id = try session(process).sessionID

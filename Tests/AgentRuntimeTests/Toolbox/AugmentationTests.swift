@@ -213,3 +213,31 @@ import Testing
     #expect(patched.difference(from: box) == onlyState)
   }
 }
+
+/// More context than one request can bring.
+@Suite struct ContextSizeTests {
+  private func items(_ range: Range<Int>) -> String {
+    range.map { #"{"key":"\#($0)","description":"","value":1}"# }.joined(separator: ",")
+  }
+
+  @Test func `a toolbox with more values than one message can have is read back as it is`() throws {
+    var box = Toolbox()
+    for first in stride(from: 0, to: 260_000, by: 130_000) { try box.augment(#""addContext":[\#(items(first..<first + 130_000))]"#) }
+    #expect(try Toolbox(reading: box.json) == box)
+  }
+
+  @Test func `context beyond what there can be is refused with its place, and can be made shorter`() throws {
+    var box = Toolbox()
+    try box.augment(#""addContext":[\#(items(0..<Toolbox.mostContextItems))]"#)
+    let replacing = augmentation(#""addContext":[\#(items(0..<1))]"#)
+    try box.apply(replacing, isInsideResult: true)
+    try box.checkSize(after: replacing, pointer: "/augmentation")
+    let more = augmentation(#""addContext":[{"key":"more","description":"","value":1}]"#)
+    try box.apply(more, isInsideResult: true)
+    let refused = RuntimeError.invalidParams(
+      "the context would have 100001 items; it can have 100000", at: "/augmentation/addContext")
+    #expect(throws: refused) { try box.checkSize(after: more, pointer: "/augmentation") }
+    // What the log has is as it is, and an augmentation that adds nothing is none of this.
+    try box.checkSize(after: augmentation(#""updateState":1"#), pointer: "/augmentation")
+  }
+}
