@@ -2,7 +2,7 @@ package import JSON
 
 extension RunEngine.Details {
   /// The agent as it may be shown.
-  private var shownAgent: CarriedJSON? { agent.map { EnvironmentValues.hidden(in: $0) } }
+  var shownAgent: CarriedJSON? { agent.map { EnvironmentValues.hidden(in: $0) } }
 
   /// What `run.get` says besides the outcome.
   package func writeMembers(to writer: inout JSONWriter) {
