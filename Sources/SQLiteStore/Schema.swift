@@ -12,7 +12,10 @@ enum Schema {
   static let pageSize = 8192
 
   /// Step n makes version n + 1 of version n. A released step never changes; the next version is one more step.
-  static let steps: [String] = [first, documents, metadata]
+  static let steps: [String] = [first, documents, metadata, ""]
+
+  /// The step in which `adoptNamedBlobs` is called.
+  private static let adoption = 3
 
   static var version: Int { steps.count }
 
@@ -85,6 +88,10 @@ enum Schema {
           """
           BEGIN IMMEDIATE;
           \(step)
+          """)
+        if index == adoption { try adoptNamedBlobs(connection) }
+        try connection.execute(
+          """
           PRAGMA application_id = \(applicationID);
           PRAGMA user_version = \(index + 1);
           COMMIT;
