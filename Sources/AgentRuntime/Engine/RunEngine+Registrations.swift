@@ -156,12 +156,15 @@ extension RunEngine {
   }
 
   /// The run whose end the next turn of the branch follows on.
-  private func lastState(of branch: Branch) throws(RuntimeError) -> RunState? {
+  ///
+  /// - Parameter entries: Another branch leaves this one after so many messages of its last turn: what came of that turn later is not the other's.
+  private func lastState(of branch: Branch, upTo entries: Int? = nil) throws(RuntimeError) -> RunState? {
     var number = branch.turns - 1
     while number >= 0 {
       if let runID = try turnRun(branch.branchID, number), let row = try read({ () throws(StoreError) in try store.summary(of: runID) }),
         row.epoch > 0
       {
+        if let entries, number == branch.turns - 1 { return try stored(runID, upTo: entries) }
         return try glance(runID)
       }
       number -= 1
@@ -169,7 +172,7 @@ extension RunEngine {
     guard let base = branch.base, base.turns > 0 else { return nil }
     var parent = try self.branch(base.branchID, of: branch.sessionID)
     parent.turns = base.turns
-    return try lastState(of: parent)
+    return try lastState(of: parent, upTo: base.entries)
   }
 
   func sessionChanges(of sessionID: ULID, after count: Int) throws(RuntimeError) -> [RegistrationChange] {
