@@ -240,6 +240,32 @@ def test_a_branch_of_a_compacted_conversation_has_all_its_messages(http):
     assert [text_of(m["content"]).split()[0] for m in messages(b, s, branchId=branch) if m["role"] == "user"] == [f"q{n}" for n in range(6)] + ["other"]
 
 
+def test_a_branch_has_the_summary_of_what_it_shares(http):
+    def answer(seen):
+        if seen.messages[-1].text.startswith("Summarise the conversation above"):
+            return Turn("The password is KIWI.")
+        return None
+    model = small(http, 1400, answer)
+    b = http.bridge()
+    s = session(b)
+    for n in range(5):
+        assert speak(b, s, model, f"q{n}", compaction="summarize")["status"] == "success"
+    said = messages(b, s)
+    shown = http.views(model)[-1]
+    assert "KIWI" in shown.messages[0].text
+    last, early = fork(b, s, said[-1]), fork(b, s, said[1])
+    for bridge in (b, http.bridge()):
+        before = len(http.views(model))
+        assert bridge.run(model, input="new" + LONG, sessionId=s, branchId=last, agent={"compaction": "summarize"})["status"] == "success"
+        first = http.views(model)[before]
+        assert told(first)[:len(shown.messages)] == told(shown) and "KIWI" in first.messages[0].text
+        last = fork(b, s, said[-1])
+    # What main made room for later is not the matter of a branch that has left it before.
+    before = len(http.views(model))
+    assert b.run(model, input="new" + LONG, sessionId=s, branchId=early, agent={"compaction": "summarize"})["status"] == "success"
+    assert told(http.views(model)[before]) == ["q0", "re: q0", "new"]
+
+
 @pytest.mark.parametrize("word", ["shorten", "", 1, {}])
 def test_a_strategy_that_is_none_is_refused(bridge, lab, word):
     e = bridge.error_of(bridge.request("run.start", {"input": "x", "agent": {"model": lab.script(say("x")), "compaction": word}}))

@@ -29,6 +29,12 @@ struct BranchHistory {
     branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared
   }
 
+  /// Takes what the branch has from the one that it leaves, with what stands there for what is not shown any more.
+  mutating func share(_ shared: ArraySlice<TranscriptEntry>, _ compactions: [Compaction]) {
+    entries += shared
+    for compaction in compactions { compaction.apply(to: &entries) }
+  }
+
   mutating func add(_ turn: PastTurn) {
     entries += turn.entries
     for compaction in turn.compactions { compaction.apply(to: &entries) }
@@ -117,12 +123,19 @@ extension RunEngine {
       for span in try spans(of: base, in: branch.sessionID) {
         let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)
         _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
-        for turn in turns.dropLast() { history.entries += turn.entries }
-        history.entries += (turns.last?.entries ?? []).prefix(span.lastEntries ?? .max)
+        for turn in turns.dropLast() { history.share(turn.entries[...], turn.compactions) }
+        guard let last = turns.last else { continue }
+        history.share(last.entries.prefix(span.lastEntries ?? .max), try compactions(of: last, upTo: span.lastEntries))
       }
     }
     history.ends = [history.entries.count]
     return history
+  }
+
+  /// Those that a turn had made when it had so many messages.
+  private func compactions(of turn: PastTurn, upTo entries: Int?) throws(RuntimeError) -> [Compaction] {
+    guard let entries, !turn.compactions.isEmpty else { return turn.compactions }
+    return try stored(turn.runID, upTo: entries)?.compactions ?? []
   }
 
   /// Turns of one branch that are in sight from another one, or from itself.
