@@ -266,6 +266,27 @@ def test_a_branch_has_the_summary_of_what_it_shares(http):
     assert told(http.views(model)[before]) == ["q0", "re: q0", "new"]
 
 
+@pytest.mark.parametrize("strategy", ["truncate", "summarize"])
+def test_a_note_does_not_take_the_question_out_of_sight(http, strategy):
+    def answer(seen):
+        if seen.messages[-1].text.startswith("Summarise the conversation above"):
+            return Turn("Much was looked at.")
+        done = max([int(n) for m in seen.messages for n in re.findall(r"(\d+) seen", m.text)], default=-1)
+        return Turn("all seen") if done == 11 else Turn(f"step {done + 1}", calls=[("look", {"n": done + 1})])
+    model = small(http, 1800, answer)
+    b = http.parent()
+
+    def look(p):
+        if p["arguments"]["n"] == 2:
+            b.call("run.addNote", {"runId": p["runId"], "text": "hurry up"})
+        return {"content": f"{p['arguments']['n']} seen" + LONG}
+    b.handlers["look"] = look
+    o = b.succeeds(model, [tool("look")], answer="all seen", input="look at all", agent={"compaction": strategy})
+    assert retries(b, o["runId"])
+    asked = [v for v in http.views(model) if not v.messages[-1].text.startswith("Summarise")]
+    assert all(v.messages[0].text.startswith("look at all") for v in asked)
+
+
 @pytest.mark.parametrize("word", ["shorten", "", 1, {}])
 def test_a_strategy_that_is_none_is_refused(bridge, lab, word):
     e = bridge.error_of(bridge.request("run.start", {"input": "x", "agent": {"model": lab.script(say("x")), "compaction": word}}))

@@ -4,7 +4,8 @@ extension RunEngine {
   /// What a run's model would be shown less; nil when it cannot be said or nothing can be left out.
   func compactionPlan(of state: RunState) -> Compaction? {
     guard let run = live[state.runID] else { return nil }
-    do throws(RuntimeError) { return Compaction.plan(for: try shownTranscript(run, state)) } catch {
+    let question = state.input.entries.last { $0.isUser }
+    do throws(RuntimeError) { return Compaction.plan(for: try shownTranscript(run, state), question: question) } catch {
       host.log("the messages of run \(state.runID) could not be read: \(error.message)")
       return nil
     }
