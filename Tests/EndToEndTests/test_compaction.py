@@ -143,7 +143,7 @@ def test_summarize_has_the_model_say_what_is_left_out(http):
     assert asked and told(asked[0])[0] == "q0"
     made = next(o for o in outcomes if retries(b, o["runId"]))
     assert "were summarised" in retries(b, made["runId"])[0]["reason"]
-    assert made["usage"]["inputTokens"] == 110 and made["usage"]["outputTokens"] == 12
+    assert made["usage"]["inputTokens"] == 110 and made["usage"]["outputTokens"] == 12 and made["usage"]["modelCalls"] == 2
     shown = http.views(model)[-1]
     assert SUMMARY in shown.messages[0].text and "They said much." in shown.messages[0].text
     assert len(said(b, s)) == 10 and "They said much." not in str(messages(b, s))
@@ -182,6 +182,23 @@ def test_when_no_summary_comes_the_messages_are_left_out(http):
         o = speak(b, s, model, f"q{n}", compaction="summarize")
         assert o["status"] == "success", o
     assert all(SUMMARY not in m.text for m in http.views(model)[-1].messages)
+
+
+@pytest.mark.parametrize("made", ["blank", "refused"])
+def test_what_is_no_summary_does_not_stand_for_the_messages(http, made):
+    refused = Turn("I cannot.", stop="refusal") if http.kind == "anthropic" else Turn(refusal="I cannot.")
+    made = Turn("  \n ") if made == "blank" else refused
+    model = small(http, 1400, lambda seen: made if seen.messages[-1].text.startswith("Summarise the conversation above") else None)
+    b = http.bridge()
+    s = session(b)
+    for n in range(5):
+        o = speak(b, s, model, f"q{n}", compaction="summarize")
+        assert o["status"] == "success", o
+        retried = retries(b, o["runId"])
+        assert all("were left out" in r["reason"] for r in retried)
+        # What the model was asked beside the turn counts too.
+        assert o["usage"]["modelCalls"] == 1 + len(retried)
+    assert len(http.views(model)) > 5 and all(SUMMARY not in m.text for m in http.views(model)[-1].messages)
 
 
 def test_one_message_that_is_too_long_cannot_be_helped(http):

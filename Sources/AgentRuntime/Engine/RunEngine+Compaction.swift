@@ -39,7 +39,11 @@ extension RunEngine {
     request.isAside = true
     let call = provider.start(request) { [host] signal in
       switch signal {
-      case .finished(let turn): answer(turn.calls.isEmpty ? turn.text : nil, turn.usage)
+      case .finished(let turn):
+        if !turn.isSummary { host.log("the messages of run \(runID) could not be summarised: the model gave no summary") }
+        var usage = turn.usage
+        (usage.modelCalls, usage.toolCalls) = (1, 0)
+        answer(turn.isSummary ? turn.text : nil, usage)
       case .failed(let fault):
         host.log("the messages of run \(runID) could not be summarised: \(fault.message)")
         answer(nil, Usage())
@@ -55,4 +59,11 @@ extension RunEngine {
     """
 
   private static let beginning = "(The conversation begins before this.)"
+}
+
+extension ModelTurn {
+  /// Whether its text can stand for the messages that it was asked about.
+  fileprivate var isSummary: Bool {
+    calls.isEmpty && stopReason != "refusal" && text.stringValue?.unicodeScalars.allSatisfy(\.properties.isWhitespace) == false
+  }
 }
