@@ -6,6 +6,7 @@ extension ToolResult {
   var namesBlobs: Bool {
     content.contains(where: \.namesBlobs) || structuredContent?.namesBlob == true
       || [stdout, stderr].contains { $0?.contains { $0.namesBlob } == true }
+      || augmentation.map { AugmentationBlobs.areNamed(in: $0.wire) } == true
   }
 
   /// - Throws: `blob.notFound` and `invalidParams` (a text that names a JSON blob, say) with the pointer.
@@ -21,6 +22,9 @@ extension ToolResult {
     }
     result.stdout = try Self.resolved(stdout, outbox, engine, at: pointer + "/stdout")
     result.stderr = try Self.resolved(stderr, outbox, engine, at: pointer + "/stderr")
+    result.augmentation = try augmentation.map { value throws(RuntimeError) in
+      .inline(try AugmentationBlobs.resolve(value.wire, outbox, engine, at: pointer + "/augmentation"))
+    }
     return result
   }
 

@@ -44,7 +44,12 @@ extension BridgeService {
     let unknown = Augmentation.unknownMembers(of: params.augmentation, at: "/augmentation")
     try refuseWhenStrict(unknown)
     let augmentation = try Augmentation(reading: params.augmentation, at: "/augmentation")
-    read(ticket) { (engine) throws(RuntimeError) in
+    read(ticket) { [outbox] (engine) throws(RuntimeError) in
+      var augmentation = augmentation
+      if AugmentationBlobs.areNamed(in: params.augmentation) {
+        let resolved = try AugmentationBlobs.resolve(params.augmentation, outbox, engine, at: "/augmentation")
+        augmentation = try Augmentation(reading: resolved, at: "/augmentation")
+      }
       try engine.changeSession(sessionID, .augment(augmentation))
       let session = try engine.findSession(sessionID)
       guard let branch = try engine.branches(of: sessionID).first(where: { $0.branchID == session.mainBranch }) else { return .emptyObject }

@@ -40,6 +40,11 @@ extension BridgeService {
         // A stored agent is judged when it is read.
         if isInline { try engine.checkSchemas(ofParams: begin.params) }
         begin.input = try RunInputBlobs.resolve(begin.input, outbox, engine)
+        if let augmentation = begin.params["augmentation"], AugmentationBlobs.areNamed(in: augmentation) {
+          begin.params = try begin.params.mapMembers { (name, value) throws(RuntimeError) in
+            name == "augmentation" ? try AugmentationBlobs.resolve(value, outbox, engine, at: "/augmentation") : value
+          }
+        }
       } catch { return ticket.fail(error) }
       engine.start(begin) { [self] runID, isNew in
         if isNew { ticket.begunRun = runID }

@@ -1,5 +1,6 @@
 package import AgentRuntime
 package import JSON
+import POSIXSupport
 
 extension PostgresStore {
   private static let chunkBytes = 256 << 10
@@ -12,7 +13,7 @@ extension PostgresStore {
       AND c.start >= (SELECT max(start) FROM footbridge.blob_chunks WHERE blob_id = $1 AND start <= $2) WHERE b.id = $1 ORDER BY c.start
     """)
   private static let ofRun = Query("SELECT blob_id FROM footbridge.blob_uses WHERE run_id = $1 ORDER BY blob_id")
-  private static let grow = Query("SELECT footbridge.append_to_blob_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+  private static let grow = Query("SELECT footbridge.append_to_blob_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
 
   package func blob(_ id: ULID) throws(StoreError) -> (type: BlobType, bytes: Int)? {
     let answer = try perform(Self.find, [.id(id)])
@@ -56,5 +57,28 @@ extension PostgresStore {
       ])
     guard let size = answer.optionalInt(0, 0) else { throw StoreError(.unavailable, "blob \(id) is complete") }
     return size
+  }
+
+  // MARK: Clearing up
+
+  private static let looseSeconds = 7 * 24 * 3600
+  private static let sweepMilliseconds = 24 * 3_600_000
+
+  private static let hasOldLoose = Query(
+    "SELECT EXISTS (SELECT FROM footbridge.blobs WHERE loose_since < now() - make_interval(secs => $1::bigint))")
+  private static let removeLoose = Query("SELECT footbridge.remove_loose_blobs_1($1, $2, $3, $4, $5, $6)")
+
+  /// Once when it is first used, then every day.
+  package var isUntidy: Bool { Clock.monotonicMilliseconds() >= sweepDue }
+
+  /// Removes what clients built long ago and no run has named.
+  package func tidy() {
+    sweepDue = Clock.monotonicMilliseconds() + Self.sweepMilliseconds
+    do throws(StoreError) {
+      guard try perform(Self.hasOldLoose, [.int(Self.looseSeconds)]).bool(0, 0) else { return }
+      while try write(Self.removeLoose, [.int(Self.looseSeconds)]).int(0, 0) == 1000 {}
+    } catch {
+      // Nobody waits for it; it is tried again another day.
+    }
   }
 }

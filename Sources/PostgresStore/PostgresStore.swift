@@ -32,6 +32,8 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
   var declaresAgain = false
   var otherObservers: [(run: ULID, owner: OwnerID)] = []
   var observersDue = 0
+  /// When loose blobs are looked for again.
+  var sweepDue = 0
 
   /// Connects, and makes or brings up to date the tables.
   ///

@@ -173,6 +173,48 @@ extension Schema {
 
     """
 
+  /// What a client builds is cleared up when no run has named it for long. Of what was there before, nothing says whether a log names it: it stays.
+  static let looseBlobs = """
+    ALTER TABLE footbridge.blobs ADD COLUMN loose_since timestamptz;
+    CREATE INDEX loose_blobs ON footbridge.blobs (loose_since) WHERE loose_since IS NOT NULL;
+    CREATE FUNCTION footbridge.append_to_blob_2(
+      p_owner bigint, p_machine text, p_process bigint, p_start bigint, p_batch bigint, p_id uuid, p_type text, p_starts bigint[], p_data bytea[],
+      p_bytes bigint, p_last bigint)
+    RETURNS bigint LANGUAGE plpgsql AS $$
+    DECLARE
+      results bigint[] := footbridge.begin_write_1(p_owner, p_machine, p_process, p_start, p_batch);
+      size bigint;
+      was_complete bool;
+    BEGIN
+      IF results IS NOT NULL THEN RETURN results[1]; END IF;
+      INSERT INTO footbridge.blobs (id, type, bytes, complete, loose_since) VALUES (p_id, p_type, 0, false, now()) ON CONFLICT DO NOTHING;
+      SELECT bytes, complete INTO size, was_complete FROM footbridge.blobs WHERE id = p_id FOR UPDATE;
+      IF was_complete THEN RETURN NULL; END IF;
+      INSERT INTO footbridge.blob_chunks (blob_id, start, data)
+        SELECT p_id, size + start, data FROM unnest(p_starts, p_data) AS t (start, data);
+      size := size + p_bytes;
+      UPDATE footbridge.blobs SET bytes = size, complete = p_last <> 0 WHERE id = p_id;
+      UPDATE footbridge.owners o SET results = ARRAY[size] WHERE number = p_owner;
+      RETURN size;
+    END $$;
+    CREATE FUNCTION footbridge.remove_loose_blobs_1(p_owner bigint, p_machine text, p_process bigint, p_start bigint, p_batch bigint, p_seconds bigint)
+    RETURNS bigint LANGUAGE plpgsql AS $$
+    DECLARE
+      old uuid[];
+      loose uuid[];
+    BEGIN
+      IF footbridge.begin_write_1(p_owner, p_machine, p_process, p_start, p_batch) IS NOT NULL THEN RETURN 0; END IF;
+      -- Locked, so that no run names one meanwhile.
+      old := ARRAY(SELECT id FROM footbridge.blobs WHERE loose_since < now() - make_interval(secs => p_seconds) LIMIT 1000 FOR UPDATE SKIP LOCKED);
+      loose := ARRAY(SELECT id FROM unnest(old) AS t (id) WHERE NOT EXISTS (SELECT FROM footbridge.blob_uses WHERE blob_id = id));
+      DELETE FROM footbridge.blob_chunks WHERE blob_id = ANY (loose);
+      DELETE FROM footbridge.blobs WHERE id = ANY (loose);
+      UPDATE footbridge.blobs SET loose_since = NULL WHERE id = ANY (old);
+      RETURN cardinality(old);
+    END $$;
+
+    """
+
   private static let otherWrites = """
     CREATE FUNCTION footbridge.append_to_blob_1(
       p_owner bigint, p_machine text, p_process bigint, p_start bigint, p_batch bigint, p_id uuid, p_type text, p_starts bigint[], p_data bytea[],

@@ -6,7 +6,7 @@ import AgentRuntime
 /// `jsonb` keeps neither digits nor order.
 enum Schema {
   /// Step n makes version n + 1 of version n. A released step never changes; functions get another name when they change.
-  static let steps: [String] = [tables + functions]
+  static let steps: [String] = [tables + functions, looseBlobs]
 
   static var version: Int { steps.count }
 
@@ -60,7 +60,8 @@ enum Schema {
 
   /// - `owners`: the processes that have written. `batch` is the token of the last write, `results` what it answered where that was not the usual.
   /// - `runs`: what an append changes is in no index, so that the row stays on its page (HOT); `ended` has the status once the run has ended.
-  /// - `blobs`: a blob without a row in `blob_uses` is one that a client built and no run names yet.
+  /// - `blobs`: a blob without a row in `blob_uses` is one that a client built and no run names yet. `loose_since` is when the client began it; NULL for
+  ///   one of an append, and for one that was found to be named.
   /// - `observers`, `live_text`: streamed text on its way; lost when the server crashes, as may be.
   private static let tables = """
     DO $$ BEGIN

@@ -13,11 +13,14 @@ enum Schema {
   static let pageSize = 8192
 
   /// Step n makes version n + 1 of version n. A released step never changes; the next version is one more step.
-  static let steps: [String] = [first, documents, metadata]
+  static let steps: [String] = [first, documents, metadata, ""]
+
+  /// The step in which `adoptNamedBlobs` is called.
+  private static let adoption = 3
+  /// That of `indexMetadata`.
+  private static let indexingStep = 2
 
   static var version: Int { steps.count }
-
-  private static let indexingStep = 2
 
   /// - `runs`: from `parent_run_id` on, written at the run's creation only.
   /// - `log`: `key` is run number, position and piece (`LogKey`), so a run's records lie side by side and need no second index.
@@ -95,6 +98,7 @@ enum Schema {
       do throws(StoreError) {
         try connection.execute("BEGIN IMMEDIATE;" + step)
         if index == indexingStep { try indexMetadata(connection) }
+        if index == adoption { try adoptNamedBlobs(connection) }
         try connection.execute(
           """
           PRAGMA application_id = \(applicationID);

@@ -77,6 +77,8 @@ package final class MemoryDisk: @unchecked Sendable {
   package func summary(of run: ULID) -> RunSummary? { runs[run]?.summary }
   package var runIDs: [ULID] { runs.keys.sorted() }
   package var blobCount: Int { blobs.count }
+  /// Those that go with the run, if no other one names them.
+  package func blobs(of run: ULID) -> Set<ULID> { Set(blobs.filter { $0.value.runs.contains(run) }.keys) }
 
   // MARK: Appends
 

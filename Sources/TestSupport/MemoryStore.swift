@@ -183,7 +183,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   package func blobs(of run: ULID) throws(StoreError) -> [ULID] {
     try check()
-    return disk.blobs.filter { $0.value.runs.contains(run) }.keys.sorted()
+    return disk.blobs(of: run).sorted()
   }
 
   // MARK: Documents

@@ -64,6 +64,16 @@ private typealias T = StoreTrial
     try expectSame(summaries[0])
   }
 
+  @Test func `a blob that a log names comes along, also where nothing else says whose it is`() throws {
+    _ = try source.appendToBlob(T.id(50), type: .string, chunk: Bytes("text"), last: true)
+    var summary = T.summary(1, status: .waitingClientTool)
+    let record = T.event(1, 1, #"{"data":{"$blob":"\#(T.id(50))","type":"string","bytes":4,"preview":"text"}}"#)
+    #expect(try StoreTrial(store: source).append(T.append([record], to: &summary)) == .appended)
+    #expect(try copy.copy(run: summary.runID) == .copied)
+    #expect(try destination.blobBytes(T.id(50), offset: 0, length: 9) == Bytes("text"))
+    #expect(try destination.blobs(of: summary.runID) == [T.id(50)])
+  }
+
   @Test func `half a blob is gone on with`() throws {
     let summaries = try makeRuns()
     _ = try destination.appendToBlob(T.id(50), type: .json, chunk: T.pattern(9 << 20)[0..<12_345], last: false)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import Raw, calls, loads, sh, tool
+from harness import Raw, calls, dumps, loads, sh, tool
 from told import item, opened, refused, skill, toolkit, told, unchanged_by_kills  # noqa: F401
 
 A, B, C, W = tool("A"), tool("B"), tool("C"), tool("W")
@@ -383,6 +383,39 @@ def test_a_member_named_blob_is_never_literal_in_an_event(told):
     assert all(f'{{"$blob":"{n}"}}' in told.at(model, 1).text for n in ("one", "two", "three"))
     event = b.log_of(o["runId"], "augmentation.applied")[-1]
     assert loads(b.read_blob(event["state"]["$blob"])) == {"a": {"$blob": "one"}, "b": {"$blob": "three"}}
+
+
+@pytest.mark.parametrize("where", ["run.start", "session.augment", "result", "submit"])
+def test_a_blob_may_be_named_as_state_patch_or_value(told, where):
+    b = told.bridge()
+    s = told.session(b)
+    state, value = b.call("blob.write", {"data": '{"a":1}', "type": "json", "last": True})["id"], b.call("blob.write", {"data": "the value", "last": True})["id"]
+    patch = b.call("blob.write", {"data": '{"b":0.10}', "type": "json", "last": True})["id"]
+    named = {"updateState": {"$blob": state}, "patchState": {"$blob": patch}, "addContext": [item("k", {"$blob": value}), item("l", {"$blob": "other"})]}
+    expected = {"a": 1, "b": 0.1}, [item("k", "the value"), item("l", {"$blob": "other"})]
+    if where == "run.start":
+        told.succeeds(b, told.script("ok"), sessionId=s, augmentation=named)
+    elif where == "session.augment":
+        b.call("session.augment", {"sessionId": s, "augmentation": named})
+    elif where == "result":
+        told.on("W", lambda p: {"content": "w", "augmentation": named})
+        told.succeeds(b, told.script(calls("W"), "ok"), sessionId=s, tools=[W])
+    else:
+        o = b.run(told.script(calls("W"), "ok"), [W], sessionId=s, delivery="pause")
+        b.submit(o["runId"], {o["pendingToolCalls"][0]["callId"]: {"content": "w", "augmentation": named}})
+    got = b.call("session.get", {"sessionId": s})
+    assert (got["state"], got["context"]) == expected
+
+
+@pytest.mark.parametrize("named, pointer", [({"updateState": "id"}, "/augmentation/updateState"), ({"patchState": "id"}, "/augmentation/patchState"),
+                                            ({"addContext": [{"key": "k", "description": "d", "value": "id"}]}, "/augmentation/addContext/0/value")])
+def test_a_blob_that_is_no_json_is_refused_as_state(told, named, pointer):
+    b = told.bridge()
+    s = told.session(b)
+    id = b.call("blob.write", {"data": "{", "type": "json"})["id"]
+    named = loads(dumps(named).decode().replace('"id"', dumps({"$blob": id}).decode()))
+    b.refuses("session.augment", {"sessionId": s, "augmentation": named}, pointer)
+    assert b.call("session.get", {"sessionId": s})["state"] is None
 
 
 def test_words_in_a_context_item_cannot_be_taken_for_instructions_of_the_agent(told):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from conversations import (NOWHERE, asked, branches, fork, messages, offered, reply, said, seen, session, speak, state, turn, window)
+from conversations import (NOWHERE, asked, branches, fork, messages, offered, reply, said, seen, session, speak, state, system, turn, window)
 from harness import ULID, say, sh, tool, until
 
 KIT = {"name": "csv", "description": "CSV files", "tools": [tool("read_rows")]}
@@ -263,6 +263,37 @@ def test_state_and_context_are_the_branchs_own(lab):
     b.result(i)
     speak(b, s, "q3", "a3", augmentation={"updateState": None})
     assert state(b, s, branchId=branch) == ({"at": "branch"}, [item("branch")])
+
+
+def test_a_branch_has_the_state_that_there_was_at_its_message(lab):
+    """Not what the turn that it leaves comes to later."""
+    b = window(lab, capabilities={"tools": {}})
+    s = session(b)
+    i = turn(b, s, "go", tools=[tool("t")], delivery="invoke", augmentation={"updateState": {"turn": 0}})
+    reply(b, asked(b), "I call.", calls=["t"])
+    call = b.next_invoke("t")
+    early, waiting = (fork(b, s, messages(b, s)[0]) for _ in range(2))
+    assert state(b, s, branchId=early) == ({"turn": 0}, [])
+    item = {"key": "k", "description": "d", "value": "of main"}
+    b.respond(call, {"content": "r", "augmentation": {"patchState": {"turn": 1}, "addContext": [item], "injectToolkits": [KIT]}})
+    reply(b, asked(b), "I call again.", calls=["t"])
+    b.respond(b.next_invoke("t"), {"content": "r", "augmentation": {"patchState": {"turn": 2}}})
+    reply(b, asked(b), "done")
+    b.result(i)
+    here = messages(b, s)
+    assert [m["role"] for m in here] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
+    for at, n in ((0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 2)):
+        branch = fork(b, s, here[at])
+        assert state(b, s, branchId=branch) == ({"turn": n}, [item] if n else [])
+    for bridge in (b, window(lab)):
+        assert state(bridge, s, branchId=waiting) == ({"turn": 0}, [])
+        assert bridge.call("session.get", {"sessionId": s, "branchId": waiting})["tools"] == []
+    i = turn(b, s, "else", branchId=early)
+    m = asked(b)
+    assert offered(m) == [] and "of main" not in system(m)
+    reply(b, m, "ok")
+    b.result(i)
+    assert state(b, s, branchId=early) == ({"turn": 0}, []) and state(b, s) == ({"turn": 2}, [item])
 
 
 def test_toolkits_of_a_branch_are_not_those_of_main(lab):

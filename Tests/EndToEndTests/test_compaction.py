@@ -143,7 +143,7 @@ def test_summarize_has_the_model_say_what_is_left_out(http):
     assert asked and told(asked[0])[0] == "q0"
     made = next(o for o in outcomes if retries(b, o["runId"]))
     assert "were summarised" in retries(b, made["runId"])[0]["reason"]
-    assert made["usage"]["inputTokens"] == 110 and made["usage"]["outputTokens"] == 12
+    assert made["usage"]["inputTokens"] == 110 and made["usage"]["outputTokens"] == 12 and made["usage"]["modelCalls"] == 2
     shown = http.views(model)[-1]
     assert SUMMARY in shown.messages[0].text and "They said much." in shown.messages[0].text
     assert len(said(b, s)) == 10 and "They said much." not in str(messages(b, s))
@@ -182,6 +182,23 @@ def test_when_no_summary_comes_the_messages_are_left_out(http):
         o = speak(b, s, model, f"q{n}", compaction="summarize")
         assert o["status"] == "success", o
     assert all(SUMMARY not in m.text for m in http.views(model)[-1].messages)
+
+
+@pytest.mark.parametrize("made", ["blank", "refused"])
+def test_what_is_no_summary_does_not_stand_for_the_messages(http, made):
+    refused = Turn("I cannot.", stop="refusal") if http.kind == "anthropic" else Turn(refusal="I cannot.")
+    made = Turn("  \n ") if made == "blank" else refused
+    model = small(http, 1400, lambda seen: made if seen.messages[-1].text.startswith("Summarise the conversation above") else None)
+    b = http.bridge()
+    s = session(b)
+    for n in range(5):
+        o = speak(b, s, model, f"q{n}", compaction="summarize")
+        assert o["status"] == "success", o
+        retried = retries(b, o["runId"])
+        assert all("were left out" in r["reason"] for r in retried)
+        # What the model was asked beside the turn counts too.
+        assert o["usage"]["modelCalls"] == 1 + len(retried)
+    assert len(http.views(model)) > 5 and all(SUMMARY not in m.text for m in http.views(model)[-1].messages)
 
 
 def test_one_message_that_is_too_long_cannot_be_helped(http):
@@ -238,6 +255,53 @@ def test_a_branch_of_a_compacted_conversation_has_all_its_messages(http):
     o = b.run(model, input="other" + LONG, sessionId=s, branchId=branch, agent={"compaction": "truncate"})
     assert o["status"] == "success" and o["answer"].startswith("re: other")
     assert [text_of(m["content"]).split()[0] for m in messages(b, s, branchId=branch) if m["role"] == "user"] == [f"q{n}" for n in range(6)] + ["other"]
+
+
+def test_a_branch_has_the_summary_of_what_it_shares(http):
+    def answer(seen):
+        if seen.messages[-1].text.startswith("Summarise the conversation above"):
+            return Turn("The password is KIWI.")
+        return None
+    model = small(http, 1400, answer)
+    b = http.bridge()
+    s = session(b)
+    for n in range(5):
+        assert speak(b, s, model, f"q{n}", compaction="summarize")["status"] == "success"
+    said = messages(b, s)
+    shown = http.views(model)[-1]
+    assert "KIWI" in shown.messages[0].text
+    last, early = fork(b, s, said[-1]), fork(b, s, said[1])
+    for bridge in (b, http.bridge()):
+        before = len(http.views(model))
+        assert bridge.run(model, input="new" + LONG, sessionId=s, branchId=last, agent={"compaction": "summarize"})["status"] == "success"
+        first = http.views(model)[before]
+        assert told(first)[:len(shown.messages)] == told(shown) and "KIWI" in first.messages[0].text
+        last = fork(b, s, said[-1])
+    # What main made room for later is not the matter of a branch that has left it before.
+    before = len(http.views(model))
+    assert b.run(model, input="new" + LONG, sessionId=s, branchId=early, agent={"compaction": "summarize"})["status"] == "success"
+    assert told(http.views(model)[before]) == ["q0", "re: q0", "new"]
+
+
+@pytest.mark.parametrize("strategy", ["truncate", "summarize"])
+def test_a_note_does_not_take_the_question_out_of_sight(http, strategy):
+    def answer(seen):
+        if seen.messages[-1].text.startswith("Summarise the conversation above"):
+            return Turn("Much was looked at.")
+        done = max([int(n) for m in seen.messages for n in re.findall(r"(\d+) seen", m.text)], default=-1)
+        return Turn("all seen") if done == 11 else Turn(f"step {done + 1}", calls=[("look", {"n": done + 1})])
+    model = small(http, 1800, answer)
+    b = http.parent()
+
+    def look(p):
+        if p["arguments"]["n"] == 2:
+            b.call("run.addNote", {"runId": p["runId"], "text": "hurry up"})
+        return {"content": f"{p['arguments']['n']} seen" + LONG}
+    b.handlers["look"] = look
+    o = b.succeeds(model, [tool("look")], answer="all seen", input="look at all", agent={"compaction": strategy})
+    assert retries(b, o["runId"])
+    asked = [v for v in http.views(model) if not v.messages[-1].text.startswith("Summarise")]
+    assert all(v.messages[0].text.startswith("look at all") for v in asked)
 
 
 @pytest.mark.parametrize("word", ["shorten", "", 1, {}])

@@ -147,6 +147,37 @@ import Testing
     late.close()
   }
 
+  @Test func `in a store of the version before, blobs that a log names stay, and go with the last run that does`() throws {
+    let day = 24 * 3_600_000
+    let store = try folder.open(at: 0)
+    for number in 10...12 as ClosedRange<UInt64> {
+      _ = try store.appendToBlob(T.id(number), type: .string, chunk: T.pattern(10), last: true)
+    }
+    for number in 1...2 as ClosedRange<UInt64> {
+      var summary = T.summary(number)
+      // So long that it stands in several rows, wherever these end.
+      let name = #"{"$blob":"\#(T.id(10))","type":"string","bytes":8,"preview":""}"#
+      let names = (0..<100).map { String(repeating: "y", count: $0) + #"",\#(name),""# }.joined()
+      let other = #"{"x":{"$blob":"\#(T.id(11))","type":"string","bytes":8,"preview":""}}"#
+      let record = T.event(1, 1, #"["\#(names)"]"#, hidden: number == 2 ? other : nil)
+      #expect(try StoreTrial(store: store).append(T.append([record], to: &summary)) == .appended)
+    }
+    store.close()
+    let raw = try Connection(file: folder.database, path: "raw", busyMilliseconds: 0)
+    try raw.execute("PRAGMA user_version = 3")
+    raw.close(checkpoint: true)
+    let again = try folder.open(at: 8 * day)
+    func sizes() throws -> [Int?] { try (10...12 as ClosedRange<UInt64>).map { try again.blob(T.id($0))?.bytes } }
+    #expect(try sizes() == [10, 10, nil])
+    #expect(try again.blobs(of: T.id(1)) == [T.id(10)])
+    #expect(try again.blobs(of: T.id(2)) == [T.id(10), T.id(11)])
+    try again.delete(run: T.id(1))
+    #expect(try sizes() == [10, 10, nil])
+    try again.delete(run: T.id(2))
+    #expect(try sizes() == [nil, nil, nil])
+    again.close()
+  }
+
   @Test func `a store of the version before finds its runs by their metadata too`() throws {
     let store = try folder.open()
     let odd = #"{"nul":"x\u0000y","half":"\ud800z","\u0000n":"v","empty":"","number":"1","two":"é\ud83d\ude00"}"#

@@ -154,6 +154,9 @@ final class Judge {
       }
       if world.disk.records(of: runID).count != state.position { fault("the log of \(name(runID)) is not what was appended") }
       if state.batch.pendingCount > 0 { fault("\(name(runID)) ended with an open call") }
+      if !world.disk.records(of: runID).namedBlobs.isSubset(of: world.disk.blobs(of: runID)) {
+        fault("\(name(runID)) names a blob that is not there, or that goes with another run")
+      }
     }
     for process in world.processes { sight(process, world) }
     sendings(world)

@@ -56,9 +56,7 @@ package struct StoreCopy {
     let common = min(there?.lastPosition ?? 0, row.lastPosition)
     guard try hasSameRecords(run, upTo: common) else { return .refused("another run with this id is there, or both have gone on since") }
     if common == row.lastPosition { return .present }
-    let blobs = try source.blobs(of: run)
-    for blob in blobs { try copy(blob: blob) }
-    return try append(row, after: common, naming: blobs)
+    return try append(row, after: common)
   }
 
   private func hasSameRecords(_ run: ULID, upTo end: Int) throws(StoreError) -> Bool {
@@ -73,8 +71,11 @@ package struct StoreCopy {
     return true
   }
 
-  private func append(_ row: RunSummary, after position: Int, naming blobs: [ULID]) throws(StoreError) -> Verdict {
+  private func append(_ row: RunSummary, after position: Int) throws(StoreError) -> Verdict {
     var position = position
+    let blobs = try source.blobs(of: row.runID)
+    for blob in blobs { try copy(blob: blob) }
+    var copied = Set(blobs)
     var sequence = try lastSequence(of: row.runID, upTo: position)
     while position < row.lastPosition {
       let records = Array(
@@ -84,8 +85,12 @@ package struct StoreCopy {
       var summary = row
       summary.lastPosition = last.position
       summary.lastSequence = sequence
+      // Version 0.1.0 noted as a run's only what the run had stored itself.
+      let named = records.namedBlobs
+      for blob in named.subtracting(copied).sorted() { try copy(blob: blob) }
+      copied.formUnion(named)
       var append = Append(expectedPosition: position, summary: summary, records: records)
-      append.adoptedBlobs = blobs
+      append.adoptedBlobs = copied.sorted()
       switch try submit(append) {
       case .appended:
         position = last.position

@@ -62,6 +62,8 @@ extension RunEngine {
     if !output.records.isEmpty {
       var append = Append(expectedPosition: run.committed, summary: run.state.summary, records: output.records, blobs: output.blobs)
       append.expectedEpoch = run.committedEpoch
+      // Also what another run has stored, or a client: neither a deletion there nor the clearing up of loose blobs may take it.
+      append.adoptedBlobs = output.records.namedBlobs.subtracting(output.blobs.map(\.id)).sorted()
       append.documents = (run.committed == 0 ? run.firstDocuments : []) + output.documents
       place = appends.count
       if let other = run.restsOn {

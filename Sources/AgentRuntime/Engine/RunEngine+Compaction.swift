@@ -4,9 +4,10 @@ extension RunEngine {
   /// What a run's model would be shown less; nil when it cannot be said or nothing can be left out.
   func compactionPlan(of state: RunState) -> Compaction? {
     guard let run = live[state.runID] else { return nil }
+    let question = state.input.entries.last { $0.isUser }
     do throws(RuntimeError) {
       let shown = try shownMessages(run, state)
-      return Compaction.plan(for: shown.entries).map(shown.counted)
+      return Compaction.plan(for: shown.entries, question: question).map(shown.counted)
     } catch {
       host.log("the messages of run \(state.runID) could not be read: \(error.message)")
       return nil
@@ -42,7 +43,11 @@ extension RunEngine {
     request.isAside = true
     let call = provider.start(request) { [host] signal in
       switch signal {
-      case .finished(let turn): answer(turn.calls.isEmpty ? turn.text : nil, turn.usage)
+      case .finished(let turn):
+        if !turn.isSummary { host.log("the messages of run \(runID) could not be summarised: the model gave no summary") }
+        var usage = turn.usage
+        (usage.modelCalls, usage.toolCalls) = (1, 0)
+        answer(turn.isSummary ? turn.text : nil, usage)
       case .failed(let fault):
         host.log("the messages of run \(runID) could not be summarised: \(fault.message)")
         answer(nil, Usage())
@@ -58,4 +63,11 @@ extension RunEngine {
     """
 
   private static let beginning = "(The conversation begins before this.)"
+}
+
+extension ModelTurn {
+  /// Whether its text can stand for the messages that it was asked about.
+  fileprivate var isSummary: Bool {
+    calls.isEmpty && stopReason != "refusal" && text.stringValue?.unicodeScalars.allSatisfy(\.properties.isWhitespace) == false
+  }
 }

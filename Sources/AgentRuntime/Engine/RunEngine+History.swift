@@ -32,10 +32,15 @@ struct BranchHistory {
     branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared && deletions == branch.deletions
   }
 
+  /// Takes a turn that the branch has from the one that it leaves, with what stands there for what is not shown any more.
+  mutating func share(_ turn: PastTurn, upTo most: Int = .max, _ compactions: [Compaction]) {
+    messages.entries += turn.entries.prefix(most)
+    messages.append(missing: min(turn.missing, most))
+    for compaction in compactions { messages.apply(compaction) }
+  }
+
   mutating func add(_ turn: PastTurn) {
-    messages.entries += turn.entries
-    messages.append(missing: turn.missing)
-    for compaction in turn.compactions { messages.apply(compaction) }
+    share(turn, turn.compactions)
     // What the provider has made is of other messages now.
     if !turn.compactions.isEmpty { cache = ModelCache() }
     noteEnd(of: turn)
@@ -126,15 +131,19 @@ extension RunEngine {
       for span in try spans(of: base, in: branch.sessionID) {
         let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)
         _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
-        for (index, turn) in turns.enumerated() {
-          let most = index == turns.count - 1 ? span.lastEntries ?? .max : .max
-          history.messages.entries += turn.entries.prefix(most)
-          history.messages.append(missing: min(turn.missing, most))
-        }
+        for turn in turns.dropLast() { history.share(turn, turn.compactions) }
+        guard let last = turns.last else { continue }
+        history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, upTo: span.lastEntries))
       }
     }
     history.ends = [history.messages.entries.count]
     return history
+  }
+
+  /// Those that a turn had made when it had so many messages.
+  private func compactions(of turn: PastTurn, upTo entries: Int?) throws(RuntimeError) -> [Compaction] {
+    guard let entries, !turn.compactions.isEmpty else { return turn.compactions }
+    return try stored(turn.runID, upTo: entries)?.compactions ?? []
   }
 
   /// Turns of one branch that are in sight from another one, or from itself.

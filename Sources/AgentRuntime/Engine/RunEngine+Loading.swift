@@ -47,22 +47,34 @@ extension RunEngine {
     return try load(runID)?.state
   }
 
+  /// A run as it was when it had so many messages, with what their results brought along; nil for a run that is not there.
+  func stored(_ runID: ULID, upTo entries: Int) throws(RuntimeError) -> RunState? {
+    try load(runID) { state, next in
+      guard state.sessionEntries.count >= entries else { return false }
+      // In the log it comes behind the result.
+      if case .augmentationApplied = next { return false }
+      return true
+    }?.state
+  }
+
   /// Folds a run's log. Records after `keepingAfter` are handed over too.
   ///
   /// - Parameter disowning: What this process wrote up to this position it wrote before it had the run in memory: since then the store has
   ///   failed under it, and it is not at work on the run, whatever the log says.
+  /// - Parameter stops: Whether the fold ends before this event.
   func load(
-    _ runID: ULID, keepingAfter: Int = .max, disowning lastDisowned: Int = .max
+    _ runID: ULID, keepingAfter: Int = .max, disowning lastDisowned: Int = .max, before stops: ((RunState, RunEvent) -> Bool)? = nil
   ) throws(RuntimeError) -> (state: RunState, position: Int, records: [LogRecord])? {
     var state: RunState?
     var position = 0
     var kept: [LogRecord] = []
-    while true {
+    reading: while true {
       let after = position
       let records = try read { () throws(StoreError) in try store.records(of: runID, after: after, maxBytes: 1 << 20) }
       if records.isEmpty { break }
       for record in records {
         let (event, time) = try RunEvent.decode(record)
+        if let stops, state.map({ stops($0, event) }) == true { break reading }
         if state == nil {
           guard case .started(let start) = event, let time else {
             throw RuntimeError(.storeUnavailable, "the log of run \(runID) does not begin with run.started")

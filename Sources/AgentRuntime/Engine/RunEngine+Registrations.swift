@@ -157,25 +157,29 @@ extension RunEngine {
   private func left(in branch: Branch) throws(RuntimeError) -> LeftInSession? {
     guard let last = try lastTurn(of: branch) else { return nil }
     if let left = last.left { return left }
+    if let entries = last.entries { return try stored(last.runID, upTo: entries).map(LeftInSession.init) }
     return LeftInSession(try glance(last.runID))
   }
 
   /// The run whose end the next turn of the branch follows on, and what it has left when it was deleted.
-  func lastTurn(of branch: Branch) throws(RuntimeError) -> (runID: ULID, left: LeftInSession?)? {
+  ///
+  /// - Parameter entries: Another branch leaves this one after so many messages of its last turn: what came of that turn later is not the other's.
+  /// - Returns: `entries` when it is that turn.
+  func lastTurn(of branch: Branch, upTo entries: Int? = nil) throws(RuntimeError) -> (runID: ULID, left: LeftInSession?, entries: Int?)? {
     var earlier = EarlierTurns(in: branch)
     while let turn = try earlier.nextDocument(self) {
       // What waits here has not begun elsewhere.
       if let run = live[turn.runID], run.state.creator == store.owner, !run.state.hasBegun { continue }
       if let row = try read({ () throws(StoreError) in try store.summary(of: turn.runID) }) {
-        if row.epoch > 0 { return (turn.runID, nil) }
+        if row.epoch > 0 { return (turn.runID, nil, turn.number == branch.turns - 1 ? entries : nil) }
       } else if let left = turn.remains?.left {
-        return (turn.runID, left)
+        return (turn.runID, left, nil)
       }
     }
     guard let base = branch.base, base.turns > 0 else { return nil }
     var parent = try self.branch(base.branchID, of: branch.sessionID)
     parent.turns = base.turns
-    return try lastTurn(of: parent)
+    return try lastTurn(of: parent, upTo: base.entries)
   }
 
   func sessionChanges(of sessionID: ULID, after count: Int) throws(RuntimeError) -> [RegistrationChange] {

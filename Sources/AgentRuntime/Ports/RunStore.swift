@@ -100,7 +100,7 @@ package struct Append: Sendable {
   package var summary: RunSummary
   package var records: [LogRecord]
   package var blobs: [NewBlob]
-  /// Blobs a client has built, which this run now names.
+  /// Blobs that a client has built, or that are of other runs, which this run now names. One that is not there is passed over.
   package var adoptedBlobs: [ULID] = []
   /// Changed in the same transaction; one that does not fit makes the append a conflict.
   package var documents: [DocumentWrite] = []

@@ -52,6 +52,39 @@ package struct BlobReference: Sendable, Equatable {
   }
 }
 
+extension BlobReference {
+  /// The blobs that a record's bytes name, each as often as they do.
+  ///
+  /// Found by the bytes that `init(id:type:bytes:preview:)` writes first: a quote inside a text is escaped, so that they stand nowhere but at the
+  /// beginning of an object. One that only looks like a reference may be among them.
+  package static func named(in bytes: Bytes) -> [ULID] {
+    // From the rarer byte on.
+    let member: StaticString = #"$blob":""#
+    var found: [ULID] = []
+    var place = bytes.firstIndex(of: member)
+    while let at = place {
+      let start = at + member.utf8CodeUnitCount
+      let end = start + ULID.textBytes
+      let isFirst = at >= 2 && bytes[at - 2] == UInt8(ascii: "{") && bytes[at - 1] == UInt8(ascii: "\"")
+      if isFirst, end < bytes.count, bytes[end] == UInt8(ascii: "\""), let id = ULID(bytes[start..<end]) { found.append(id) }
+      place = bytes.firstIndex(of: member, from: start)
+    }
+    return found
+  }
+}
+
+extension [LogRecord] {
+  /// The blobs that they name.
+  package var namedBlobs: Set<ULID> {
+    var named: Set<ULID> = []
+    for record in self {
+      if let event = record.event { named.formUnion(BlobReference.named(in: event)) }
+      if let hidden = record.hidden { named.formUnion(BlobReference.named(in: hidden)) }
+    }
+    return named
+  }
+}
+
 /// Decides which values of an event are stored as blobs, and collects those.
 package struct BlobSpiller: Sendable {
   /// A value longer than this is stored once and named.

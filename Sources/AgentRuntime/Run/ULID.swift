@@ -4,6 +4,8 @@ import JSON
 ///
 /// Source: https://github.com/ulid/spec
 package struct ULID: Sendable, Hashable {
+  static let textBytes = 26
+
   package let high: UInt64
   package let low: UInt64
 
@@ -22,6 +24,12 @@ package struct ULID: Sendable, Hashable {
     var text = text
     let value = text.withUTF8 { digits in unsafe Self.value(of: digits) }
     guard let value else { return nil }
+    self.init(high: value.high, low: value.low)
+  }
+
+  /// Reads the canonical text; nil for anything else.
+  init?(_ text: Bytes) {
+    guard let value = unsafe text.withUnsafeBytes({ unsafe Self.value(of: $0.bindMemory(to: UInt8.self)) }) else { return nil }
     self.init(high: value.high, low: value.low)
   }
 
