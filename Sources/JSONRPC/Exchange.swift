@@ -56,6 +56,11 @@ final class Exchange: Sendable {
     }
   }
 
+  func isPending(_ id: RequestID) -> Bool {
+    guard let number = OwnID.number(id) else { return false }
+    return state.withLock { $0.pending[number] != nil }
+  }
+
   func take(_ id: RequestID) -> Pending? {
     guard let number = OwnID.number(id) else { return nil }
     return state.withLock { $0.pending.removeValue(forKey: number) }

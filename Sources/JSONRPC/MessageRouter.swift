@@ -145,7 +145,7 @@ struct MessageRouter {
 
   /// For a message that cannot be used: answers it, unless it is the answer to a request of this side, which then ends.
   private func refuse(_ envelope: SalvagedEnvelope, _ error: RPCError, reason: String, batch: Batch?) {
-    if let id = envelope.id, !envelope.hasMethod, peer.exchange.pending(id) != nil {
+    if let id = envelope.id, !envelope.hasMethod, peer.exchange.isPending(id) {
       // The other side went while it answered, which is no answer: the request ends with the input, like those that it had not begun to answer.
       if isUnfinished { return handler.peer(peer, ignored: "an answer that ends with the input") }
       if let pending = peer.exchange.take(id) { return pending.reply(.broken(reason)) }

@@ -134,7 +134,7 @@ extension RunEngine {
   /// (Re)starts the timeout of an attempt that is still the call's last. The timer of a call that waits for another attempt is that attempt's.
   private func startInvocationTimer(_ runID: ULID, _ callID: ULID, _ attempt: Int, milliseconds: Int) {
     guard let run = live[runID], let call = run.state.call(callID), call.isPending, call.attempt == attempt, call.sender == store.owner,
-      !call.isDeferred, !call.isParked, !run.machine.awaitingRetry.contains(callID)
+      !call.isDeferred, !call.isParked, !run.machine.beside.awaitingRetry.contains(callID)
     else { return }
     stopTimer(of: callID, run)
     run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, weak run] in
