@@ -6,8 +6,8 @@ import Synchronization
 
 /// The order of what goes to the client: a run's events, the requests that they announce, the responses that follow them.
 ///
-/// When the client reads slowly nothing is kept here but cursors: events are read from the store again when there is room, and streamed text is
-/// joined. Everything is called on the engine's thread, except `stream`.
+/// When the client reads slowly nothing is kept here but cursors: events are read from the store again when there is room, and what is
+/// streamed is joined (`WaitingDeltas`). Everything is called on the engine's thread, except `stream`.
 final class Outbox: Sendable {
   private let peer: Peer
   private let connection: Connection
@@ -30,7 +30,7 @@ final class Outbox: Sendable {
     var runs: Set<ULID> = []
     /// The `_meta` of the events of those that were started with a trace context; few are.
     var traces: [ULID: CarriedJSON] = [:]
-    var pending: [(runID: ULID, delta: StreamedDelta)] = []
+    var pending = WaitingDeltas()
     /// Runs whose events wait: what is streamed waits with them.
     var lagging: Set<ULID> = []
     /// Text that waited was taken out of `pending` and is on its way: what is streamed meanwhile comes after it.
@@ -74,7 +74,7 @@ final class Outbox: Sendable {
       streams.runs.remove(runID)
       streams.traces[runID] = nil
       streams.lagging.remove(runID)
-      streams.pending.removeAll { $0.runID == runID }
+      streams.pending.drop(runID)
     }
     state.value.feeds.removeValue(forKey: runID)?.openAllGates()
     engine.unwatch(runID)
@@ -84,7 +84,7 @@ final class Outbox: Sendable {
     guard let feed = state.value.feeds[runID] else { return }
     let completesText = events.contains { $0.type == "model.completed" || $0.type == "run.cancelled" || $0.type == "model.retried" }
     if feed.isLagging || peer.isCongested || events[0].sequence != feed.cursor + 1 {
-      if completesText { dropPending(runID) }
+      if completesText { dropPending(runID) } else { dropProgress(ofCallsIn: events) }
       markLagging(runID)
       if !peer.isCongested { host.post { [weak self] engine in self?.pump(engine) } }
       return
@@ -223,8 +223,7 @@ final class Outbox: Sendable {
     let traces = streams.withLock { streams -> [ULID: CarriedJSON]? in
       guard streams.runs.contains(runID) else { return nil }
       if !streams.pending.isEmpty || streams.isFlushing || streams.lagging.contains(runID) || peer.isCongested {
-        streams.pending.append((runID, delta))
-        if streams.pending.count > 256 { streams.pending = StreamedDelta.merged(streams.pending) }
+        streams.pending.add(runID, delta)
         return nil
       }
       return streams.traces
@@ -253,12 +252,10 @@ final class Outbox: Sendable {
       let (ready, traces) = streams.withLock { streams -> ([(runID: ULID, delta: StreamedDelta)], [ULID: CarriedJSON]) in
         var ready: [(runID: ULID, delta: StreamedDelta)] = []
         if !streams.pending.isEmpty, !peer.isCongested {
-          var waiting: [(runID: ULID, delta: StreamedDelta)] = []
-          for entry in streams.pending {
-            let goesOut = (runID == nil || entry.runID == runID) && state.value.feeds[entry.runID]?.isLagging == false
-            if goesOut { ready.append(entry) } else { waiting.append(entry) }
+          let longest = longestText(besides: streams.traces.values.map(\.bytes.count).max() ?? 0)
+          ready = streams.pending.take(longestOutput: longest) { run in
+            (runID == nil || run == runID) && state.value.feeds[run]?.isLagging == false
           }
-          streams.pending = waiting
         }
         streams.isFlushing = !ready.isEmpty
         return (ready, streams.traces)
@@ -272,16 +269,27 @@ final class Outbox: Sendable {
   private func notify(_ deltas: [(runID: ULID, delta: StreamedDelta)], _ traces: [ULID: CarriedJSON]) {
     let now = host.wallClock()
     let most = connection.capabilities.maxMessageBytes
-    let traceBytes = traces.isEmpty ? 0 : deltas.map { traces[$0.runID]?.bytes.count ?? 0 }.max() ?? 0
-    // A character takes at most six bytes in JSON.
-    let longest = most.map { min(StreamedDelta.longestText, ($0 - 512 - traceBytes) / 6) } ?? StreamedDelta.longestText
+    let longest = longestText(besides: traces.isEmpty ? 0 : deltas.map { traces[$0.runID]?.bytes.count ?? 0 }.max() ?? 0)
     let events = StreamedDelta.merged(deltas, longest: longest).map { $0.delta.event(of: $0.runID, at: now).traced(traces[$0.runID]) }
     // Progress that the client cannot read is not shown; the result will be.
     peer.notify(events.filter { $0.count + 256 <= most ?? .max }.map { (WireNotification.runEvent, CarriedJSON(trusted: $0)) })
   }
 
-  private func dropPending(_ runID: ULID) {
-    streams.withLock { $0.pending.removeAll { $0.runID == runID } }
+  /// How long a streamed text may be that the client can read, in bytes.
+  private func longestText(besides traceBytes: Int) -> Int {
+    guard let most = connection.capabilities.maxMessageBytes else { return StreamedDelta.longestText }
+    // A character takes at most six bytes in JSON.
+    return max(1, min(StreamedDelta.longestText, (most - 512 - traceBytes) / 6))
+  }
+
+  private func dropPending(_ runID: ULID) { streams.withLock { $0.pending.drop(runID) } }
+
+  /// A call's progress never comes after its result.
+  private func dropProgress(ofCallsIn events: [PublishedEvent]) {
+    for event in events where event.type == "tool.completed" && !streams.withLock({ $0.pending.isEmpty }) {
+      guard let callID = CarriedJSON(trusted: event.bytes)["data"]?["callId"]?.stringValue.flatMap(ULID.init) else { continue }
+      streams.withLock { $0.pending.dropProgress(of: callID) }
+    }
   }
 
   // MARK: Blobs
