@@ -28,17 +28,6 @@ package enum RegistrationChange: Sendable, Equatable {
   }
 }
 
-/// What this connection has registered, and every change that led there.
-struct ConnectionRegistrations {
-  private(set) var toolbox = Toolbox()
-  private(set) var changes: [RegistrationChange] = []
-
-  mutating func make(_ change: RegistrationChange) throws(RuntimeError) {
-    try change.apply(to: &toolbox, at: .connection)
-    changes.append(change)
-  }
-}
-
 extension RegistrationChange {
   /// - Throws: `invalidParams` with a pointer into the params.
   package static func readToolkits(_ json: CarriedJSON) throws(RuntimeError) -> [Toolkit] {
@@ -209,7 +198,7 @@ extension RunEngine {
       try toolbox.apply(augmentation, isInsideResult: false, pointer: "/augmentation")
     }
     return FirstToolbox(
-      toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.changes.count),
+      toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.count),
       decisions: last?.standingDecisions ?? [], isPlain: isPlain)
   }
 
@@ -243,12 +232,8 @@ extension RunEngine {
     var changes = state.changes
     // A process has one connection. What its log says of the run counts, so that it may have been out of memory meanwhile.
     if state.creator == store.owner, state.parent == nil {
-      for change in connection.changes.dropFirst(max(changes.connection, run.idleConnectionChanges)) {
-        do throws(RuntimeError) { try change.apply(to: &toolbox, at: .connection) } catch {
-          host.log("a change of the connection's registrations does not fit run \(state.runID): \(error.message)")
-        }
-      }
-      changes.connection = connection.changes.count
+      connection.bring(&toolbox, from: max(changes.connection, run.idleConnectionChanges))
+      changes.connection = connection.count
       if toolbox == state.toolbox { run.idleConnectionChanges = changes.connection }
     }
     if let turn = state.turn {
