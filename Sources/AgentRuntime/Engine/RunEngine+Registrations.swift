@@ -124,22 +124,28 @@ extension RunEngine {
   }
 
   private func sessionToolbox(of branch: Branch, after last: RunState?) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
-    var toolbox = Toolbox()
-    var changes = 0
+    var base = Toolbox()
+    var taken = 0
     if let last {
-      toolbox = last.toolbox.keptBySession
-      changes = last.changes.session
+      base = last.toolbox.keptBySession
+      taken = last.changes.session
     }
-    let news = try sessionChanges(of: branch.sessionID, after: changes)
-    if !news.isEmpty {
-      do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &toolbox) } catch {
-        host.log("the agent of session \(branch.sessionID) cannot be used: \(error.message)")
-      }
+    // Of those that are known here only what came since is read; they are the same as long as they begin with the same.
+    var known = sessionToolboxes[branch.branchID]
+    if known?.taken != taken { known = nil }
+    var news = try sessionChanges(of: branch.sessionID, after: known?.changes ?? taken)
+    if known == nil, news.isEmpty { return (base.keptBySession, taken) }
+    do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &base) } catch {
+      host.log("the agent of session \(branch.sessionID) cannot be used: \(error.message)")
     }
-    for change in news {
-      changes += 1
-      apply(change, to: &toolbox)
+    if let made = known, made.base != base {
+      known = nil
+      news = try sessionChanges(of: branch.sessionID, after: taken)
     }
+    var toolbox = known?.toolbox ?? base
+    for change in news { apply(change, to: &toolbox) }
+    let changes = (known?.changes ?? taken) + news.count
+    sessionToolboxes[branch.branchID] = SessionToolboxes.Made(base: base, taken: taken, toolbox: toolbox, changes: changes)
     // What an augmentation of the session injected is the session's, as that of a run is afterwards.
     return (toolbox.keptBySession, changes)
   }
