@@ -127,7 +127,7 @@ extension Substring.UnicodeScalarView {
   }
 }
 
-enum EventType {
-  /// The `type` of an event as it was logged.
-  static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
+package enum EventType {
+  /// The `type` of an event as it was logged or streamed.
+  package static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
 }
