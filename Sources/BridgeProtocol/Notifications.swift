@@ -1,5 +1,3 @@
-package import JSON
-
 /// Names of the notifications and of the requests that go the other way.
 package enum WireNotification {
   package static let initialized = "notifications/initialized"
@@ -20,16 +18,4 @@ package enum ReverseRequest {
   package static let createMessage: StaticString = "sampling/createMessage"
   package static let approval: StaticString = "approval.request"
   package static let elicitation: StaticString = "elicitation/create"
-}
-
-package struct CancelledParams: Decodable, Sendable {
-  package let requestId: CarriedJSON
-}
-
-package struct CancelRequestParams: Decodable, Sendable {
-  package let id: CarriedJSON
-}
-
-package struct ProgressParams: Decodable, Sendable {
-  package let progressToken: CarriedJSON
 }

@@ -10,7 +10,7 @@ final class Invocations: Sendable {
     var id: RequestID
     var callID: ULID
     var attempt: Int
-    /// Nobody waits for its answer; one that comes all the same is evidence.
+    /// It was taken back. A result that comes all the same counts while the call has none, and is evidence afterwards.
     var isClosed = false
   }
 

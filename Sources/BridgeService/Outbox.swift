@@ -174,7 +174,7 @@ final class Outbox: Sendable {
       var ready: [(sequence: Int, type: String, bytes: Bytes)] = []
       for event in events {
         let json = try fitted(CarriedJSON(trusted: event.event), engine, lastResort: .data, .logged)
-        ready.append((event.sequence, EventKind.read(event.event), json.bytes))
+        ready.append((event.sequence, EventType.read(event.event), json.bytes))
       }
       send(ready, feed)
       return events.isEmpty
@@ -233,7 +233,7 @@ final class Outbox: Sendable {
 
   func streamForeign(_ chunk: LiveChunk) {
     guard state.value.feeds[chunk.runID]?.isLagging == false, !peer.isCongested,
-      connection.capabilities.wants(eventType: EventKind.read(chunk.event))
+      connection.capabilities.wants(eventType: EventType.read(chunk.event))
     else { return }
     let traces = streams.withLock { $0.traces }
     let event = chunk.event.traced(traces[chunk.runID])
@@ -303,10 +303,6 @@ final class EngineBound<Value>: @unchecked Sendable {
   // Unchecked, because: every use is in a call that the engine's thread makes (see `Outbox`), one at a time and each after the one before; nothing else has a reference to the value.
   var value: Value
   init(_ value: Value) { self.value = value }
-}
-
-enum EventKind {
-  static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
 }
 
 extension Bytes {

@@ -25,6 +25,8 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package var afterSubmit: (([AppendResult]) -> Void)?
   /// Reads return at most so many bytes of records, whatever they are asked for.
   package var portionBytes = Int.max
+  /// How many documents were found by queries.
+  package private(set) var documentsRead = 0
   /// Submits of this process that were applied.
   package private(set) var commitCount = 0
   /// How often the engine opened it again.
@@ -205,7 +207,9 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   package func documents(matching query: DocumentQuery) throws(StoreError) -> [Document] {
     try check()
-    return disk.documents(matching: query)
+    let found = disk.documents(matching: query)
+    documentsRead += found.count
+    return found
   }
 
   package func write(_ documents: [DocumentWrite]) throws(StoreError) -> Bool {

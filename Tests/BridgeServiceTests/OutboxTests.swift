@@ -215,16 +215,25 @@ import Testing
     first.finish(.call([("a", "{}")]))
     try bench.settle()
     let run = first.request.runID
-    let pending = Monitor("")
-    try bench.onEngine { engine in
-      let call = try? engine.details(of: run).outcome.pendingCalls.first?.callID.text
-      pending.update { $0 = call ?? "" }
-    }
-    let call = try pending.wait(for: "the call") { $0.isEmpty ? nil : $0 }
+    let call = try #require(try outcome(of: run, bench)?.pendingCalls.first?.callID.text)
     try bench.send(#"{"id":99,"method":\#(request.replacing(text: "RUN", with: run.text).replacing(text: "CALL", with: call))}"#)
-    try bench.settle()
-    var lines = try bench.receive(until: isResponse(99))
-    // What waited for room is out when later events are.
+    try Patience.until("the end of the run") { try outcome(of: run, bench)?.status.hasEnded == true }
+    let lines = try bench.receive(until: isResponse(99)) + receiveTheRest(bench)
+    #expect(lines.filter { $0.runID == run.text }.map(\.words) == ["3 model.completed", "4 tool.started"] + rest)
+  }
+
+  private func outcome(of run: ULID, _ bench: Bench) throws -> RunOutcome? {
+    let found = Monitor<RunOutcome?>(nil)
+    try bench.onEngine { engine in
+      let outcome = try? engine.details(of: run).outcome
+      found.update { $0 = outcome }
+    }
+    return found.update { $0 }
+  }
+
+  /// What waited for room is out when later events are.
+  private func receiveTheRest(_ bench: Bench) throws -> [CarriedJSON] {
+    var lines: [CarriedJSON] = []
     for id in 100...101 {
       try bench.send(start(id, "hi", #","wait":false"#))
       lines += try bench.receive(until: isResponse(id))
@@ -232,7 +241,27 @@ import Testing
       lines += try bench.receive { $0.words == "2 model.started" && $0.runID == later }
       try bench.settle()
     }
-    #expect(lines.filter { $0.runID == run.text }.map(\.words) == ["3 model.completed", "4 tool.started"] + rest)
+    return lines
+  }
+
+  @Test func `progress that was not read is left out when the call has its result`() throws {
+    let bench = try Bench(congestedBytes: 10_000) { request in request.turn == 0 ? .call(("a", "{}")) : .held }
+    try bench.initialize(#"{"tools":{}}"#)
+    try bench.send(start(1))
+    let invoke = try #require(try bench.receive { $0.words == "tool.invoke" }.last)
+    let call = try #require(invoke["params"]?["callId"]).bytes.string
+    for id in 2...40 { try bench.send(start(id, String(repeating: "x", count: 60_000))) }
+    try bench.waitUntilFull()
+    for done in 1...5 {
+      try bench.send(#"{"method":"notifications/progress","params":{"progressToken":\#(call),"progress":\#(done)}}"#)
+    }
+    try bench.send(#"{"id":\#(try #require(invoke["id"]).bytes.string),"result":{"content":"seen"}}"#)
+    try Patience.until("the next turn") {
+      try bench.settle()
+      return bench.model.calls.contains { $0.request.turn == 1 }
+    }
+    let lines = try bench.receive { $0.words == "8 model.started" && $0.runID == invoke.runID } + receiveTheRest(bench)
+    #expect(lines.filter { $0.runID == invoke.runID }.map(\.words) == ["6 tool.completed", "7 run.resumed", "8 model.started"])
   }
 
   @Test func `a subscription replays what is in the store, then goes on`() throws {

@@ -28,17 +28,6 @@ package enum RegistrationChange: Sendable, Equatable {
   }
 }
 
-/// What this connection has registered, and every change that led there.
-struct ConnectionRegistrations {
-  private(set) var toolbox = Toolbox()
-  private(set) var changes: [RegistrationChange] = []
-
-  mutating func make(_ change: RegistrationChange) throws(RuntimeError) {
-    try change.apply(to: &toolbox, at: .connection)
-    changes.append(change)
-  }
-}
-
 extension RegistrationChange {
   /// - Throws: `invalidParams` with a pointer into the params.
   package static func readToolkits(_ json: CarriedJSON) throws(RuntimeError) -> [Toolkit] {
@@ -136,19 +125,28 @@ extension RunEngine {
   }
 
   private func sessionToolbox(of branch: Branch, after last: LeftInSession?) throws(RuntimeError) -> (toolbox: Toolbox, changes: Int) {
-    var toolbox = Toolbox()
-    var changes = 0
-    if let last { (toolbox, changes) = (last.toolbox, last.changes) }
-    let news = try sessionChanges(of: branch.sessionID, after: changes)
-    if !news.isEmpty {
-      do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &toolbox) } catch {
-        host.log("the agent of session \(branch.sessionID) cannot be used: \(error.message)")
-      }
+    var base = Toolbox()
+    var taken = 0
+    if let last {
+      base = last.toolbox
+      taken = last.changes
     }
-    for change in news {
-      changes += 1
-      apply(change, to: &toolbox)
+    // Of those that are known here only what came since is read; they are the same as long as they begin with the same.
+    var known = sessionToolboxes[branch.branchID]
+    if known?.taken != taken { known = nil }
+    var news = try sessionChanges(of: branch.sessionID, after: known?.changes ?? taken)
+    if known == nil, news.isEmpty { return (base.keptBySession, taken) }
+    do throws(RuntimeError) { try registerAgent(of: branch.sessionID, in: &base) } catch {
+      host.log("the agent of session \(branch.sessionID) cannot be used: \(error.message)")
     }
+    if let made = known, made.base != base {
+      known = nil
+      news = try sessionChanges(of: branch.sessionID, after: taken)
+    }
+    var toolbox = known?.toolbox ?? base
+    for change in news { apply(change, to: &toolbox) }
+    let changes = (known?.changes ?? taken) + news.count
+    sessionToolboxes[branch.branchID] = SessionToolboxes.Made(base: base, taken: taken, toolbox: toolbox, changes: changes)
     // What an augmentation of the session injected is the session's, as that of a run is afterwards.
     return (toolbox.keptBySession, changes)
   }
@@ -220,7 +218,7 @@ extension RunEngine {
       try toolbox.checkSize(after: augmentation, pointer: "/augmentation")
     }
     return FirstToolbox(
-      toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.changes.count),
+      toolbox: toolbox, changes: TakenChanges(session: changes, connection: connection.count),
       decisions: last?.decisions ?? [], isPlain: isPlain)
   }
 
@@ -254,12 +252,8 @@ extension RunEngine {
     var changes = state.changes
     // A process has one connection. What its log says of the run counts, so that it may have been out of memory meanwhile.
     if state.creator == store.owner, state.parent == nil {
-      for change in connection.changes.dropFirst(max(changes.connection, run.idleConnectionChanges)) {
-        do throws(RuntimeError) { try change.apply(to: &toolbox, at: .connection) } catch {
-          host.log("a change of the connection's registrations does not fit run \(state.runID): \(error.message)")
-        }
-      }
-      changes.connection = connection.changes.count
+      connection.bring(&toolbox, from: max(changes.connection, run.idleConnectionChanges))
+      changes.connection = connection.count
       if toolbox == state.toolbox { run.idleConnectionChanges = changes.connection }
     }
     if let turn = state.turn {

@@ -48,6 +48,8 @@ package final class RunEngine {
   var histories: [BranchHistory] = []
   /// What the client has registered for its runs.
   var connection = ConnectionRegistrations()
+  /// What the changes of the sessions changed last have led to.
+  var sessionToolboxes = SessionToolboxes()
   /// Sessions that the client observes.
   var sessionWatches: [ULID: SessionWatch] = [:]
   /// What came with an idempotency key while another request is beginning a run with it.

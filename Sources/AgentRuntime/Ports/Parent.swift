@@ -96,7 +96,8 @@ package protocol Parent: AnyObject, Sendable {
   /// Carries out `body`; what it sends leaves together when it returns.
   func together(_ body: () -> Void)
 
-  /// Sends `tool.invoke` when the events before it are out; `sent` is called when it is written, `reply` once, unless `closeInvocation` came first.
+  /// Sends `tool.invoke` when the events before it are out, unless `cancelInvocation` or `closeInvocations` comes first; `sent` is called when it
+  /// is written, `reply` at most once.
   func invoke(
     _ invocation: ToolInvocation, sent: @escaping @Sendable () -> Void, progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void)
@@ -104,7 +105,7 @@ package protocol Parent: AnyObject, Sendable {
   /// Tells the parent that an answer is no longer wanted. A late one is still reported to `reply`.
   func cancelInvocation(_ callID: ULID, reason: String)
 
-  /// Forgets the requests of a call: later answers are nobody's.
+  /// The call has its result, or waits without the parent. A late answer is still reported to `reply`, for as long as its request is remembered.
   func closeInvocations(of callID: ULID)
 
   /// A run that it sees has called a sub-agent, whose run this is; it may not be in the store yet.

@@ -111,10 +111,7 @@ extension RunMachine {
         append(.callDeferred(callID: call.callID))
         continue
       }
-      let why = "answered by run.submitToolResults"
-      perform(.cancelInvocations(callID: call.callID, reason: why))
-      perform(.closeInvocations(callID: call.callID))
-      perform(.withdraw(callID: call.callID, reason: why))
+      takeBack(call, because: "answered by run.submitToolResults")
       completeFromClient(call, given.result)
     }
     for given in judged.inputs {

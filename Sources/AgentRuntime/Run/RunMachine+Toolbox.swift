@@ -46,7 +46,7 @@ extension RunMachine {
   /// Takes what was registered since the last model turn into the log.
   mutating func takeChangedToolbox() {
     guard let changed = context.changedToolbox(state) else { return }
-    let registered = changed.toolbox.difference(from: state.toolbox).registered
+    let registered = changed.toolbox.toolkitsRegistered(since: state.toolbox)
     take(changed)
     if !registered.isEmpty { append(.toolkitsRegistered(registered)) }
   }

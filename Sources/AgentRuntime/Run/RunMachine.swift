@@ -371,14 +371,19 @@ package struct RunMachine {
   mutating func finish(_ end: RunEnd, words: (Call) -> String) {
     for call in state.batch.calls where call.isPending {
       let why = words(call)
-      perform(.cancelInvocations(callID: call.callID, reason: why))
-      perform(.closeInvocations(callID: call.callID))
-      perform(.withdraw(callID: call.callID, reason: why))
+      takeBack(call, because: why)
       complete(call.callID, .failure(why))
     }
     perform(.stopServerTools)
     if state.modelAtWork != nil { perform(.abortModel) }
     append(.ended(end))
+  }
+
+  /// Whatever the parent was asked about the call need not be answered any more.
+  mutating func takeBack(_ call: Call, because why: String) {
+    perform(.cancelInvocations(callID: call.callID, reason: why))
+    perform(.closeInvocations(callID: call.callID))
+    perform(.withdraw(callID: call.callID, reason: why))
   }
 
   mutating func fail(_ fault: RunFault) {

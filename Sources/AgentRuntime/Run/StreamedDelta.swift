@@ -120,7 +120,7 @@ package enum StreamedDelta: Sendable {
   }
 }
 
-enum EventType {
-  /// The `type` of an event as it was logged.
-  static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
+package enum EventType {
+  /// The `type` of an event as it was logged or streamed.
+  package static func read(_ event: Bytes) -> String { CarriedJSON(trusted: event)["type"]?.stringValue ?? "" }
 }

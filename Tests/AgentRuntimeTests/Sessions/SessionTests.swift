@@ -310,4 +310,55 @@ import Testing
     #expect(try process.model.call(3).request.tools.map(\.name) == [])
     #expect(throws: RuntimeError.self) { try process.engine.changeSession(id, .unregisterTools(["late"])) }
   }
+
+  @Test func `a change of a session costs what it changes, however many came since its last turn`() throws {
+    let process = launch()
+    let other = launch()
+    let id = try session(process).sessionID
+    func patch(_ process: VirtualProcess, _ number: Int) throws {
+      try process.engine.changeSession(id, .augment(augmentation(#""patchState":{"n\#(number % 7)":\#(number)}"#)))
+    }
+    func shown(_ process: VirtualProcess) throws -> String? {
+      let branch = try #require(try process.engine.branches(of: id).first)
+      return try process.engine.currentToolbox(of: branch).state?.bytes.string
+    }
+    try patch(process, 0)
+    let before = process.store.documentsRead
+    for number in 1...300 {
+      // Another process changes it too, and begins anew each time.
+      if number % 100 == 0 { try patch(other, 1000 + number) }
+      try patch(process, number)
+    }
+    // With each change the session's branches are looked at, and what came since the one before.
+    #expect(process.store.documentsRead - before < 300 * 4)
+    let expected = #"{"n0":294,"n1":295,"n2":296,"n3":297,"n4":298,"n5":1300,"n6":300}"#
+    #expect(try shown(process) == expected)
+    #expect(try shown(other) == expected)
+    _ = process.start("next", startParams(agent: #""instructions":"x""#), session: id)
+    #expect(process.model.calls.last?.request.system.last == "Shared state:\n\(expected)")
+    try patch(process, 7)
+    #expect(try shown(process) == expected.replacing(text: "294", with: "7"))
+    #expect(try shown(other) == expected.replacing(text: "294", with: "7"))
+  }
+
+  @Test func `what a session has is made anew when its turns have changed it, or its agent`() throws {
+    let process = launch()
+    let kit = toolkit("kit", clients("t"))
+    let agent = try process.engine.createAgent(agentJSON(), isStrict: false)
+    let id = try process.engine.createSession(agentID: agent.agentID, metadata: nil).sessionID
+    let branch = try #require(try process.engine.branches(of: id).first)
+    func offered() throws -> [String] { try process.engine.offeredToolbox(in: try process.engine.branches(of: id)[0]).offeredNames }
+    try process.engine.changeSession(id, .register(tools: [], toolkits: [kit]))
+    try process.engine.changeSession(id, .augment(augmentation(#""expandToolkits":["kit"]"#)))
+    #expect(try offered() == ["t"])
+    #expect(process.engine.sessionToolboxes[branch.branchID]?.changes == 2)
+    _ = process.start("reset", json(#"{"agentId":"\#(agent.agentID)","resetClientState":true}"#), session: id)
+    #expect(try offered() == [])
+    try process.engine.changeAgentTools(agent.agentID, .register(tools: clients("own"), toolkits: []))
+    #expect(try offered() == ["own"])
+    try process.engine.changeSession(id, .augment(augmentation(#""hideTools":["own"]"#)))
+    #expect(try offered() == [])
+    try process.engine.changeAgentTools(agent.agentID, .unregisterTools(["own"]))
+    #expect(try offered() == [])
+  }
 }

@@ -190,27 +190,18 @@ import Testing
     #expect(box.overrides == ["tool 'a': the augmentation's client tool of toolkit 'new' overrides the agent's client tool"])
   }
 
-  @Test func `the difference tells what a change came to`() throws {
+  @Test func `the toolkits that came, or came anew, are told`() throws {
     var box = box
     try box.register(toolkits: [toolkit("old", clients("o"))], at: .agent)
     let before = box
     try box.augment(
       #""removeToolkits":["old"],"injectToolkits":[{"name":"new","description":"","tools":[\#(clientTool("x"))]}],"#
         + #""expandToolkits":["kit"],"collapseToolkits":["open"],"patchState":{}"#)
-    var expected = Toolbox.Difference()
-    expected.registered = ["new"]
-    expected.removed = ["old"]
-    expected.expanded = ["kit"]
-    expected.collapsed = ["open"]
-    expected.changesOffer = true
-    expected.changesState = true
-    #expect(box.difference(from: before) == expected)
-    #expect(box.difference(from: box) == Toolbox.Difference())
-    var patched = box
-    try patched.augment(#""addContext":[{"key":"k","description":"","value":1}]"#)
-    var onlyState = Toolbox.Difference()
-    onlyState.changesState = true
-    #expect(patched.difference(from: box) == onlyState)
+    #expect(box.toolkitsRegistered(since: before) == ["new"])
+    #expect(box.toolkitsRegistered(since: box) == [])
+    var other = box
+    try other.register(toolkits: [toolkit("new", clients("y"))], at: .augmentation)
+    #expect(other.toolkitsRegistered(since: box) == ["new"])
   }
 }
 
