@@ -132,7 +132,7 @@ import Testing
     let limits = "{\"deadlineMs\":100,\"onLimit\":\"\(onLimit)\"}"
     let started = process.start("hi", startParams(tools: [subAgent("a")], limits: limits))
     let root = try #require(started.runID)
-    try process.model.call(0).finish(.call(("a", Self.task)))
+    try process.model.call(0).finish(.call([("a", Self.task)]))
     world.clock.advance(to: 100)
     process.step()
     world.settle()
@@ -146,7 +146,7 @@ import Testing
   @Test func `a sub-agent that is named in the turn in which its run is cancelled is there`() throws {
     let process = launch(["x": [.held], "a": [.call(("b", Self.task))], "b": [.held]])
     let root = try #require(process.start("hi", startParams(tools: [subAgent("a", tools: [subAgent("b")])]), wait: false).runID)
-    try process.model.call(0).finish(.call(("a", Self.task)))
+    try process.model.call(0).finish(.call([("a", Self.task)]))
     process.isStepped = true
     // The answer is taken, then the cancel is decided in the same turn.
     process.host.post { engine in engine.cancel(root, reason: nil, waiting: { _ in }, reply: { _ in }) }
@@ -195,7 +195,8 @@ import Testing
 
   private func told(_ outcome: RunOutcome?) -> [String] {
     guard let outcome else { return [] }
-    return ["\(outcome.status) by \(outcome.driver)", "\(outcome.usage.modelCalls) turns"] + outcome.pendingCalls.map { "\($0.name) \($0.needs)" }
+    let calls = outcome.pendingCalls.map { "\($0.name) \($0.needs)" }
+    return ["\(outcome.status) by \(outcome.driver)", "\(outcome.usage.modelCalls) turns"] + calls
   }
 
   private static let asks: [String: [ScriptedModel.Answer]] = [
@@ -207,12 +208,12 @@ import Testing
     let started = process.start("hi", startParams(tools: [subAgent("a", tools: [clientTool("t"), clientTool("u", gatedCalls)])]))
     let root = try #require(started.runID)
     var seen: [[String]] = []
-    process.store.beforeSubmit = { [unowned process] _ in seen.append(self.told(process.look(root))) }
+    process.store.beforeSubmit = { [unowned process] _ in if seen.count < 3 { seen.append(self.told(process.look(root))) } }
     let calls = try #require(process.look(root)?.pendingCalls)
     _ = process.approve(root, [(calls[1].callID.text, .init(.deny))], partial: true)
     try process.parent.request(0).answer(.text("done"))
     world.settle()
-    try process.model.call(2).finish(.call(("nobody", "{}")))
+    try process.model.call(2).finish(.call([("nobody", "{}")]))
     world.settle()
     #expect(
       seen == [
@@ -229,8 +230,8 @@ import Testing
     let waiting = second.wait(root, timeout: 1000)
     #expect(told(second.look(root)) == ["waitingApproval by none", "2 turns", "t result", "u approval"])
     let calls = try #require(first.look(root)?.pendingCalls)
-    _ = first.submit(
-      root, results: [(calls[0].callID.text, .text("done"))], approvals: [(calls[1].callID.text, .init(.deny))], wait: false, delivery: .pause)
+    let (result, denial) = ((calls[0].callID.text, ToolResult.text("done")), (calls[1].callID.text, ApprovalAnswer(.deny)))
+    _ = first.submit(root, results: [result], approvals: [denial], wait: false, delivery: .pause)
     // Before the second process has noticed.
     #expect(told(second.look(root)) == ["running by other", "2 turns"])
     _ = waiting

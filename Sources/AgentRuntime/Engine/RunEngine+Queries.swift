@@ -28,9 +28,8 @@ extension RunEngine {
   package func outcome(of state: RunState) -> RunOutcome {
     let tree = state.hasPendingChildren ? standingTree(of: state.runID) : nil
     let state = tree?[state.runID] ?? state
-    var outcome = state.outcome(own: store.owner, isAlive: { isAlive($0) }) { runID in
-      if let tree { tree[runID] } else { live[runID]?.state }
-    }
+    var outcome = state.outcome(
+      own: store.owner, isAlive: { isAlive($0) }, child: { runID in if let tree { tree[runID] } else { live[runID]?.state } })
     if !state.hasBegun, let blocked = blockedBy(state), blocked.isSettled { outcome.blockedBy = blocked.runID }
     return outcome
   }

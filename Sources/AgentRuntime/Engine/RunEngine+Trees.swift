@@ -20,6 +20,8 @@ extension RunEngine {
     let tree = path[0].tree ?? RunTree(root: path[0])
     for run in path where run.tree == nil { tree.add(run) }
     try bringChildren(of: path, in: tree)
+    // Named in this turn.
+    beginChildren(of: run, in: tree)
   }
 
   /// Those of pending calls, and theirs; one that is not in the store has not begun.
