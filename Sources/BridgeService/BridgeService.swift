@@ -208,11 +208,10 @@ extension BridgeService: Parent {
     outbox.after(invocation.afterSequence, of: invocation.runID) { [host] in
       outbox.whenRoom {
         @Sendable func send(_ params: CarriedJSON) {
-          invocations.send(invocation, params, progress: progress) { answer in
+          invocations.send(invocation, params, sent: sent, progress: progress) { answer in
             guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
             host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
           }
-          sent()
         }
         let params = Invocations.params(invocation)
         guard let fitting = outbox.fitting(), !fitting.isReady(params, .none) else { return send(params) }

@@ -28,9 +28,10 @@ final class Invocations: Sendable {
 
   init(peer: Peer) { self.peer = peer }
 
-  /// Sends one request; `reply` is called on the reader thread.
+  /// Sends one request; `reply` is called on the reader thread, `sent` when the request is written.
   func send(
-    _ invocation: ToolInvocation, _ params: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    _ invocation: ToolInvocation, _ params: CarriedJSON, sent: @escaping @Sendable () -> Void,
+    progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void
   ) {
     let callID = invocation.callID
@@ -42,7 +43,7 @@ final class Invocations: Sendable {
       { id in
         state.withLock { $0.requests[callID, default: []].append(Request(id: id, callID: callID, attempt: attempt)) }
         return params
-      }, carrying: ToolResult.carriedPaths,
+      }, carrying: ToolResult.carriedPaths, wasWritten: sent,
       reply: { [weak self] answer in
         self?.answered(callID, attempt)
         if let reading = Self.read(answer) { reply(reading) }

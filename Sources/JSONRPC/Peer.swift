@@ -138,15 +138,16 @@ package final class Peer: Sendable {
   /// - Parameters:
   ///   - params: Is given the id, for what has to name it. Must be an object or an array.
   ///   - carrying: Which places of the result are only carried; counted from the result.
+  ///   - wasWritten: Called when the output has taken all of the request, on any thread.
   @discardableResult
   package func request(
     _ method: StaticString, _ params: (RequestID) -> CarriedJSON, carrying: CarriedPaths = .none,
-    reply: @escaping @Sendable (PeerReply) -> Void
+    wasWritten: (@Sendable () -> Void)? = nil, reply: @escaping @Sendable (PeerReply) -> Void
   ) -> RequestID {
     let (number, id) = exchange.nextID()
     let message = OutgoingMessage.request(id, method, params(id))
     if exchange.await(number, Exchange.Pending(carrying: carrying, reply: reply)) {
-      output.enqueue([message], isResponse: false)
+      output.enqueue([message], isResponse: false, wasWritten: wasWritten)
     } else {
       wake.signal()
     }
