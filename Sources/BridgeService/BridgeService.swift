@@ -234,6 +234,11 @@ extension BridgeService: Parent {
   package var name: String? { connection.clientName }
   package var abilities: ParentAbilities { connection.abilities }
 
+  package func afterPresentAnswers(_ body: @escaping @Sendable () -> Void) {
+    // Not before a result that names blobs, which is resolved in a turn of its own.
+    peer.afterPresentInput { [host] in host.post { _ in body() } }
+  }
+
   package func cancelInvocation(_ callID: ULID, reason: String) { invocations.cancel(callID, reason: reason) }
   package func closeInvocations(of callID: ULID) { invocations.close(callID) }
 }

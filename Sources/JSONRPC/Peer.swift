@@ -14,6 +14,7 @@ package final class Peer: Sendable {
   let output: OutputQueue
   let exchange = Exchange()
   let gate = ReaderGate()
+  let presentInput = PresentInput()
   let framing: Framing
   /// Whether a message that cannot be used, and whose id cannot be read, is answered (with the id null).
   let answersUnreadable: Bool
@@ -159,6 +160,13 @@ package final class Peer: Sendable {
 
   /// Whether much waits to be written. Once true it stays so until `peerHasRoom`, or until the output is lost.
   package var isCongested: Bool { output.isCongested }
+
+  /// Calls `body` when the input that is there now has been passed on, or at once when nothing is read; on the reader thread, mostly, and not after
+  /// `stopReading`.
+  package func afterPresentInput(_ body: @escaping @Sendable () -> Void) {
+    guard presentInput.add(body) else { return body() }
+    wake.signal()
+  }
 
   // MARK: Ends
 

@@ -136,11 +136,18 @@ extension RunEngine {
       !call.isDeferred, !call.isParked
     else { return }
     stopTimer(of: callID, run)
-    run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, weak run] in
-      guard let run else { return }
-      run.callTimers[callID] = nil
-      input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
+    run.callTimers[callID] = after(milliseconds: milliseconds) { [host, weak run, weak parent] in
+      run?.callTimers[callID] = nil
+      let isOver: @Sendable () -> Void = { host.post { $0.invocationTimedOut(runID, callID, attempt) } }
+      // The process may have stood still: an answer that is there by now has come in time.
+      if let parent { parent.afterPresentAnswers(isOver) } else { isOver() }
     }
+  }
+
+  private func invocationTimedOut(_ runID: ULID, _ callID: ULID, _ attempt: Int) {
+    // Progress has come that gives it more time.
+    guard let run = live[runID], run.callTimers[callID] == nil else { return }
+    input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
   }
 
   private func invocationReplied(_ runID: ULID, _ callID: ULID, _ attempt: Int, _ reply: InvocationReply) {
