@@ -13,7 +13,8 @@ extension RunEngine {
 
   func perform(_ effect: RunEffect, _ run: LiveRun) {
     switch effect {
-    case .callModel(let messageID): callModel(messageID, run)
+    // When the process is about to end, who takes the run up asks the model.
+    case .callModel(let messageID): if !isEnding { callModel(messageID, run) }
     case .abortModel:
       run.modelCall?.call.cancel()
       run.modelCall = nil
@@ -39,7 +40,7 @@ extension RunEngine {
     case .ask(let callID): ask(callID, run)
     case .withdraw(let callID, let reason): run.questions.removeValue(forKey: callID)?.exchange.cancel(reason: reason)
     case .log(let message): host.log(message)
-    case .summarize(let messageID, let plan): summarize(messageID, plan, run)
+    case .summarize(let messageID, let plan): if !isEnding { summarize(messageID, plan, run) }
     case .askServers: askServers(run)
     case .waitForPlace:
       if !run.waitsForPlace { placeQueue.append(run.runID) }
