@@ -211,11 +211,10 @@ extension BridgeService: Parent {
         // What the client does not read waits here; meanwhile the call may have ended, or have been answered elsewhere.
         guard invocations.isWanted(invocation) else { return }
         @Sendable func send(_ params: CarriedJSON) {
-          let isSent = invocations.send(invocation, params, progress: progress) { answer in
+          invocations.send(invocation, params, sent: sent, progress: progress) { answer in
             guard case .result(let result, let bytes) = answer, result.namesBlobs else { return reply(answer) }
             host.post { engine in reply(Self.resolved(result, bytes, outbox, engine)) }
           }
-          if isSent { sent() }
         }
         let params = Invocations.params(invocation)
         guard let fitting = outbox.fitting(), !fitting.isReady(params, .none) else { return send(params) }
@@ -238,6 +237,11 @@ extension BridgeService: Parent {
 
   package var name: String? { connection.clientName }
   package var abilities: ParentAbilities { connection.abilities }
+
+  package func afterPresentAnswers(_ body: @escaping @Sendable () -> Void) {
+    // Not before a result that names blobs, which is resolved in a turn of its own.
+    peer.afterPresentInput { [host] in host.post { _ in body() } }
+  }
 
   package func cancelInvocation(_ callID: ULID, reason: String) { invocations.cancel(callID, reason: reason) }
   package func closeInvocations(of callID: ULID) { invocations.close(callID) }

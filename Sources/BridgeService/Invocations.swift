@@ -36,12 +36,12 @@ final class Invocations: Sendable {
   /// It was not taken back, by `cancel` or `close`, while it waited for its turn.
   func isWanted(_ invocation: ToolInvocation) -> Bool { state.withLock { $0.waiting[invocation.callID] == invocation.attempt } }
 
-  /// Sends one request that was awaited; `reply` is called on the reader thread.
-  /// - Returns: false when it was taken back while it waited.
+  /// Sends one request that was awaited, unless it was taken back meanwhile; `reply` is called on the reader thread, `sent` when the request is written.
   func send(
-    _ invocation: ToolInvocation, _ params: CarriedJSON, progress: @escaping @Sendable (CarriedJSON) -> Void,
+    _ invocation: ToolInvocation, _ params: CarriedJSON, sent: @escaping @Sendable () -> Void,
+    progress: @escaping @Sendable (CarriedJSON) -> Void,
     reply: @escaping @Sendable (InvocationReply) -> Void
-  ) -> Bool {
+  ) {
     let callID = invocation.callID
     let attempt = invocation.attempt
     let isWanted = state.withLock { state in
@@ -50,19 +50,18 @@ final class Invocations: Sendable {
       state.progress[callID] = progress
       return true
     }
-    guard isWanted else { return false }
+    guard isWanted else { return }
     // Registered inside, so that not even an answer that is faster than this thread finds it missing.
     peer.request(
       ReverseRequest.toolInvoke,
       { id in
         state.withLock { $0.requests[callID, default: []].append(Request(id: id, callID: callID, attempt: attempt)) }
         return params
-      }, carrying: ToolResult.carriedPaths,
+      }, carrying: ToolResult.carriedPaths, wasWritten: sent,
       reply: { [weak self] answer in
         self?.answered(callID, attempt)
         if let reading = Self.read(answer) { reply(reading) }
       })
-    return true
   }
 
   static func params(_ invocation: ToolInvocation) -> CarriedJSON {

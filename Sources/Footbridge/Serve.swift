@@ -23,6 +23,8 @@ final class Serve {
   private static let signals = [SIGTERM, SIGINT, SIGHUP]
   /// A parent that takes no byte for so long does not keep the process from ending, unless that drains: then it has not hung up, and may take its time.
   private static let patienceMilliseconds = 900
+  /// Nor does input that is not taken up so long after a signal.
+  private static let presentInputMilliseconds = 500
   /// Nor does a turn of the engine that does not end. One that waits for the store does, after five seconds: what was asked is answered then.
   private static let engineMilliseconds = 10_000
 
@@ -113,6 +115,8 @@ final class Serve {
     let service = service
     let thread = runtime.thread
     let engineMilliseconds = Self.engineMilliseconds
+    // What the client said before the signal counts, as it does before the end of the input.
+    if case .signal = ending { awaitPresentInput() }
     peer.stopReading()
     let leavesWork = thread.perform(within: engineMilliseconds) { engine in
       service.clientIsGone()
@@ -130,6 +134,12 @@ final class Serve {
     _ = flush(isDraining: &isDraining, signals)
     runtime.close()
     return isDraining && leavesWork ? ExitStatus.waiting.rawValue : ExitStatus.success.rawValue
+  }
+
+  private func awaitPresentInput() {
+    let isRead = Monitor(false)
+    peer.afterPresentInput { isRead.update { $0 = true } }
+    _ = isRead.wait(untilMilliseconds: Clock.monotonicMilliseconds() + Self.presentInputMilliseconds) { $0 ? true : nil }
   }
 
   /// Waits until what is to be written is written; false when it never will be. A signal ends draining.

@@ -62,6 +62,12 @@ package struct CarriedJSON: Sendable, Equatable {
     guard kind == .number, let value = Int(bytes.string), value.magnitude <= JSONLimits.largestInteger else { return nil }
     return value
   }
+  /// The same, however the integer is written: `1.0`, `1e3`.
+  package var wholeValue: Int? {
+    guard kind == .number, case .value(let isNegative, let magnitude) = JSONNumber.integer(bytes), magnitude <= JSONLimits.largestInteger
+    else { return nil }
+    return isNegative ? -Int(magnitude) : Int(magnitude)
+  }
   package var doubleValue: Double? { kind == .number ? Double(bytes.string) : nil }
 
   /// The text of a string value; a lone surrogate escape becomes U+FFFD.

@@ -19,6 +19,8 @@ final class OutputQueue: Sendable {
     /// Callers of `hold` that have not called `release`.
     var holders = 0
     var writtenBytes = 0
+    /// What is to be called when so many bytes are written, in order.
+    var marks: [(bytes: Int, wasWritten: @Sendable () -> Void)] = []
     /// More than `congestedBytes` waited, and `peerHasRoom` has not been said since.
     var owesRoom = false
     /// The reader waits for responses to be read.
@@ -54,7 +56,9 @@ final class OutputQueue: Sendable {
   }
 
   /// Puts messages in line. They are written at once, by the caller, when that takes no time; else by the writer thread.
-  func enqueue(_ messages: [OutgoingMessage], isResponse: Bool) {
+  ///
+  /// - Parameter wasWritten: Called without the lock when the output has taken the last byte of them, by whoever wrote it; never when it is lost before.
+  func enqueue(_ messages: [OutgoingMessage], isResponse: Bool, wasWritten: (@Sendable () -> Void)? = nil) {
     let limits = self.limits
     carryOut(
       state.withLock { state in
@@ -62,6 +66,7 @@ final class OutputQueue: Sendable {
         let chunks = OutgoingMessage.chunks(messages, state.framing)
         let isIdle = state.chunks.isEmpty && !state.isWriting
         for chunk in chunks { state.chunks.append(chunk, isResponse: isResponse) }
+        if let wasWritten { state.marks.append((state.writtenBytes + state.chunks.byteCount, wasWritten)) }
         if state.chunks.byteCount > limits.congestedBytes { state.owesRoom = true }
         return isIdle ? next(&state, chunks) : .nothing
       })
@@ -166,16 +171,19 @@ final class OutputQueue: Sendable {
   /// Takes what was written off the queue.
   private func finishWrite(_ count: Int, _ failure: SystemError?) {
     let limits = self.limits
-    let (wakesReader, wakesWaiters) = state.withLock { state in
+    let (wakesReader, wakesWaiters, marks) = state.withLock { state in
       state.isWriting = false
       state.writtenBytes += count
+      let marks = state.marks.prefix { $0.bytes <= state.writtenBytes }
+      state.marks.removeFirst(marks.count)
       state.chunks.removeFirst(count)
       if failure != nil { Self.lose(&state) }
       let wakesReader = failure != nil || (state.readerWaits && state.chunks.responseBytes <= limits.maxUnreadBytes)
       if wakesReader { state.readerWaits = false }
       let wakesWriter = (!state.chunks.isEmpty && state.holders == 0) || Self.mustTellRoom(state, limits)
-      return (wakesReader, wakesWriter || state.flushers > 0 || state.isClosed)
+      return (wakesReader, wakesWriter || state.flushers > 0 || state.isClosed, marks)
     }
+    for mark in marks { mark.wasWritten() }
     if wakesWaiters { state.wakeAll() }
     if wakesReader { wakeReader() }
   }
@@ -184,6 +192,7 @@ final class OutputQueue: Sendable {
     state.isLost = true
     state.owesRoom = false
     state.chunks.removeAll()
+    state.marks = []
   }
 
   /// Nobody reads any more: what waits is dropped, and what comes as well.
@@ -205,6 +214,7 @@ final class OutputQueue: Sendable {
     state.update { state in
       state.isClosed = true
       state.chunks.removeAll()
+      state.marks = []
     }
   }
 

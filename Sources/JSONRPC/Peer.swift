@@ -14,6 +14,7 @@ package final class Peer: Sendable {
   let output: OutputQueue
   let exchange = Exchange()
   let gate = ReaderGate()
+  let presentInput = PresentInput()
   let framing: Framing
   /// Whether a message that cannot be used, and whose id cannot be read, is answered (with the id null).
   let answersUnreadable: Bool
@@ -138,15 +139,16 @@ package final class Peer: Sendable {
   /// - Parameters:
   ///   - params: Is given the id, for what has to name it. Must be an object or an array.
   ///   - carrying: Which places of the result are only carried; counted from the result.
+  ///   - wasWritten: Called when the output has taken all of the request, on any thread.
   @discardableResult
   package func request(
     _ method: StaticString, _ params: (RequestID) -> CarriedJSON, carrying: CarriedPaths = .none,
-    reply: @escaping @Sendable (PeerReply) -> Void
+    wasWritten: (@Sendable () -> Void)? = nil, reply: @escaping @Sendable (PeerReply) -> Void
   ) -> RequestID {
     let (number, id) = exchange.nextID()
     let message = OutgoingMessage.request(id, method, params(id))
     if exchange.await(number, Exchange.Pending(carrying: carrying, reply: reply)) {
-      output.enqueue([message], isResponse: false)
+      output.enqueue([message], isResponse: false, wasWritten: wasWritten)
     } else {
       wake.signal()
     }
@@ -158,6 +160,13 @@ package final class Peer: Sendable {
 
   /// Whether much waits to be written. Once true it stays so until `peerHasRoom`, or until the output is lost.
   package var isCongested: Bool { output.isCongested }
+
+  /// Calls `body` when the input that is there now has been passed on, or at once when nothing is read; on the reader thread, mostly, and not after
+  /// `stopReading`.
+  package func afterPresentInput(_ body: @escaping @Sendable () -> Void) {
+    guard presentInput.add(body) else { return body() }
+    wake.signal()
+  }
 
   // MARK: Ends
 

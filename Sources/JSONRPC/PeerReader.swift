@@ -63,6 +63,9 @@ private struct ReadingDesk: ~Copyable {
   private var hasRested = false
   private var isOver = false
   private var output = Output.usable
+  /// Who waits until so much of the input has been read.
+  private var presentInput: [(bytes: Int, body: PresentInput.Body)] = []
+
   private enum Output {
     case usable
     /// Nobody reads it any more; so many bytes of input were there when that was seen, and are honoured before it is told.
@@ -87,6 +90,7 @@ private struct ReadingDesk: ~Copyable {
     if !mustWait, dispatchReceived() { return .goesOn }
     tellLostOutputWhenDue()
     closePending()
+    tellOfPresentInput(reads: hasInput && !mustWait)
     if !hasRested {
       hasRested = true
       return .rests
@@ -95,6 +99,8 @@ private struct ReadingDesk: ~Copyable {
     do throws(SystemError) { try polls.wait() } catch {
       isOver = true
       endInput(.readError(error))
+      peer.presentInput.close()
+      tellOfPresentInput(reads: false)
       return .over
     }
     hasRested = false
@@ -142,11 +148,31 @@ private struct ReadingDesk: ~Copyable {
       }
     }
     if case .lost(let bytes) = output { output = .lost(inputBytes: bytes - count) }
+    for index in presentInput.indices { presentInput[index].bytes -= count }
     // Nothing after all: the open file is shared with whoever gave it, who may have set O_NONBLOCK, and read it.
     if count > 0 || failure?.wouldWait == true { return }
     // What is whole already comes first, and with it the wait for unread responses.
     hasInput = false
     endInput(failure.map { .readError($0) } ?? .endOfFile)
+  }
+
+  /// All that came has been passed on: tells those for whom that is enough.
+  ///
+  /// - Parameter reads: False when nothing is read now; what is there is then not waited for.
+  private mutating func tellOfPresentInput(reads: Bool) {
+    let more = peer.presentInput.take()
+    if more.isEmpty, presentInput.isEmpty { return }
+    if !more.isEmpty {
+      let present = FileDescriptor.unreadInput(peer.input.rawValue)
+      presentInput += more.map { (present >= 0 ? present : 1 << 20, $0) }
+    }
+    let isRead = !reads || PollSet.look(peer.input.rawValue, for: .readable).isEmpty
+    let ready = presentInput.filter { isRead || $0.bytes <= 0 }
+    presentInput.removeAll { isRead || $0.bytes <= 0 }
+    for waiting in ready {
+      hasRested = false
+      waiting.body()
+    }
   }
 
   private mutating func endInput(_ reason: InputEnd) {

@@ -39,6 +39,8 @@ import Testing
     #expect(started.outcome?.status == .running)
     #expect(process.parent.transcript.lines.contains("6 tool.completed a 'just in time'"))
     #expect(world.disk.records(of: run).last?.type == "model.started")
+    // Whoever takes the run up asks the model.
+    #expect(process.model.calls.count == 1)
   }
 
   @Test func `the commands that run are stopped`() throws {

@@ -143,6 +143,24 @@ import Testing
     #expect(second.model.calls.isEmpty)
   }
 
+  @Test func `who waits for a run denies a late approval that is out at a frozen process`() throws {
+    let first = launch(.call(("g", "{}")), .say("ok"))
+    let second = launch(.call(), .say("not me"))
+    let run = try #require(first.start("hi", startParams(agent: #""approvalTimeoutMs":100"#, tools: [serverTool("g", gatedCalls)])).runID)
+    let waiting = second.wait(run)
+    first.freeze()
+    world.advance(milliseconds: 1000)
+    #expect(log(run, "approval.decided").isEmpty)
+    world.advance(milliseconds: 200)
+    #expect(log(run, "approval.decided").map { $0["by"]?.stringValue } == ["expiry"])
+    // Nobody drives it now: it goes on where its client is.
+    #expect(waiting.outcome?.status == .running && waiting.outcome?.driver == RunOutcome.Driver.none)
+    first.thaw()
+    world.advance(milliseconds: 100)
+    #expect(first.look(run)?.status == .success)
+    #expect(second.model.calls.isEmpty)
+  }
+
   @Test func `an answer that comes when the time is over is too late, though nobody has said so yet`() throws {
     let process = launch(.call(("g", "{}")), .say("ok"))
     let started = process.start("hi", startParams(agent: #""approvalTimeoutMs":100"#, tools: [serverTool("g", gatedCalls)]))

@@ -109,6 +109,9 @@ import Testing
     #expect(listed.map(\.outcome.status) == [.running])
     process.act { $0.adoptOrphans() }
     #expect(process.host.messages.count == 1)
+    // It is tried again, and said once.
+    world.advance(milliseconds: 3000)
+    #expect(process.host.messages.count == 1)
   }
 
   @Test func `only a run that has ended can be deleted, and then it is gone everywhere`() throws {

@@ -542,6 +542,20 @@ def test_at_sigterm_every_open_call_parks_whatever_on_disconnect_says(lab):
     assert [(c["name"], c["state"]) for c in o["pendingToolCalls"]] == [("t", "parked"), ("u", "parked")]
 
 
+def test_an_answer_that_came_before_sigterm_is_honoured(lab):
+    for _ in range(10):
+        b = lab.parent()
+        r = b.start([calls("t"), say("ok")], [tool("t")])
+        invoke = b.next_invoke("t")
+        # So that the answer is still in the pipe when the signal comes.
+        b.signal(signal.SIGSTOP)
+        b.respond(invoke, {"content": "in time"})
+        b.sigterm()
+        b.signal(signal.SIGCONT)
+        assert b.wait_exit() == 0
+        assert [text_of(d["content"]) for d in lab.bridge().log_of(b.result(r)["runId"], "tool.completed")] == ["in time"]
+
+
 def test_sigterm_with_a_run_in_a_model_call(lab):
     b = lab.bridge()
     r = b.start([say("late", delayMs=60_000)])

@@ -87,6 +87,21 @@ def test_the_runs_of_a_frozen_bridge_are_taken_up_and_it_is_fenced_out(lab):
     assert text_of(done["content"]) == "from b"
 
 
+def test_answers_that_came_while_a_bridge_stood_still_are_in_time(lab):
+    """Which of its threads runs first when it goes on does not matter: what lies in its input counts before its timers do."""
+    a = lab.parent()
+    ids = [a.start([calls("t"), say("ok")], [tool("t", timeoutMs=1500)]) for _ in range(8)]
+    invokes = [a.next_invoke("t") for _ in ids]
+    frozen = freeze(a)
+    for m in invokes:
+        a.respond(m, {"content": "in time"})
+    until(lambda: time.monotonic() - frozen > 1.7, "the timeout to be over")
+    thaw(a)
+    for i in ids:
+        o = a.result(i)
+        assert [text_of(d["content"]) for d in a.log_of(o["runId"], "tool.completed")] == ["in time"]
+
+
 def test_adopt_takes_up_what_a_frozen_bridge_drove(lab):
     a = lab.parent()
     model = lab.script([say("late", delayMs=120_000)])

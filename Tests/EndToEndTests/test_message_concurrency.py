@@ -884,6 +884,15 @@ def test_a_strategy_that_is_none_is_refused(lab, wrong, pointer):
     assert b.call("run.list") == {"runs": []}
 
 
+@pytest.mark.parametrize("ms", ["30.0", "3e1"])
+def test_a_quiet_time_is_a_whole_number_however_it_is_written(lab, ms):
+    b = lab.bridge()
+    s, model = session(b), lab.script([say("ok")])
+    o = b.result(b.request_raw("run.start", '{"input":"x","sessionId":"%s","agent":{"model":"%s","messageConcurrency":{"strategy":"debounce","debounceMs":%s}}}'
+                               % (s, model, ms)))
+    assert o["status"] == "success"
+
+
 def test_a_strategy_means_nothing_without_a_session(lab):
     b = lab.bridge()
     for name in ("queue", "latest", "merge", "drop", {"strategy": "debounce", "debounceMs": 60_000}):

@@ -190,6 +190,26 @@ struct FlowTests {
     #expect(conversation.handler.log == ["output lost"])
   }
 
+  @Test func `who asks is told when the output has taken the request, not when it was put in line`() throws {
+    let conversation = try Conversation()
+    let handler = conversation.handler
+    conversation.peer.request("question", { _ in .emptyObject }, wasWritten: { handler.note("first written") }, reply: { _ in })
+    conversation.waitForLog("first written")
+    // More than the pipe holds stands before it.
+    conversation.peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 4 << 20)))
+    conversation.peer.request("question", { _ in .emptyObject }, wasWritten: { handler.note("second written") }, reply: { _ in })
+    #expect(!conversation.peer.flush(patience: 30))
+    #expect(handler.log == ["first written"])
+    #expect(try conversation.lines(3).count == 3)
+    conversation.waitForLog("second written")
+    // What is put in line after the output was lost is never written.
+    let null = try FileDescriptor.open("/dev/null", O_RDONLY)
+    dup2(null.rawValue, conversation.fromPeer.rawValue)
+    conversation.waitForLog("output lost")
+    conversation.peer.request("question", { _ in .emptyObject }, wasWritten: { handler.note("third written") }, reply: { _ in })
+    #expect(handler.log == ["first written", "second written", "output lost"])
+  }
+
   @Test func `a flush gives up when nothing is taken`() throws {
     let conversation = try Conversation()
     conversation.peer.notify("event", CarriedJSON(string: String(repeating: "x", count: 4 << 20)))

@@ -132,6 +132,9 @@ import Testing
     #expect(json["b"]?.boolValue == true)
     #expect(json["c"] == nil)
     #expect(try value("12").intValue == 12)
+    #expect(try ["12.0", "-12e0", "1.2e1", "9007199254740991.0"].map { try value($0).wholeValue } == [12, -12, 12, 9_007_199_254_740_991])
+    #expect(try ["1.5", "9007199254740992", "1e400", "\"1\"", "null"].map { try value($0).wholeValue } == [nil, nil, nil, nil, nil])
+    #expect(try value("12.0").intValue == nil)
     #expect(try value("1.5").doubleValue == 1.5)
     var names: [String] = []
     json.forEachMember { name, _ in names.append(name.text) }

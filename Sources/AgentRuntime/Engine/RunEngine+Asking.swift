@@ -106,10 +106,10 @@ extension RunEngine {
     var next: Int?
     for call in state.awaitedCalls {
       guard let expiresAt = call.expiresAt else { continue }
-      var delay = max(1, expiresAt.milliseconds - host.wallClock().milliseconds)
+      var delay = expiresAt.milliseconds - host.wallClock().milliseconds
       // The process whose parent is asked comes first.
-      if call.sender != store.owner, state.isOpen(call, isAlive: { isAlive($0) }) { delay += 1000 }
-      next = min(next ?? delay, delay)
+      if call.sender != store.owner, state.isOpen(call, isAlive: { isAlive($0) }) { delay += RunMachine.askerMilliseconds }
+      next = min(next ?? .max, max(1, delay))
     }
     guard let next else { return }
     run.expiryTimer = after(milliseconds: next) { [unowned self, weak run] in

@@ -13,7 +13,8 @@ extension RunEngine {
 
   func perform(_ effect: RunEffect, _ run: LiveRun) {
     switch effect {
-    case .callModel(let messageID): callModel(messageID, run)
+    // When the process is about to end, who takes the run up asks the model.
+    case .callModel(let messageID): if !isEnding { callModel(messageID, run) }
     case .abortModel:
       run.modelCall?.call.cancel()
       run.modelCall = nil
@@ -39,7 +40,7 @@ extension RunEngine {
     case .ask(let callID): ask(callID, run)
     case .withdraw(let callID, let reason): run.questions.removeValue(forKey: callID)?.exchange.cancel(reason: reason)
     case .log(let message): host.log(message)
-    case .summarize(let messageID, let plan): summarize(messageID, plan, run)
+    case .summarize(let messageID, let plan): if !isEnding { summarize(messageID, plan, run) }
     case .askServers: askServers(run)
     case .waitForPlace:
       if !run.waitsForPlace { placeQueue.append(run.runID) }
@@ -137,11 +138,18 @@ extension RunEngine {
       !call.isDeferred, !call.isParked, !run.machine.beside.awaitingRetry.contains(callID)
     else { return }
     stopTimer(of: callID, run)
-    run.callTimers[callID] = after(milliseconds: milliseconds) { [unowned self, weak run] in
-      guard let run else { return }
-      run.callTimers[callID] = nil
-      input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
+    run.callTimers[callID] = after(milliseconds: milliseconds) { [host, weak run, weak parent] in
+      run?.callTimers[callID] = nil
+      let isOver: @Sendable () -> Void = { host.post { $0.invocationTimedOut(runID, callID, attempt) } }
+      // The process may have stood still: an answer that is there by now has come in time.
+      if let parent { parent.afterPresentAnswers(isOver) } else { isOver() }
     }
+  }
+
+  private func invocationTimedOut(_ runID: ULID, _ callID: ULID, _ attempt: Int) {
+    // Progress has come that gives it more time.
+    guard let run = live[runID], run.callTimers[callID] == nil else { return }
+    input(run) { (machine) throws(RuntimeError) in machine.invocationTimedOut(callID, attempt: attempt) }
   }
 
   private func invocationReplied(_ runID: ULID, _ callID: ULID, _ attempt: Int, _ reply: InvocationReply) {

@@ -75,7 +75,9 @@ extension RunEngine {
   package func adoptOrphans() {
     guard !isEnding else { return }
     do throws(RuntimeError) {
-      for runID in try read({ () throws(StoreError) in try store.orphans() }) where driven.count < limits.maxConcurrentRuns { adopt(runID) }
+      let orphans = try read { () throws(StoreError) in try store.orphans() }
+      if !orphanFaults.isEmpty { orphanFaults = orphanFaults.filter { orphans.contains($0.key) } }
+      for runID in orphans where driven.count < limits.maxConcurrentRuns { adopt(runID) }
       var query = RunQuery()
       query.statuses = [.queued]
       query.limit = 1000
@@ -91,8 +93,11 @@ extension RunEngine {
     var resumption = RunMachine.Resumption()
     resumption.delivery = .pause
     resumption.cause = .recovery
-    let report: RunReply = { [host] result in
-      if case .failure(let error) = result { host.log("run \(runID) could not be taken up: \(error.message)") }
+    let report: RunReply = { [unowned self] result in
+      guard case .failure(let error) = result else { return }
+      // It is tried again every second; the same words once are enough.
+      if orphanFaults.updateValue(error.message, forKey: runID) == error.message { return }
+      host.log("run \(runID) could not be taken up: \(error.message)")
     }
     resume(runID, resumption, wait: false, waiting: { _ in }, reply: report)
   }

@@ -84,6 +84,8 @@ package final class RunEngine {
   var letGo: Set<ULID> = []
   /// When they are looked at next, on the monotonic clock.
   var nextLookAtLetGo = 0
+  /// Why runs that nobody drives could not be taken up, as it was told last.
+  var orphanFaults: [ULID: String] = [:]
   private var isTidying = false
   private static let tidyingMilliseconds = 250
 

@@ -108,6 +108,9 @@ package protocol Parent: AnyObject, Sendable {
   /// The call has its result, or waits without the parent. A late answer is still reported to `reply`, for as long as its request is remembered.
   func closeInvocations(of callID: ULID)
 
+  /// Calls `body`, on any thread, when the answers that have come by now have been reported.
+  func afterPresentAnswers(_ body: @escaping @Sendable () -> Void)
+
   /// A run that it sees has called a sub-agent, whose run this is; it may not be in the store yet.
   func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine)
 
@@ -126,5 +129,6 @@ package protocol Parent: AnyObject, Sendable {
 extension Parent {
   package var name: String? { nil }
   package func together(_ body: () -> Void) { body() }
+  package func afterPresentAnswers(_ body: @escaping @Sendable () -> Void) { body() }
   package func childBegan(_ child: ULID, of run: ULID, in engine: RunEngine) {}
 }

@@ -126,10 +126,14 @@ extension RunMachine {
   /// - Returns: whether the caller has to have the run go on afterwards, by `goOnAfterExpiry`.
   mutating func denyExpired() -> Bool { deny(state.expiredCalls(at: context.now)) }
 
-  /// Time has passed. A call that another living process asks its parent about is left to that process.
+  /// How long a call that came too late is left to the process that asks its parent about it. One that has not denied it by then is frozen.
+  static let askerMilliseconds = 1000
+
+  /// Time has passed. A call that another living process asks its parent about is left to that process for a moment.
   package mutating func approvalsDue() {
+    let long = context.now.adding(milliseconds: -Self.askerMilliseconds)
     let calls = state.expiredCalls(at: context.now).filter { call in
-      call.sender == context.own || !state.isOpen(call, isAlive: context.isAlive)
+      call.sender == context.own || !state.isOpen(call, isAlive: context.isAlive) || call.expiresAt.map { $0 <= long } == true
     }
     if deny(calls) { goOnAfterExpiry() }
   }

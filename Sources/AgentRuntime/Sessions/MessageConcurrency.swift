@@ -35,7 +35,7 @@ package enum MessageConcurrency: Sendable, Equatable {
         self = .debounce(milliseconds: Self.defaultDebounceMilliseconds)
         return
       }
-      guard let milliseconds = quiet.intValue, milliseconds >= 0 else {
+      guard let milliseconds = quiet.wholeValue, milliseconds >= 0 else {
         throw .invalidParams("must be a whole number from 0 to \(JSONLimits.largestInteger)", at: pointer + "/debounceMs")
       }
       self = .debounce(milliseconds: milliseconds)
