@@ -103,7 +103,8 @@ extension RunEngine {
     var turns: [(run: LiveRun, messageID: ULID)] = []
     for one in decided {
       // Large values take long, and the store is locked.
-      guard let place = one.place, appends[place].blobs.isEmpty, !one.run.needsNoPreparation else { continue }
+      guard let place = one.place, !one.run.needsNoPreparation, appends[place].blobs.isEmpty, appends[place].adoptedBlobs.isEmpty
+      else { continue }
       for case .callModel(let messageID) in one.effects { turns.append((one.run, messageID)) }
     }
     return turns.isEmpty ? nil : { [self] in for turn in turns { prepareTurn(turn.messageID, turn.run) } }
