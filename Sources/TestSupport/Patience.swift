@@ -8,10 +8,11 @@ package import POSIXSupport
 
 /// How long a test waits for what must come. It fails then and names it: one that waited for ever would hide which test it is, and hold up all.
 package enum Patience {
-  package static let milliseconds = 60_000
-  package static var deadline: Int { deadline(minutes: 1) }
+  package static let minutes = 3
+  package static let milliseconds = minutes * 60_000
+  package static var deadline: Int { deadline(minutes: minutes) }
 
-  fileprivate static func deadline(minutes: Int) -> Int { Clock.monotonicMilliseconds() + minutes * milliseconds }
+  fileprivate static func deadline(minutes: Int) -> Int { Clock.monotonicMilliseconds() + minutes * 60_000 }
 
   /// Looks again and again until it is so.
   package static func until(_ what: @autoclosure () -> String, _ condition: () throws -> Bool) throws {
@@ -30,13 +31,13 @@ package enum Patience {
 }
 
 extension Missing {
-  fileprivate init(_ what: String, minutes: Int = 1) { self.init(description: "\(what) did not come within \(minutes) min") }
+  fileprivate init(_ what: String, minutes: Int = Patience.minutes) { self.init(description: "\(what) did not come within \(minutes) min") }
 }
 
 extension Monitor where Value: ~Copyable {
   /// `wait` with patience; more of it for what is much work.
   package func wait<R>(
-    for what: @autoclosure () -> String, minutes: Int = 1, _ body: (inout sending Value) -> sending R?
+    for what: @autoclosure () -> String, minutes: Int = Patience.minutes, _ body: (inout sending Value) -> sending R?
   ) throws(Missing) -> sending R {
     guard let answer = wait(untilMilliseconds: Patience.deadline(minutes: minutes), body) else { throw Missing(what(), minutes: minutes) }
     return answer

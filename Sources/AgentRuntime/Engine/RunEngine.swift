@@ -70,6 +70,7 @@ package final class RunEngine {
   var looksAgain = false
   /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
   var knownBlockers: [ULID: ULID?] = [:]
+  private var lastID = ULID(high: 0, low: 0)
   /// Branches with the turns that this turn of the engine is about to add, so that many messages at once are one commit.
   var plannedBranches: [ULID: Branch] = [:]
   let liveText = LiveText()
@@ -131,7 +132,12 @@ package final class RunEngine {
     timers.add(due: host.monotonicClock() + milliseconds, body)
   }
 
-  package func makeID() -> ULID { ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) }
+  /// Ids of one millisecond ascend too: lists go by them.
+  package func makeID() -> ULID {
+    let id = ULID(milliseconds: host.wallClock().milliseconds, random: host.random())
+    lastID = id.milliseconds == lastID.milliseconds && id.text <= lastID.text ? lastID.next : id
+    return lastID
+  }
 
   // MARK: Inputs
 

@@ -19,6 +19,9 @@ package struct ULID: Sendable, Hashable {
     low = random.1
   }
 
+  /// The one after it, mostly of the same millisecond.
+  var next: ULID { ULID(high: low == .max ? high &+ 1 : high, low: low &+ 1) }
+
   /// Reads the canonical text; nil for anything else.
   package init?(_ text: String) {
     var text = text
