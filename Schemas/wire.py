@@ -49,8 +49,10 @@ class Members:
     def shape(self, schema):
         found = self.shapes.get(id(schema))
         if found is None:
-            found = self.shapes[id(schema)] = Shape()
+            found = Shape()
             self.gather(schema, found)
+            # Whole before others see it: the connections of several bridges are checked on threads of their own.
+            self.shapes[id(schema)] = found
         return found
 
     def gather(self, schema, into):
