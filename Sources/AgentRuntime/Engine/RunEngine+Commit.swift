@@ -29,7 +29,6 @@ extension RunEngine {
         if let tree = run.tree { take(tree, unit, &decided, &appends) } else { take(run, unit, &decided, &appends) }
       }
       if !appends.isEmpty { keepLease() }
-      plannedBranches = [:]
       switch submit(appends, meanwhile: preparation(of: decided, appends)) {
       case .success(let results): conclude(decided, results)
       case .failure(let error):

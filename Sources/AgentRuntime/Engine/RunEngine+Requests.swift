@@ -49,7 +49,7 @@ extension RunEngine {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
     }
     let params = try RunParams(reading: request.params, agent: request.storedAgent?.json)
-    let first = try firstToolbox(for: params, in: plan?.stored)
+    let first = try firstToolbox(for: params, in: plan?.branch)
     var context = context(for: runID, invokesHere: request.canInvoke && request.delivery == .invoke)
     context.asksHere = true
     let machine = try RunMachine(
@@ -63,7 +63,6 @@ extension RunEngine {
     let run = LiveRun(machine: machine, committed: 0)
     live[runID] = run
     run.firstDocuments = plan?.writes ?? []
-    if let plan { plannedBranches[plan.next.branchID] = plan.next }
     // Another turn came first: this one goes behind it.
     run.placeWasTaken = { [unowned self] in
       do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch {

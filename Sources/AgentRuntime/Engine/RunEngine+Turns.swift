@@ -12,23 +12,21 @@ extension RunEngine {
     var place: TurnPlace
     var writes: [DocumentWrite]
     var isQueued: Bool
-    /// As the store has it before this turn and those that are planned with it, and after this one.
-    var stored: Branch
-    var next: Branch
+    /// Before this turn.
+    var branch: Branch
   }
 
   /// - Throws: `session.notFound`; `run.dropped` when the branch is busy and the message is not to wait.
   func planTurn(_ runID: ULID, sessionID: ULID, branchID: ULID?, _ concurrency: MessageConcurrency) throws(RuntimeError) -> TurnPlan {
     let session = try session(sessionID)
-    let stored = try branch(branchID ?? session.mainBranch, of: sessionID)
-    let next = (plannedBranches[stored.branchID] ?? stored).adding(runID, at: host.wallClock())
+    let branch = try branch(branchID ?? session.mainBranch, of: sessionID)
+    let next = branch.adding(runID, at: host.wallClock())
     let isBusy = try firstUnended(before: next.place) != nil
     // One whose end is decided here, and on its way to the log, is no reason to refuse a message.
     if isBusy, concurrency == .drop, try firstUnended(before: next.place, trustingDecided: true) != nil {
       throw RuntimeError(.runDropped, "a turn of the branch is not ended, and the agent drops messages that come meanwhile")
     }
-    return TurnPlan(
-      place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0, stored: stored, next: next.branch)
+    return TurnPlan(place: next.place, writes: next.writes, isQueued: isBusy || concurrency.quietMilliseconds > 0, branch: branch)
   }
 
   /// What a turn does to those that wait before it, as its agent wants it. Done again whenever it might begin: the process may have died.

@@ -71,8 +71,6 @@ package final class RunEngine {
   /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
   var knownBlockers: [ULID: ULID?] = [:]
   private var lastID = ULID(high: 0, low: 0)
-  /// Branches with the turns that this turn of the engine is about to add, so that many messages at once are one commit.
-  var plannedBranches: [ULID: Branch] = [:]
   let liveText = LiveText()
   /// Where the text of string blobs stands that clients read: a few, the last used last.
   var blobTexts: [BlobText] = []

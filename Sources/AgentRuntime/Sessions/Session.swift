@@ -126,13 +126,12 @@ package struct Branch: Sendable, Equatable {
   }
 
   /// The branch with one more turn, and what makes it so.
-  func adding(_ runID: ULID, at time: Timestamp) -> (branch: Branch, place: TurnPlace, writes: [DocumentWrite]) {
+  func adding(_ runID: ULID, at time: Timestamp) -> (place: TurnPlace, writes: [DocumentWrite]) {
     var next = self
     next.turns += 1
     next.tail = runID
     let writes = [next.write(at: time), TurnDocument(branchID: branchID, number: turns, runID: runID).write(at: time)]
-    next.version += 1
-    return (next, TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), writes)
+    return (TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), writes)
   }
 }
 
