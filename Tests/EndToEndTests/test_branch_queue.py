@@ -154,8 +154,8 @@ def test_thousands_of_messages_that_wait_end_nothing(lab):
     b = lab.bridge()
     s = session(b)
     o = b.run([calls("t")], [tool("t")], sessionId=s, delivery="pause")
-    ids = [b.start([say("x")], sessionId=s, wait=False) for _ in range(3000)]
-    runs = [b.result(i)["runId"] for i in ids]
+    script = lab.script([say("x")])
+    runs = [b.result(b.start(script, sessionId=s, wait=False))["runId"] for _ in range(2000)]
     assert b.get(runs[-1])["blockedBy"] == o["runId"]
     c = lab.bridge()
     assert c.get(runs[-1])["blockedBy"] == o["runId"]
