@@ -23,6 +23,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package var beforeSubmit: (([Append]) -> Void)?
   /// Called when a submit is applied, before the engine hears of it.
   package var afterSubmit: (([AppendResult]) -> Void)?
+  package var afterDelete: (() -> Void)?
   /// Reads return at most so many bytes of records, whatever they are asked for.
   package var portionBytes = Int.max
   /// How many documents were found by queries.
@@ -153,6 +154,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
     try check()
     disk.delete(run)
     disk.countCommit(by: owner)
+    afterDelete?()
   }
 
   // MARK: Blobs

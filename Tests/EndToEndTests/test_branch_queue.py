@@ -12,6 +12,19 @@ def delete(b, run):
     assert b.call("run.delete", {"runId": run}) == {}
 
 
+def merged_and_cancelled(a, b):
+    """A turn of `a` at its model, and one of `b` that is part of the next one of `a`, which is cancelled while `b` stands still."""
+    s = session(a)
+    first = turn(a, s, "one", agent=strategy("merge"))
+    m = asked(a)
+    merged = queued(b, turn(b, s, "two", agent=strategy("merge")))
+    newest = queued(a, turn(a, s, "three", agent=strategy("merge")))
+    until(lambda: a.get(merged).get("mergedInto") == newest, "the merge")
+    b.signal(signal.SIGSTOP)
+    a.call("run.cancel", {"runId": newest})
+    return s, first, m, merged, newest
+
+
 def test_a_queued_turn_that_finds_no_place_waits_and_holds_up_nobody(lab):
     b = lab.bridge("--max-concurrent-runs", "1")
     s = session(b)
@@ -59,14 +72,7 @@ def test_a_deleted_one_of_those_to_be_merged_keeps_no_other_from_its_end(lab):
 
 def test_one_whose_merged_turn_was_deleted_before_it_could_end_with_it_ends(lab):
     a, b = window(lab), window(lab)
-    s = session(a)
-    first = turn(a, s, "one", agent=strategy("merge"))
-    m = asked(a)
-    lost = queued(b, turn(b, s, "two", agent=strategy("merge")))
-    newest = queued(a, turn(a, s, "three", agent=strategy("merge")))
-    until(lambda: a.get(lost).get("mergedInto") == newest, "the merge")
-    b.signal(signal.SIGSTOP)
-    a.call("run.cancel", {"runId": newest})
+    s, first, m, lost, newest = merged_and_cancelled(a, b)
     delete(a, newest)
     b.signal(signal.SIGCONT)
     o = b.call("run.wait", {"runId": lost})
@@ -78,14 +84,7 @@ def test_one_whose_merged_turn_was_deleted_before_it_could_end_with_it_ends(lab)
 
 def test_what_was_withdrawn_with_the_turn_it_was_merged_into_is_not_shown_to_the_next(lab):
     a, b = window(lab), window(lab)
-    s = session(a)
-    first = turn(a, s, "one", agent=strategy("merge"))
-    m = asked(a)
-    withdrawn = queued(b, turn(b, s, "two", agent=strategy("merge")))
-    newest = queued(a, turn(a, s, "three", agent=strategy("merge")))
-    until(lambda: a.get(withdrawn).get("mergedInto") == newest, "the merge")
-    b.signal(signal.SIGSTOP)
-    a.call("run.cancel", {"runId": newest})
+    s, first, m, withdrawn, _ = merged_and_cancelled(a, b)
     reply(a, m, "1")
     a.result(first)
     last = turn(a, s, "four")

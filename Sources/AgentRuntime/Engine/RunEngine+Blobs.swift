@@ -95,7 +95,7 @@ extension RunEngine {
 
   /// Stores a value for the client alone: no run names it.
   package func storeLoose(_ value: CarriedJSON, previewCharacters: Int) throws(RuntimeError) -> BlobReference {
-    let spiller = BlobSpiller(makeID: { [host] in ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) })
+    let spiller = BlobSpiller(makeID: { [host] in host.newID() })
     let (reference, blob) = spiller.reference(to: value, previewCharacters: previewCharacters)
     _ = try read { () throws(StoreError) in try store.appendToBlob(blob.id, type: blob.type, chunk: blob.value, last: true) }
     return reference

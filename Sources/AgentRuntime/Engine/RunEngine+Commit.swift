@@ -29,6 +29,8 @@ extension RunEngine {
         if let tree = run.tree { take(tree, unit, &decided, &appends) } else { take(run, unit, &decided, &appends) }
       }
       if !appends.isEmpty { keepLease() }
+      let behind = extendedBranches
+      extendedBranches = [:]
       switch submit(appends, meanwhile: preparation(of: decided, appends)) {
       case .success(let results): conclude(decided, results)
       case .failure(let error):
@@ -42,7 +44,16 @@ extension RunEngine {
         conclude(decided.filter { $0.place == nil && live[$0.run.runID] === $0.run }, [])
       }
       if !freshBlobs.isEmpty { freshBlobs = [:] }
+      for (branchID, starts) in behind { beginNext(starts[...], in: branchID) }
     }
+  }
+
+  /// The first of them that begins a run is of the next commit, and the others come behind it.
+  private func beginNext(_ starts: ArraySlice<() -> Void>, in branchID: ULID) {
+    var starts = starts
+    // A turn whose place was taken may have come first.
+    while extendedBranches[branchID] == nil, let start = starts.popFirst() { start() }
+    extendedBranches[branchID]? += starts
   }
 
   private func settleTrees() {

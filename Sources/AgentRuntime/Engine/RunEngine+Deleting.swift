@@ -12,6 +12,8 @@ extension RunEngine {
     if let turn = state.turn {
       try keepRemains(of: state, turn)
       try removeChapters(with: turn)
+      // And once more when it is gone, for those that read it again meanwhile: this process may die in between.
+      try countDeletion(in: turn.sessionID)
     }
     try read { () throws(StoreError) in try store.delete(run: runID) }
     if let turn = state.turn {

@@ -130,7 +130,7 @@ extension RunEngine {
     var context = MachineContext(
       now: host.wallClock(), own: store.owner, isAlive: { [unowned self] in isAlive($0) },
       leaseRetryMilliseconds: { [unowned self] in leaseRetry(behind: $0) },
-      makeID: { [host] in ULID(milliseconds: host.wallClock().milliseconds, random: host.random()) }, invokesHere: invokesHere,
+      makeID: { [host] in host.newID() }, invokesHere: invokesHere,
       load: { [unowned self] (value) throws(StoreError) in try load(value) },
       failures: { [unowned self] in schemas.failures($0, $1) },
       storedData: { [unowned self] (sequence) throws(StoreError) in try storedData(of: runID, at: sequence) },

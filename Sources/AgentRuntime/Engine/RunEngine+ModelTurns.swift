@@ -6,7 +6,7 @@ extension RunEngine {
     let prepared = run.preparedTurn
     run.preparedTurn = nil
     // Of a tree, a cancel of the same commit may have ended the turn before it began.
-    guard run.state.modelAtWork == messageID, !isEnding else { return }
+    guard run.state.modelAtWork == messageID else { return }
     let turn: any PreparedTurn
     do throws(RuntimeError) {
       if let prepared, prepared.messageID == messageID, let ready = prepared.turn {

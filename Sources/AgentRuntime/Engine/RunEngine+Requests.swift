@@ -44,6 +44,16 @@ extension RunEngine {
     if let sessionID = request.sessionID {
       plan = try planTurn(runID, sessionID: sessionID, branchID: request.branchID, request.concurrency)
     }
+    let beginLater = { [unowned self] in
+      do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch {
+        couldNotBegin(request, error, durable: durable, waiting: waiting, reply: reply)
+      }
+    }
+    // It follows on a turn that is on its way to the log, and is planned when that is there.
+    if let branchID = plan?.branch.branchID, extendedBranches[branchID] != nil {
+      extendedBranches[branchID]?.append(beginLater)
+      return
+    }
     let isQueued = plan?.isQueued ?? false
     if !isQueued, driven.count >= limits.maxConcurrentRuns {
       throw RuntimeError(.overloaded, "\(limits.maxConcurrentRuns) runs are driven already", retryAfterMilliseconds: 1000)
@@ -63,12 +73,9 @@ extension RunEngine {
     let run = LiveRun(machine: machine, committed: 0)
     live[runID] = run
     run.firstDocuments = plan?.writes ?? []
-    // Another turn came first: this one goes behind it.
-    run.placeWasTaken = { [unowned self] in
-      do throws(RuntimeError) { try begin(request, durable: durable, waiting: waiting, reply: reply) } catch {
-        couldNotBegin(request, error, durable: durable, waiting: waiting, reply: reply)
-      }
-    }
+    if let plan { extendedBranches[plan.branch.branchID] = [] }
+    // Another process was quicker: this turn goes behind that.
+    run.placeWasTaken = beginLater
     startTicking()
     let token = nextWaitToken()
     if request.wait { waiting(token) }

@@ -71,6 +71,8 @@ package final class RunEngine {
   /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
   var knownBlockers: [ULID: ULID?] = [:]
   private var lastID = ULID(high: 0, low: 0)
+  /// Branches that a turn is added to by what is decided now, and the starts that wait to be behind it.
+  var extendedBranches: [ULID: [() -> Void]] = [:]
   let liveText = LiveText()
   /// Where the text of string blobs stands that clients read: a few, the last used last.
   var blobTexts: [BlobText] = []
@@ -132,8 +134,8 @@ package final class RunEngine {
 
   /// Ids of one millisecond ascend too: lists go by them.
   package func makeID() -> ULID {
-    let id = ULID(milliseconds: host.wallClock().milliseconds, random: host.random())
-    lastID = id.milliseconds == lastID.milliseconds && id.text <= lastID.text ? lastID.next : id
+    let id = host.newID()
+    lastID = id.milliseconds == lastID.milliseconds && id <= lastID ? lastID.next : id
     return lastID
   }
 

@@ -9,3 +9,7 @@ package protocol EngineHost: AnyObject, Sendable {
   /// For people, on stderr.
   func log(_ message: String)
 }
+
+extension EngineHost {
+  func newID() -> ULID { ULID(milliseconds: wallClock().milliseconds, random: random()) }
+}

@@ -27,10 +27,7 @@ package struct Compaction: Sendable, Equatable {
   /// What is shown in their place.
   var note: [TranscriptEntry] { summary.map { [.user([.text(.inline(CarriedJSON(string: Self.heading))), .text($0)])] } ?? [] }
 
-  /// As the member `compactions`, unless there are none.
   static func write(_ compactions: [Compaction], to writer: inout JSONWriter) {
-    if compactions.isEmpty { return }
-    writer.key("compactions")
     writer.beginArray()
     for compaction in compactions {
       writer.beginObject()

@@ -108,15 +108,7 @@ extension PastTurn {
     writer.beginArray()
     for entry in entries { entry.writeBriefly(to: &writer) }
     writer.endArray()
-    if !compactions.isEmpty {
-      writer.beginArray()
-      for compaction in compactions {
-        writer.beginObject()
-        compaction.writeMembers(to: &writer)
-        writer.endObject()
-      }
-      writer.endArray()
-    }
+    if !compactions.isEmpty { Compaction.write(compactions, to: &writer) }
     writer.endArray()
   }
 

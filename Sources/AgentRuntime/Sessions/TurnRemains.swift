@@ -14,7 +14,10 @@ struct TurnRemains: Sendable, Equatable {
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("messages", messages)
-    Compaction.write(compactions, to: &writer)
+    if !compactions.isEmpty {
+      writer.key("compactions")
+      Compaction.write(compactions, to: &writer)
+    }
     if let left {
       writer.member("toolbox", left.toolbox.json)
       writer.member("sessionChanges", left.changes)

@@ -111,6 +111,17 @@ import Testing
     #expect(second.model.shown.last == ["user: two", "assistant: re: two", "user: three"])
   }
 
+  @Test func `another process does not show a turn whose deleter died when it was gone`() throws {
+    let (first, second) = (launch(), launch())
+    let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let runs = try say("secret", to: id, in: first)
+    _ = try say("two", to: id, in: second)
+    first.store.afterDelete = { [unowned first] in first.kill() }
+    #expect(throws: RuntimeError.self) { try first.engine.delete(runs[0]) }
+    _ = try say("three", to: id, in: second)
+    #expect(second.model.shown.last == ["user: two", "assistant: re: two", "user: three"])
+  }
+
   @Test func `state, context, toolkits and standing decisions outlive the turns that made them`() throws {
     let process = launch()
     process.parent.abilities = .people
