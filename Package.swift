@@ -28,16 +28,26 @@ let staticRuntime = [
   "-Xlinker", "--no-warn-symbol-ordering",
 ]
 
-/// Functions that the linker can lay in an order.
-let sections: [SwiftSetting] = [
-  .unsafeFlags(["-Xfrontend", "-function-sections"], .when(platforms: [.linux], configuration: .release))
+/// Functions that the linker can lay in an order, and in each of them the branches that are taken together, by what `Benchmarks/profile.py` counted. A function that
+/// has changed since is compiled as one that was not counted. Only compilers that are known to read the file are given it.
+#if compiler(>=6.3)
+  let counts =
+    Context.environment["FOOTBRIDGE_COUNT"] != nil
+    ? ["-ir-profile-generate"] : ["-ir-profile-use=\(Context.packageDirectory)/Sources/Footbridge/Linking/counts.profdata"]
+#else
+  let counts: [String] = []
+#endif
+let layout: [SwiftSetting] = [
+  .unsafeFlags(
+    (["-function-sections"] + counts).flatMap { ["-Xfrontend", $0] } + ["-Xllvm", "-static-func-full-module-prefix=false"],
+    .when(platforms: [.linux], configuration: .release))
 ]
 
 /// The standard library's regular expressions stay out of the program: see `JSON/TextSearch.swift`.
 let withoutPatterns: [SwiftSetting] = [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = [], extra: [SwiftSetting] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings + withoutPatterns + sections + extra)
+  .target(name: name, dependencies: dependencies, swiftSettings: settings + withoutPatterns + layout + extra)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -87,7 +97,7 @@ let package = Package(
         "PostgresStore", "SQLiteStore", "ToolHosts",
       ],
       exclude: ["Linking"],
-      swiftSettings: settings + withoutPatterns + sections + breakableInDebug,
+      swiftSettings: settings + withoutPatterns + layout + breakableInDebug,
       linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]
     ),
 

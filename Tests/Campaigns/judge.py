@@ -15,9 +15,13 @@ def text(content):
 
 
 def whole(p: Parent, value):
-    """A value of an event, fetched when it is kept apart."""
-    if not isinstance(value, dict) or "$blob" not in value:
+    """A value of an event, with what is kept apart fetched."""
+    if isinstance(value, list):
+        return [whole(p, item) for item in value]
+    if not isinstance(value, dict):
         return value
+    if "$blob" not in value:
+        return {key: whole(p, item) for key, item in value.items()}
     parts, offset = [], 0
     while True:
         part = p.call("blob.read", {"id": value["$blob"], "offset": offset})

@@ -11,7 +11,9 @@ import json
 import os
 import sqlite3
 import struct
+import time
 
+from judge import check_facts
 from parent import FINAL, Parent, Place, Refused, demand, wait_for_any, work
 from shim import Shim
 
@@ -315,6 +317,41 @@ class Big(Invoke):
     turns = [calls(("t", {"n": 1, "size": 1_300_000})), calls(("t", {"n": 2, "size": 100_000})), say("done")]
 
 
+class NamedBlob(Submit):
+    """Results whose text was written in parts before, and is named. It stays for as long as the log that names it; what a killed process left behind does not."""
+    turns = [calls(("t", {"n": 1, "size": 70_000})), calls(("t", {"n": 2, "size": 70_000}), ("u", {"n": 3})), say("done")]
+
+    def submit(self, p, run, wanted, partial):
+        contents = {call["callId"]: work(call["name"], call["arguments"]) for call in wanted}
+        outcome = p.call("run.submitToolResults", {"runId": run, "partial": partial, "results": [
+            {"callId": call, "content": [{"type": "text", "text": {"$blob": self.written(p, content)}}]} for call, content in contents.items()]})
+        # Of the blobs only what was in them counts.
+        p.notebook.results.update({(run, call): content for call, content in contents.items()})
+        return outcome
+
+    def written(self, p, content):
+        half = len(content) // 2
+        id = p.call("blob.write", {"data": content[:half]})["id"]
+        return p.call("blob.write", {"id": id, "data": content[half:], "last": True})["id"]
+
+    def judge(self, p, logs, place):
+        super().judge(p, logs, place)
+        if not place.store.startswith("sqlite:"):
+            return
+        database = sqlite3.connect(place.file, isolation_level=None)
+        database.execute("UPDATE blobs SET created_at = created_at - 8 * 86400000")
+        with beside(p) as other:
+            check_facts(other, p.notebook)
+            named = sum(e["type"] == "tool.completed" and '"$blob"' in json.dumps(e) for log in logs.values() for e in log)
+            kept = lambda: database.execute("SELECT count(*) FROM blobs").fetchone()[0]  # noqa: E731
+            for _ in range(ROUNDS):
+                if kept() == named:
+                    break
+                time.sleep(0.05)
+            demand(kept() == named, f"{kept()} blobs are kept, and {named} are named")
+        database.close()
+
+
 class Delete(Scenario):
     turns = [calls(("t", {"n": 1, "size": 70_000})), say("done")]
     tools = [tool("t")]
@@ -502,6 +539,6 @@ def writing_held(place):
 
 
 ALL = [Fresh(), OpenAndEnd(), Submit(), PartialSubmit(), Invoke(), Deferred(), Approve(), ApproveLive(), Question(), QuestionLive(), Cancel(), Augment(),
-       Commands(), Session(), Memory(), NoteAndPause(), Big(), Delete(), Recovery(), *(Migration(version - 1) for version in Migration.BACK), TwoDoors(), OtherDoor(), SameMoment()]
+       Commands(), Session(), Memory(), NoteAndPause(), Big(), NamedBlob(), Delete(), Recovery(), *(Migration(version - 1) for version in Migration.BACK), TwoDoors(), OtherDoor(), SameMoment()]
 #: A migration and a lock are the SQLite store's.
 ON_POSTGRES = [s for s in ALL if not isinstance(s, (Migration, SameMoment))]
