@@ -161,6 +161,26 @@ def test_thousands_of_messages_that_wait_end_nothing(lab):
     assert all(r["blockedBy"] == o["runId"] for r in c.call("run.list", {"status": "queued", "limit": 1000})["runs"])
 
 
+@pytest.mark.parametrize("name", ["queue", "latest", "merge"])
+def test_hundreds_of_starts_that_come_at_once_are_answered_and_said_in_order(lab, name):
+    b = lab.bridge()
+    s = session(b)
+    script = lab.script([say("x")])
+    texts = [f"message {n}" for n in range(300)]
+    lines, ids = [], []
+    for text in texts:
+        ids.append(b.next_id + 1)
+        b.next_id += 1
+        params = {**b.params(script, None, text, strategy(name)), "sessionId": s}
+        lines.append(dumps({"jsonrpc": "2.0", "id": ids[-1], "method": "run.start", "params": params}) + b"\n")
+    b.send(b"".join(lines))
+    assert b.call("ping") == {}
+    outcomes = [b.result(id, 60) for id in ids]
+    assert len({o["runId"] for o in outcomes}) == len(texts) and outcomes[-1]["status"] == "success"
+    assert {o["status"] for o in outcomes} <= {"success", *(["cancelled"] if name == "latest" else [])}
+    assert [text_of(m["content"]) for m in messages(b, s) if m["role"] == "user"] == texts
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_pause_that_is_taken_back_is_answered(lab, wait):
     b = lab.parent()
