@@ -86,6 +86,7 @@ extension BridgeService {
   /// The client sees the run from `sequence` on; nil: from what is there now on.
   func subscribe(_ runID: ULID, after sequence: Int?, _ engine: RunEngine) {
     defer { subscribeBelow(runID, engine) }
+    if sequence == nil, !outbox.isSubscribed(runID) { engine.lookAtSession(of: runID) }
     guard !outbox.isSubscribed(runID) else { return }
     // A run that was begun in this turn has published nothing yet, whatever the store holds.
     guard let last = sequence ?? (try? engine.standing(of: runID))?.lastSequence else { return }

@@ -145,8 +145,9 @@ final class Invocations: Sendable {
 }
 
 extension Peer {
-  /// Tells the client that a request needs no answer any more.
+  /// Tells the client that a request needs no answer any more, if it has the request: one made after the end of the input never went out.
   func withdraw(_ id: RequestID, reason: String) {
+    guard isOut(id) else { return }
     var writer = JSONWriter()
     writer.beginObject()
     writer.member("requestId", id.json)

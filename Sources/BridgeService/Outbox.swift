@@ -238,8 +238,8 @@ final class Outbox: Sendable {
     let traces = streams.withLock { $0.traces }
     let event = chunk.event.traced(traces[chunk.runID])
     if let fitting = fitting(), !fitting.fits(event.count) {
-      // As what is streamed here: text in shorter pieces, progress not at all.
-      if let text = StreamedDelta(textOf: chunk.event) { notify([(chunk.runID, text)], traces) }
+      // As what is streamed here: text in shorter pieces, progress with less of its text.
+      if let delta = StreamedDelta(chunk.event) { notify([(chunk.runID, delta)], traces) }
       return
     }
     peer.notify(WireNotification.runEvent, CarriedJSON(trusted: event))
@@ -270,10 +270,15 @@ final class Outbox: Sendable {
     let now = host.wallClock()
     let most = connection.capabilities.maxMessageBytes
     let longest = longestText(besides: traces.isEmpty ? 0 : deltas.map { traces[$0.runID]?.bytes.count ?? 0 }.max() ?? 0)
-    let events = StreamedDelta.merged(deltas, longest: longest).map { $0.delta.event(of: $0.runID, at: now).traced(traces[$0.runID]) }
-    // Progress that the client cannot read is not shown; the result will be.
-    peer.notify(events.filter { $0.count + 256 <= most ?? .max }.map { (WireNotification.runEvent, CarriedJSON(trusted: $0)) })
+    let events = StreamedDelta.merged(deltas, longest: longest).map { runID, delta in
+      let whole = delta.event(of: runID, at: now).traced(traces[runID])
+      return Self.fits(whole, most) ? whole : delta.shortened(longest: longest).event(of: runID, at: now).traced(traces[runID])
+    }
+    // What is still too long has a trace, or a number, that the client cannot read.
+    peer.notify(events.filter { Self.fits($0, most) }.map { (WireNotification.runEvent, CarriedJSON(trusted: $0)) })
   }
+
+  private static func fits(_ event: Bytes, _ most: Int?) -> Bool { event.count + 256 <= most ?? .max }
 
   /// How long a streamed text may be that the client can read, in bytes.
   private func longestText(besides traceBytes: Int) -> Int {

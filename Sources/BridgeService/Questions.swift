@@ -49,8 +49,8 @@ final class Questions: Sendable {
   /// Takes back a request that is out, or that waits for its turn.
   fileprivate func cancel(_ id: RequestID, _ request: ParentRequest, reason: String) {
     forget(request)
-    peer.forget(id)
     peer.withdraw(id, reason: reason)
+    peer.forget(id)
   }
 
   private static func name(of method: ParentRequest.Method) -> StaticString {

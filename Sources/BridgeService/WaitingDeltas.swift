@@ -32,14 +32,7 @@ struct WaitingDeltas {
       case .reasoning(let message): return .reasoning(messageID: message, text)
       case .progress(let call): return .toolProgress(callID: call, members)
       case .output(let call, let stream):
-        let newest = text.newest(longestOutput)
-        let gone = leftOut + text.utf8.count - newest.utf8.count
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("stream", stream)
-        writer.member("text", gone > 0 ? "[\(gone) bytes left out]\n\(newest)" : String(newest))
-        writer.endObject()
-        return .toolProgress(callID: call, CarriedJSON(trusted: writer.finish()))
+        return .toolProgress(callID: call, ShownProgress.output(of: stream, text, leftOut: leftOut, longest: longestOutput))
       }
     }
   }
@@ -120,17 +113,5 @@ struct WaitingDeltas {
     let before = entries
     (entries, lastText, places) = ([], [:], [:])
     for entry in before where isKept(entry) { append(entry) }
-  }
-}
-
-extension String {
-  /// At most so many bytes of its end, from the beginning of a line on if there is one, else of a character.
-  fileprivate func newest(_ bytes: Int) -> Substring {
-    let view = utf8
-    guard view.count > bytes else { return self[...] }
-    var start = view.index(view.endIndex, offsetBy: -bytes)
-    if let lineEnd = view[start...].dropLast().firstIndex(of: 0x0A) { return self[view.index(after: lineEnd)...] }
-    while start < view.endIndex, view[start] & 0xC0 == 0x80 { start = view.index(after: start) }
-    return self[start...]
   }
 }

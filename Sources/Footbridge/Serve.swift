@@ -133,6 +133,10 @@ final class Serve {
     guard thread.perform(within: engineMilliseconds, { _ in service.answerTheRest() }) != nil else { return abandon() }
     _ = flush(isDraining: &isDraining, signals)
     runtime.close()
+    if let failure = peer.outputFailure {
+      runtime.log.write(.error, "standard output could not be written: \(failure.text)")
+      return ExitStatus.failure.rawValue
+    }
     return isDraining && leavesWork ? ExitStatus.waiting.rawValue : ExitStatus.success.rawValue
   }
 

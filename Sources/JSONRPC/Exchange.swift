@@ -7,6 +7,8 @@ final class Exchange: Sendable {
   struct Pending: Sendable {
     let carrying: CarriedPaths
     let reply: @Sendable (PeerReply) -> Void
+    /// It went out: not when no answer could come any more.
+    var wasSent = false
   }
 
   private struct Open {
@@ -52,8 +54,14 @@ final class Exchange: Sendable {
   func await(_ number: Int, _ pending: Pending) -> Bool {
     state.withLock { state in
       state.pending[number] = pending
+      state.pending[number]?.wasSent = !state.isClosed
       return !state.isClosed
     }
+  }
+
+  func isOut(_ id: RequestID) -> Bool {
+    guard let number = OwnID.number(id) else { return false }
+    return state.withLock { $0.pending[number]?.wasSent == true }
   }
 
   func isPending(_ id: RequestID) -> Bool {

@@ -26,6 +26,8 @@ final class OutputQueue: Sendable {
     /// The reader waits for responses to be read.
     var readerWaits = false
     var framing: Framing
+    /// What kept the output from taking a message; a reader that went away is none.
+    var failure: SystemError?
   }
 
   private let descriptor: FileDescriptor
@@ -46,6 +48,7 @@ final class OutputQueue: Sendable {
 
   var rawDescriptor: Int32 { descriptor.rawValue }
   var isLost: Bool { state.withLock { $0.isLost } }
+  var failure: SystemError? { state.withLock { $0.failure } }
   var isCongested: Bool { state.withLock { $0.owesRoom } }
 
   func use(_ framing: Framing) { state.withLock { $0.framing = framing } }
@@ -177,7 +180,10 @@ final class OutputQueue: Sendable {
       let marks = state.marks.prefix { $0.bytes <= state.writtenBytes }
       state.marks.removeFirst(marks.count)
       state.chunks.removeFirst(count)
-      if failure != nil { Self.lose(&state) }
+      if let failure {
+        if !failure.isReaderGone { state.failure = failure }
+        Self.lose(&state)
+      }
       let wakesReader = failure != nil || (state.readerWaits && state.chunks.responseBytes <= limits.maxUnreadBytes)
       if wakesReader { state.readerWaits = false }
       let wakesWriter = (!state.chunks.isEmpty && state.holders == 0) || Self.mustTellRoom(state, limits)

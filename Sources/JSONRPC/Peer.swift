@@ -155,11 +155,17 @@ package final class Peer: Sendable {
     return id
   }
 
+  /// Whether the other side has the request, or will, and its answer has not come.
+  package func isOut(_ id: RequestID) -> Bool { exchange.isOut(id) }
+
   /// Nobody waits for the answer any more: if it comes it is ignored, and `reply` is not called.
   package func forget(_ id: RequestID) { _ = exchange.take(id) }
 
   /// Whether much waits to be written. Once true it stays so until `peerHasRoom`, or until the output is lost.
   package var isCongested: Bool { output.isCongested }
+
+  /// Why the output is lost, when it is not for want of a reader: a full disk, say.
+  package var outputFailure: SystemError? { output.failure }
 
   /// Calls `body` when the input that is there now has been passed on, or at once when nothing is read; on the reader thread, mostly, and not after
   /// `stopReading`.

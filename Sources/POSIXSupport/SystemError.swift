@@ -34,6 +34,9 @@ package struct SystemError: Error, Sendable, Equatable {
   /// It would have had to wait, on a descriptor with `O_NONBLOCK`.
   package var wouldWait: Bool { errno == EAGAIN }
 
+  /// Nobody is at the other end of a pipe or socket any more.
+  package var isReaderGone: Bool { errno == EPIPE || errno == ECONNRESET }
+
   /// The C library's words for the number, unless there are better ones.
   package var text: String {
     if let words { return words }

@@ -181,6 +181,27 @@ def test_hundreds_of_starts_that_come_at_once_are_answered_and_said_in_order(lab
     assert [text_of(m["content"]) for m in messages(b, s) if m["role"] == "user"] == texts
 
 
+def test_a_message_that_is_part_of_a_paused_turn_settles_and_says_so(lab):
+    b = window(lab)
+    s = session(b)
+    first, m, _, runs = to_be_merged(b, s, 2)
+    assert b.call("run.pause", {"runId": runs[1]})["status"] == "paused"
+    o = b.call("run.wait", {"runId": runs[0]})
+    assert (o["status"], o["blockedBy"], o["mergedInto"]) == ("queued", runs[1], runs[1])
+    reply(b, m, "1")
+    assert b.result(first)["answer"] == "1"
+
+
+def test_waiting_for_a_turn_of_long_ago_is_answered_at_once(lab):
+    b = lab.bridge()
+    s = session(b)
+    script = lab.script([say("x")])
+    runs = [b.result(b.start(script, sessionId=s))["runId"] for _ in range(30)]
+    b.call("run.cancel", {"runId": b.result(b.start([calls("t")], [tool("t")], sessionId=s, delivery="pause"))["runId"]})
+    c = lab.bridge()
+    assert [c.call("run.wait", {"runId": run})["status"] for run in runs] == ["success"] * 30
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_pause_that_is_taken_back_is_answered(lab, wait):
     b = lab.parent()

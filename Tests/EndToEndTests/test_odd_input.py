@@ -156,6 +156,14 @@ def test_what_could_not_be_written_is_said(lab, words):
     assert done.returncode == 1 and "standard output" in done.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_answers_that_could_not_be_written_are_said(lab):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "--store", "memory"], input='{"jsonrpc":"2.0","id":1,"method":"ping"}\n', stdout=full, stderr=subprocess.PIPE,
+                              text=True, env=base_env(str(lab.path)))
+    assert done.returncode == 1 and "standard output could not be written: No space left on device" in done.stderr
+
+
 WRONG_BLOCKS = [
     ({"type": "binary", "mimeType": "a/b", "data": "AA==", "filename": 5}, "/filename"),
     ({"type": "binary", "mimeType": "a/b", "url": "u", "data": 5}, "/data"),

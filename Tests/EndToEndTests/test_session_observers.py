@@ -111,6 +111,24 @@ def test_branches_are_seen_too(lab):
     same_log([b], run)
 
 
+@pytest.mark.parametrize("how", ["submit", "resume", "resume an ended one"])
+def test_a_run_that_another_process_has_just_begun_is_seen_whole_by_who_answers_it_at_once(lab, how):
+    a, b = lab.bridge(), lab.bridge()
+    s = session(a)
+    subscribe(b, s)
+    for _ in range(5):
+        script = [say("ok")] if how == "resume an ended one" else [calls("t"), say("ok")]
+        o = a.run(script, None if how == "resume an ended one" else [tool("t")], sessionId=s, delivery="pause")
+        run = o["runId"]
+        if how == "resume":
+            assert b.call("run.resume", {"runId": run, "delivery": "pause"})["status"] == "waiting_client_tool"
+        if how == "resume an ended one":
+            b.call("run.resume", {"runId": run})
+        else:
+            assert b.submit(run, {o["pendingToolCalls"][0]["callId"]: {"content": "x"}})["status"] == "success"
+        same_log([b], run)
+
+
 @pytest.mark.parametrize("when", ["before", "later"])
 def test_a_sub_agents_run_is_seen_as_the_run_above_it_is(lab, when):
     """Whole by who observed the session before, and from then on by who subscribes later."""

@@ -106,6 +106,30 @@ def test_tool_invoke_with_arguments_of_any_size(lab):
     assert not blobs(b.invokes()[0].params)
 
 
+def test_of_a_commands_long_output_the_newest_is_shown(lab):
+    b = short(lab)
+    script = "sleep .3; echo first; sleep .3; seq 1 1500; sleep .3; echo last; sleep .3"
+    r = b.start([calls("t"), say("ok")], [sh("t", script)])
+    run = b.start_id(r)
+    assert b.result(r)["answer"] == "ok"
+    shown = [m.data["text"] for m in b.events(run, "tool.progress")]
+    assert shown[0] == "first\n" and shown[-1] == "last\n"
+    head, _, newest = shown[1].partition("\n")
+    everything = "".join(f"{k}\n" for k in range(1, 1501))
+    assert everything.endswith(newest) and head == f"[{len(everything) - len(newest)} bytes left out]"
+
+
+def test_of_progress_with_a_long_message_the_numbers_are_shown(lab):
+    b = short(lab)
+    r = b.start([calls("t"), say("ok")], [tool("t")])
+    m = b.next_invoke("t")
+    b.notify("notifications/progress", {"progressToken": m.params["callId"], "progress": 2, "total": 3, "message": "M" * 5000})
+    shown = b.wait_event("tool.progress").data
+    assert (shown["progress"], shown["total"]) == (2, 3) and 100 < len(shown["message"]) < 5000 and set(shown["message"]) <= set("M …")
+    b.respond(m, {"content": "x"})
+    assert b.result(r)["answer"] == "ok"
+
+
 def test_sampling_with_many_messages(b):
     said = [{"role": "user", "content": f"m{k}" * 20} for k in range(100)]
     r = b.start("parent:x", input=said, agent={"instructions": "I" * 5000}, tools=[tool(f"t{k}", description="D" * 100) for k in range(50)])

@@ -146,7 +146,9 @@ struct OwnRequestTests {
     let conversation = try Conversation()
     let handler = conversation.handler
     let id = conversation.peer.request("question", { _ in .emptyObject }, reply: { _ in handler.note("replied") })
+    #expect(conversation.peer.isOut(id))
     conversation.peer.forget(id)
+    #expect(!conversation.peer.isOut(id))
     try conversation.send(#"{"id":"b-1","result":1}"# + "\n")
     #expect(try conversation.finish().log == ["ignored: an answer to no open request", "end of file"])
   }
@@ -160,7 +162,8 @@ struct OwnRequestTests {
     try conversation.send(#"{"id":"b-2","result":1}"#)
     try conversation.endInput()
     conversation.waitForLog("3 closed")
-    conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("4 \(ScriptedHandler.text($0))") })
+    let unsent = conversation.peer.request("question", { _ in .emptyObject }, reply: { handler.note("4 \(ScriptedHandler.text($0))") })
+    #expect(!conversation.peer.isOut(unsent))
     conversation.waitForLog("4 closed")
     #expect(handler.log == ["2 result 1", "end of file", "1 closed", "3 closed", "4 closed"])
     // The last one was not even sent.

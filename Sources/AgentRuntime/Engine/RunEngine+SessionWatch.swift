@@ -46,6 +46,12 @@ extension RunEngine {
     sessionWatches[sessionID]?.began(run.runID)
   }
 
+  /// Before somebody here has to do with a run: one that another process has just begun in a watched session is told of from its beginning.
+  package func lookAtSession(of runID: ULID) {
+    guard !sessionWatches.isEmpty, let sessionID = try? sessionOfRun(runID), let watch = sessionWatches[sessionID] else { return }
+    if !watch.told.contains(runID) { lookAtSessions() }
+  }
+
   /// Another process has written.
   func lookAtSessions() {
     for (sessionID, watch) in sessionWatches {

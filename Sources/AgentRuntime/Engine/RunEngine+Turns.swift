@@ -156,8 +156,8 @@ extension RunEngine {
         guard let nearest = try firstUnended(before: turn, trustingDecided: true) else { break }
         blocker = nearest
         state = try glance(nearest)
-        if state.status == .paused { break }
       }
+      if state.status == .paused { break }
     }
     // Nothing is before the one that blocks the others.
     for runID in passed { knownBlockers[runID] = .some(runID == blocker ? nil : blocker) }
@@ -285,7 +285,12 @@ extension RunEngine {
       var number = turn.number + 1
       while let nextID = try turnRun(turn.branchID, number) {
         number += 1
-        guard let row = try read({ () throws(StoreError) in try store.summary(of: nextID) }), !row.status.hasEnded else { continue }
+        guard let row = try read({ () throws(StoreError) in try store.summary(of: nextID) }) else { continue }
+        if row.status.hasEnded {
+          // One that has begun did so after this end, and what comes behind it waits for its own.
+          if row.epoch > 0 { return }
+          continue
+        }
         let next = try self.run(nextID)
         if next.state.mergedInto != nil { continue }
         // Made elsewhere by a process that lives, it is begun there.

@@ -42,6 +42,7 @@ extension RunEngine {
     if isEnding { return }
     do throws(StoreError) {
       if try store.changedByOthers() || looksAgain {
+        knownBlockers = [:]
         try takeForeignChanges()
         lookAtSessions()
         for run in live.values where !run.state.hasBegun { afterChange(run) }
@@ -50,7 +51,7 @@ extension RunEngine {
       for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }
     freeRunsLetGo()
-    for run in live.values where !run.waiters.isEmpty || run.state.cancelRequest != nil || run.state.pauseRequested { lookAfterOrphan(run) }
+    lookAfterOrphans()
     flushLiveText()
   }
 
@@ -128,6 +129,20 @@ extension RunEngine {
     let ready = chunks.prefix { $0.afterSequence < sequence }
     for chunk in ready { parent?.streamForeign(chunk) }
     if ready.count < chunks.count { foreignText[runID] = Array(chunks.dropFirst(ready.count)) }
+  }
+
+  /// Of many that wait so many at a time, in turn: each look asks the store.
+  private static var mostLooks: Int { 64 }
+
+  private func lookAfterOrphans() {
+    var waiting = live.values.filter { !$0.waiters.isEmpty || $0.state.cancelRequest != nil || $0.state.pauseRequested }
+    if waiting.count > Self.mostLooks {
+      waiting.sort { $0.runID < $1.runID }
+      let first = waiting.firstIndex { $0.runID > lastLookedAfter } ?? 0
+      waiting = Array((waiting[first...] + waiting[..<first]).prefix(Self.mostLooks))
+      lastLookedAfter = waiting[waiting.count - 1].runID
+    }
+    for run in waiting { lookAfterOrphan(run) }
   }
 
   /// A driver elsewhere that died says nothing: whoever waits here finds out, and a cancel or a pause that it left is carried out.

@@ -70,6 +70,8 @@ package final class RunEngine {
   var looksAgain = false
   /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
   var knownBlockers: [ULID: ULID?] = [:]
+  /// Of the runs that wait, the one that was looked after last, when there are too many to look after all at once.
+  var lastLookedAfter = ULID(high: 0, low: 0)
   private var lastID = ULID(high: 0, low: 0)
   /// Branches that a turn is added to by what is decided now, and the starts that wait to be behind it.
   var extendedBranches: [ULID: [() -> Void]] = [:]
@@ -108,7 +110,8 @@ package final class RunEngine {
   /// Takes everything that came in, commits what was decided, until nothing is left to do.
   /// - Returns: when to call again at the latest, on the monotonic clock.
   package func turn(_ inputs: [@Sendable (RunEngine) -> Void]) -> Int? {
-    knownBlockers = [:]
+    // In a turn in which nothing came in, the look at the store says whether others have changed something.
+    if !inputs.isEmpty || !isTicking { knownBlockers = [:] }
     lookBeforeActing()
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }

@@ -10,12 +10,17 @@ package enum StreamedDelta: Sendable {
   /// A text longer than this travels in several events.
   package static let longestText = 32768
 
-  /// What an ephemeral `run.event` with text says; nil for another.
-  package init?(textOf event: Bytes) {
+  /// What an ephemeral `run.event` says; nil for another event.
+  package init?(_ event: Bytes) {
     let event = CarriedJSON(trusted: event)
-    guard let data = event["data"], let messageID = data["messageId"]?.stringValue.flatMap(ULID.init), let text = data["text"]?.stringValue
-    else { return nil }
-    switch event["type"]?.stringValue {
+    guard let type = event["type"]?.stringValue, let data = event["data"] else { return nil }
+    if type == "tool.progress" {
+      guard let callID = data["callId"]?.stringValue.flatMap(ULID.init) else { return nil }
+      self = .toolProgress(callID: callID, data)
+      return
+    }
+    guard let messageID = data["messageId"]?.stringValue.flatMap(ULID.init), let text = data["text"]?.stringValue else { return nil }
+    switch type {
     case "text.delta": self = .text(messageID: messageID, text)
     case "reasoning.delta": self = .reasoning(messageID: messageID, text)
     default: return nil

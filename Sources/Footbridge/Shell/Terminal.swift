@@ -137,7 +137,7 @@ final class Terminal {
   }
 
   private func lose(_ error: SystemError) {
-    if error.errno != EPIPE { failure = error }
+    if !error.isReaderGone { failure = error }
     lose()
   }
 

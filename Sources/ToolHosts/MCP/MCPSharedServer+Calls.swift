@@ -77,8 +77,8 @@ extension MCPSharedServer {
   /// Ends a call from this side; `why` goes on after the server's name.
   private func abandon(_ call: MCPOpenCall, reason: String, _ why: String) {
     if let id = call.requestID, let peer = connection?.peer {
+      if peer.isOut(id) { peer.notify("notifications/cancelled", MCPDialect.cancelled(id, reason: reason)) }
       peer.forget(id)
-      peer.notify("notifications/cancelled", MCPDialect.cancelled(id, reason: reason))
     }
     letGo(call)
     finish(call, .failure("The MCP server '\(call.call.route.server)' \(why)."))
