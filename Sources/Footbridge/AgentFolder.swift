@@ -14,14 +14,30 @@ struct AgentFolder: AgentFiles {
   private static let ending = ".json"
   private static let mostBytes = 64 << 20
 
-  func agentIDs() throws(RuntimeError) -> [String] {
-    let names: [String]
+  func agentIDs(refused: (RuntimeError) throws(RuntimeError) -> Void) throws(RuntimeError) -> [String] {
+    let names: [[UInt8]]
     do throws(SystemError) { names = try FolderReading.names(in: path) } catch {
       throw .invalidParams("\(path): \(error.text)", at: "/agentId")
     }
+    var ids: [String] = []
     // What begins with a point is hidden.
-    let ids = names.filter { $0.hasSuffix(Self.ending) && !$0.hasPrefix(".") }.map { String($0.dropLast(Self.ending.utf8.count)) }
+    for name in names where name.suffix(Self.ending.utf8.count).elementsEqual(Self.ending.utf8) && name.first != UInt8(ascii: ".") {
+      // An id is text. Passed over, the file would be an agent that is missing for no reason that anybody sees.
+      if let id = String(validating: name.dropLast(Self.ending.utf8.count), as: UTF8.self) {
+        ids.append(id)
+      } else {
+        try refused(.invalidParams("\(path): the name of the file \(Self.shown(name)) is not UTF-8", at: "/agentId"))
+      }
+    }
     return ids.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// A name with `\xE4` in the place of each byte that is not ASCII.
+  private static func shown(_ name: [UInt8]) -> String {
+    name.map { byte in
+      (0x20...0x7E).contains(byte)
+        ? String(UnicodeScalar(byte)) : "\\x" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+    }.joined()
   }
 
   func file(of agentID: String) throws(RuntimeError) -> AgentFile? {

@@ -10,7 +10,7 @@ import POSIXSupport
 
 /// Lines for people, or for machines, on stderr.
 struct Log: Sendable {
-  enum Level: String, Sendable, Comparable {
+  enum Level: String, Sendable, Comparable, CaseIterable {
     case debug, info, warning, error
 
     private var rank: Int {
@@ -24,7 +24,7 @@ struct Log: Sendable {
     static func < (a: Level, b: Level) -> Bool { a.rank < b.rank }
   }
 
-  enum Format: String, Sendable { case text, json }
+  enum Format: String, Sendable, CaseIterable { case text, json }
 
   var level = Level.info
   var format = Format.text

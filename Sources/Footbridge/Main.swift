@@ -39,11 +39,11 @@ enum Main {
     Signals.restore([SIGCHLD])
     Signals.endOnFaults(status: ExitStatus.internalError.rawValue)
     #if FOOTBRIDGE_BROKEN
-      if let name = Environment.value("FOOTBRIDGE_BROKEN"), !Broken.choose(name) {
+      if let name = try Options.variable("FOOTBRIDGE_BROKEN"), !Broken.choose(name) {
         throw StartupError(status: .configuration, message: "FOOTBRIDGE_BROKEN: there is no '\(name)'")
       }
     #endif
-    let words = Array(CommandLine.arguments.dropFirst())
+    let words = try ArgumentWords.read()
     if let text = try Help.answer(to: words) {
       if let error = Log.put(text, to: 1) { throw StartupError(status: .failure, message: "standard output: \(error.text)") }
       return ExitStatus.success.rawValue
@@ -73,28 +73,6 @@ enum Main {
   private static func fail(_ error: StartupError) -> Int32 {
     Log.put("footbridge: \(error.message)\n")
     return error.status.rawValue
-  }
-}
-
-enum Environment {
-  /// One variable, as it is now. What the program itself goes by is asked for one by one: the first dictionary of a process takes it a tenth of a millisecond.
-  static func value(_ name: String) -> String? {
-    unsafe getenv(name).map { unsafe String(cString: $0) }
-  }
-
-  /// The process' environment; of a name that is there twice the first counts.
-  static var all: [String: String] {
-    var variables: [String: String] = [:]
-    var entry = unsafe environ
-    while let text = unsafe entry.pointee {
-      let pair = unsafe String(cString: text)
-      if let sign = pair.firstIndex(of: "=") {
-        let name = String(pair[..<sign])
-        if variables[name] == nil { variables[name] = String(pair[pair.index(after: sign)...]) }
-      }
-      unsafe entry += 1
-    }
-    return variables
   }
 }
 

@@ -29,7 +29,7 @@ extension Options {
   static func read(arguments: [String]) throws(StartupError) -> (options: Options, rest: [String]) {
     var given: [(known: Known, value: String)] = []
     var rest: [String] = []
-    var file = variable("FOOTBRIDGE_CONFIG")
+    var file: String?
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -51,31 +51,40 @@ extension Options {
         return arguments[index - 1]
       }
       if name == "config" {
-        file = try value()
+        let name = try value()
+        guard !name.isEmpty else { throw StartupError(status: .usage, message: "--config needs a file") }
+        file = name
       } else if let known = Self.known.first(where: { $0.name == name }) {
         given.append((known, known.value == nil && parts.count == 1 ? "true" : try value()))
       } else {
         rest.append(argument)
       }
     }
+    if file == nil { file = try variable("FOOTBRIDGE_CONFIG") }
     return (try combine(given, file), rest)
   }
 
-  /// An empty one is none, as shells and containers set it.
-  private static func variable(_ name: String) -> String? { Environment.value(name).flatMap { $0.isEmpty ? nil : $0 } }
+  /// An empty one is none.
+  static func variable(_ name: String) throws(StartupError) -> String? {
+    guard Environment.isSet(name) else { return nil }
+    do throws(Environment.NotUTF8) { return try Environment.value(name) } catch {
+      throw StartupError(status: .configuration, message: error.message)
+    }
+  }
 
   private static func combine(_ given: [(known: Known, value: String)], _ file: String?) throws(StartupError) -> Options {
     var options = Options()
     if let file { try options.apply(file: file) }
-    for known in Self.known {
-      guard let value = variable(known.variable) else { continue }
+    // A variable that the command line comes before is not used.
+    for known in Self.known where !given.contains(where: { $0.known.name == known.name }) {
+      guard let value = try variable(known.variable) else { continue }
       do throws(OptionError) { try known.apply(&options, value) } catch {
-        throw StartupError(status: .configuration, message: "the environment variable \(known.variable) \(error.message)\(known.choices)")
+        throw StartupError(status: .configuration, message: "the environment variable \(known.variable) \(error.message)")
       }
     }
     for (known, value) in given {
       do throws(OptionError) { try known.apply(&options, value) } catch {
-        throw StartupError(status: .usage, message: "--\(known.name) \(error.message)\(known.choices)")
+        throw StartupError(status: .usage, message: "--\(known.name) \(error.message)")
       }
     }
     return options
@@ -99,12 +108,7 @@ extension Options {
       case .number, .bool: word = value.bytes.string
       default: throw wrong("/\(name): must be a string, a number, true or false")
       }
-      do throws(OptionError) { try known.apply(&self, word) } catch { throw wrong("/\(name): \(error.message)\(known.choices)") }
+      do throws(OptionError) { try known.apply(&self, word) } catch { throw wrong("/\(name): \(error.message)") }
     }
   }
-}
-
-extension Options.Known {
-  /// The values there are, for an error.
-  fileprivate var choices: String { value.map { " (\($0))" } ?? "" }
 }

@@ -1,15 +1,13 @@
-import BridgeProtocol
-import JSON
 import JSONRPC
-import POSIXSupport
 import SQLiteStore
 
 /// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
 struct Options: Sendable {
-  enum OnEOF: String { case auto, drain, exit }
+  enum OnEOF: String, CaseIterable { case auto, drain, exit }
 
-  /// Nil when nothing says where.
-  var store: StoreLocation?
+  /// Where runs are kept, or why that is not known: it stops nobody who needs no store.
+  var store = DefaultStore.location
+  var knownStore: StoreLocation? { try? store.get() }
   var synchronous = SQLiteStore.Synchronous.full
   var adopts = false
   var isStrict = false
@@ -50,38 +48,38 @@ struct Options: Sendable {
   static let known: [Known] = [
     Known("store", "FOOTBRIDGE_STORE", "sqlite:PATH | postgresql://... | memory", "where runs are kept") {
       (o, v) throws(OptionError) in
-      o.store = try StoreLocation(v)
+      o.store = .success(try StoreLocation(v))
     },
     Known(
       "synchronous", "FOOTBRIDGE_SYNCHRONOUS", "full | normal", "normal survives a crash of the process, full also a power cut"
     ) { (o, v) throws(OptionError) in
-      o.synchronous = try word(v)
+      o.synchronous = try OptionValues.word(v)
     },
     Known("adopt", "FOOTBRIDGE_ADOPT", nil, "take up runs that a dead process left") { (o, v) throws(OptionError) in
-      o.adopts = try flag(v)
+      o.adopts = try OptionValues.flag(v)
     },
     Known("strict", "FOOTBRIDGE_STRICT", nil, "refuse unknown members of agents, tools and limits") { (o, v) throws(OptionError) in
-      o.isStrict = try flag(v)
+      o.isStrict = try OptionValues.flag(v)
     },
     Known("no-commands", "FOOTBRIDGE_NO_COMMANDS", nil, "refuse command tools, MCP servers and scripts") { (o, v) throws(OptionError) in
-      o.allowsCommands = try !flag(v)
+      o.allowsCommands = try !OptionValues.flag(v)
     },
     Known("framing", "FOOTBRIDGE_FRAMING", "auto | line | header", "how messages are told apart") { (o, v) throws(OptionError) in
-      o.framing = try word(v)
+      o.framing = try OptionValues.word(v)
     },
     Known("on-eof", "FOOTBRIDGE_ON_EOF", "auto | drain | exit", "what the end of stdin means") { (o, v) throws(OptionError) in
-      o.onEOF = try word(v)
+      o.onEOF = try OptionValues.word(v)
     },
     Known(
       "protocol", "FOOTBRIDGE_PROTOCOL", "VERSION", "the protocol version for a client that skips initialize"
     ) { (o, v) throws(OptionError) in
-      o.protocolVersion = try protocolVersion(v)
+      o.protocolVersion = try OptionValues.protocolVersion(v)
     },
     Known("max-message-bytes", "FOOTBRIDGE_MAX_MESSAGE_BYTES", "N", "longest message that is read") { (o, v) throws(OptionError) in
-      o.maxMessageBytes = try number(v, atLeast: 1024)
+      o.maxMessageBytes = try OptionValues.number(v, atLeast: 1024)
     },
     Known("max-concurrent-runs", "FOOTBRIDGE_MAX_CONCURRENT_RUNS", "N", "runs driven at once") { (o, v) throws(OptionError) in
-      o.maxConcurrentRuns = try number(v, atLeast: 1)
+      o.maxConcurrentRuns = try OptionValues.number(v, atLeast: 1)
     },
     Known("agents", "FOOTBRIDGE_AGENTS", "FOLDER", "agents in files: NAME.json is the agent with the id NAME") {
       (o, v) throws(OptionError) in
@@ -94,52 +92,10 @@ struct Options: Sendable {
       o.record = v
     },
     Known("log-level", "FOOTBRIDGE_LOG_LEVEL", "debug | info | warning | error", "what is logged to stderr") { (o, v) throws(OptionError) in
-      o.logLevel = try word(v)
+      o.logLevel = try OptionValues.word(v)
     },
     Known("log-format", "FOOTBRIDGE_LOG_FORMAT", "text | json", "how it is logged") { (o, v) throws(OptionError) in
-      o.logFormat = try word(v)
+      o.logFormat = try OptionValues.word(v)
     },
   ]
-
-  init() {
-    let state = Environment.value("XDG_STATE_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
-    // An empty one is none.
-    if let folder = state ?? Environment.value("HOME").flatMap({ $0.isEmpty ? nil : $0 + "/.local/state" }) {
-      store = .sqlite(path: folder + "/footbridge/runs.db")
-    }
-  }
-
-  // MARK: Values
-
-  private static func word<T: RawRepresentable>(_ text: String) throws(OptionError) -> T where T.RawValue == String, T: Sendable {
-    guard let value = T(rawValue: text) else { throw OptionError("is not one of the values it can have") }
-    return value
-  }
-
-  private static func flag(_ text: String) throws(OptionError) -> Bool {
-    switch text {
-    case "true", "1", "yes", "on": return true
-    case "false", "0", "no", "off", "": return false
-    default: throw OptionError("must be true or false")
-    }
-  }
-
-  private static func number(_ text: String, atLeast least: Int) throws(OptionError) -> Int {
-    guard let value = Int(text), value >= least else { throw OptionError("must be a number of at least \(least)") }
-    guard value <= JSONLimits.largestInteger else { throw OptionError("must be a number of at most \(JSONLimits.largestInteger)") }
-    return value
-  }
-
-  private static func protocolVersion(_ text: String) throws(OptionError) -> String {
-    guard ProtocolVersion.known.contains(text) else {
-      throw OptionError("is not a version that this bridge knows: \(ProtocolVersion.known.joined(separator: ", "))")
-    }
-    return text
-  }
-}
-
-/// What is wrong with an option; goes on from its name.
-struct OptionError: Error {
-  var message: String
-  init(_ message: String) { self.message = message }
 }

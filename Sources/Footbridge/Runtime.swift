@@ -25,7 +25,7 @@ final class Runtime: Sendable {
     self.thread = thread
     store = try Self.openStore(options)
     providers = ModelProviders(
-      allowsScripts: options.allowsCommands, environment: { Environment.value($0) }, version: Version.text,
+      allowsScripts: options.allowsCommands, environment: { (name) throws(RuntimeError) in try Self.variable(name) }, version: Version.text,
       whenTold: { thread.rest(takesTurns: $0) })
     models = try Self.recorded(providers, options, log)
     let children = ChildGuard { log.write(.warning, $0) }
@@ -75,6 +75,10 @@ final class Runtime: Sendable {
     }
   }
 
+  private static func variable(_ name: String) throws(RuntimeError) -> String? {
+    do throws(Environment.NotUTF8) { return try Environment.value(name) } catch { throw RuntimeError(.modelUnavailable, error.message) }
+  }
+
   private static func recorded(
     _ models: ModelProviders, _ options: Options, _ log: Log
   ) throws(StartupError) -> any ModelCatalog {
@@ -85,11 +89,7 @@ final class Runtime: Sendable {
   }
 
   private static func openStore(_ options: Options) throws(StartupError) -> any RunStore {
-    guard let location = options.store else {
-      throw StartupError(
-        status: .configuration, message: "neither HOME nor XDG_STATE_HOME is set: say where the store is with --store sqlite:PATH")
-    }
-    return try location.open(synchronous: options.synchronous)
+    try options.store.get().open(synchronous: options.synchronous)
   }
 
   /// The runs are left as they are to be: MCP servers, which get a moment to end by themselves, may begin to.

@@ -3,6 +3,12 @@ import POSIXSupport
 import PostgresStore
 import SQLiteStore
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// Where a store is, as `--store` says it.
 enum StoreLocation: Sendable, Equatable {
   case memory
@@ -16,6 +22,13 @@ enum StoreLocation: Sendable, Equatable {
     } else if text.hasPrefix("sqlite:") {
       let path = String(text.dropFirst(7))
       guard !path.isEmpty else { throw OptionError("needs a path after sqlite:") }
+      // A shell leaves it as it is in the middle of a word, and a folder named ~ is hardly ever meant.
+      guard !path.hasPrefix("~/") else {
+        let rest = VisibleText.shown(String(path.dropFirst(2)))
+        throw OptionError(
+          "has a path that begins with ~/, which only a shell replaces, and not after sqlite: - write the whole path "
+            + "(in a shell sqlite:$HOME/\(rest)), or sqlite:./~/\(rest) for a folder named ~")
+      }
       self = .sqlite(path: path)
     } else if ConnectionText.isOne(text) {
       self = .postgres(text)
@@ -34,11 +47,20 @@ enum StoreLocation: Sendable, Equatable {
   }
 
   /// Opening a file would make it.
+  /// - Throws: status 74 when there is none. What else is wrong with the path, opening it tells.
   func checkExistence() throws(StartupError) {
     guard case .sqlite(let path) = self else { return }
     do throws(SystemError) { _ = try FileReading.stamp(of: path) } catch {
+      guard error.errno == ENOENT || error.errno == ENOTDIR else { return }
       throw StartupError(status: .store, message: "there is no store \(path): \(error.text)")
     }
+  }
+
+  /// Whether both name the same store, as far as that can be seen without opening them: one file has many paths.
+  func isSame(as other: StoreLocation) -> Bool {
+    guard case (.sqlite(let path), .sqlite(let otherPath)) = (self, other) else { return self == other }
+    guard let file = FileIdentity(of: path), let otherFile = FileIdentity(of: otherPath) else { return path == otherPath }
+    return file.isSameFile(as: otherFile)
   }
 
   /// - Throws: status 74, with what the store is and why it cannot be opened.

@@ -3,18 +3,18 @@ package import AgentRuntime
 /// Finds the provider that an agent's `model` names.
 package struct ModelProviders: ModelCatalog {
   private let scripts: ScriptModel?
-  private let environment: @Sendable (String) -> String?
+  private let environment: @Sendable (String) throws(RuntimeError) -> String?
   private let http: any HTTPService
   private let userAgent: String
   private let policy: RetryPolicy
 
   /// - Parameters:
   ///   - allowsScripts: `--no-commands` refuses scripts too, since a script can call any tool.
-  ///   - environment: Asked for keys, base URLs and proxies; a key is looked up anew for each turn.
+  ///   - environment: Asked for keys, base URLs and proxies; a key is looked up anew for each turn. Throws for one that cannot be used.
   ///   - version: Of the bridge, told to the providers.
   ///   - whenTold: Called on the thread of the answers when it has passed on all that came, with whether it has nothing else to wait for.
   package init(
-    allowsScripts: Bool, environment: @escaping @Sendable (String) -> String? = { _ in nil }, version: String = "0",
+    allowsScripts: Bool, environment: @escaping @Sendable (String) throws(RuntimeError) -> String? = { _ in nil }, version: String = "0",
     whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
   ) {
     self.init(
@@ -23,7 +23,7 @@ package struct ModelProviders: ModelCatalog {
   }
 
   init(
-    allowsScripts: Bool, environment: @escaping @Sendable (String) -> String?, version: String, http: any HTTPService,
+    allowsScripts: Bool, environment: @escaping @Sendable (String) throws(RuntimeError) -> String?, version: String, http: any HTTPService,
     policy: RetryPolicy = RetryPolicy()
   ) {
     scripts = allowsScripts ? ScriptModel() : nil
@@ -35,7 +35,7 @@ package struct ModelProviders: ModelCatalog {
 
   /// Makes ready for a first request, when there is a key that one could be sent with.
   package func prepare() {
-    if ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"].contains(where: { environment($0)?.isEmpty == false }) { http.prepare() }
+    if ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"].contains(where: { (try? environment($0))?.isEmpty == false }) { http.prepare() }
   }
 
   /// Ends all connections; turns that are asked for from now on fail as unavailable.
@@ -76,7 +76,11 @@ package struct ModelProviders: ModelCatalog {
       keyVariable: agent.apiKeyEnv.flatMap { $0.isEmpty ? nil : $0 } ?? prefix + "_API_KEY")
     return HTTPProvider<Format>(
       model: model, base: try access.base(), key: try access.key(), http: http, userAgent: userAgent,
-      proxy: { [environment, access] in (try? access.base()).map { NetworkSettings(environment: environment).proxy(for: $0) } ?? "" },
+      proxy: { [environment, access] in
+        // Without settings no request leaves, nor is there anything to say about a proxy.
+        guard let base = try? access.base(), let network = try? NetworkSettings(environment: environment) else { return "" }
+        return network.proxy(for: base)
+      },
       policy: policy)
   }
 

@@ -14,4 +14,7 @@ package struct FileIdentity: Sendable, Equatable {
     self.device = device
     self.number = number
   }
+
+  /// Whatever the paths.
+  package func isSameFile(as other: FileIdentity) -> Bool { device == other.device && number == other.number }
 }

@@ -21,9 +21,10 @@
   package static func claim(
     standardInput: Int32, standardOutput: Int32, standardError: Int32
   ) throws(SystemError) -> ProtocolDescriptors {
-    // The number of a standard descriptor that is closed would be given to the next file opened, so each is filled first.
+    // The number of a standard descriptor that is closed would be given to the next file opened, so each is filled first. Standard output with
+    // what cannot be written to: nobody gets what is written there, and to take it all the same would pass that off as done.
     for standard in [standardInput, standardOutput, standardError] where fcntl(standard, F_GETFD) < 0 {
-      let null = try FileDescriptor.open("/dev/null", O_RDWR).release()
+      let null = try FileDescriptor.open("/dev/null", standard == standardOutput ? O_RDONLY : O_RDWR).release()
       if null == standard {
         _ = fcntl(standard, F_SETFD, 0)
       } else {

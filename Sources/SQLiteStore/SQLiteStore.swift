@@ -11,7 +11,7 @@ import POSIXSupport
 /// Unchecked, because: all calls come from one thread at a time, the engine's, as `RunStore` demands; whoever opens the store hands it over.
 package final class SQLiteStore: RunStore, @unchecked Sendable {
   /// How durable a commit is when it completes.
-  package enum Synchronous: String, Sendable {
+  package enum Synchronous: String, Sendable, CaseIterable {
     /// Survives a power cut.
     case full
     /// Survives a crash of the process; a power cut may take the last commits. https://sqlite.org/pragma.html#pragma_synchronous

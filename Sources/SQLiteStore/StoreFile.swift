@@ -50,9 +50,15 @@ struct StoreFile {
     }
     guard let resolved = unsafe realpath(path, nil) else { throw .file(.init(call: "realpath", errno: errno), path) }
     defer { unsafe free(resolved) }
-    realPath = unsafe String(cString: resolved)
+    // Repaired, it would be another file's name.
+    guard let realPath = unsafe String(validatingCString: resolved) else { throw Self.notUTF8(path) }
+    self.realPath = realPath
     permissions = UInt32(status.st_mode) & 0o666
     if status.st_size == 0 { try syncFolders() }
+  }
+
+  private static func notUTF8(_ path: String) -> StoreError {
+    StoreError(.unavailable, "\(path): the folder that it lies in, or the file that it is a link to, has a name that is not UTF-8")
   }
 
   static func takenAway(_ path: String) -> StoreError {
@@ -77,9 +83,7 @@ struct StoreFile {
   }
 
   private static func create(_ path: String) throws(StoreError) {
-    if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex {
-      try createFolder(String(path[..<slash]), for: path)
-    }
+    if let folder = folder(of: path) { try createFolder(folder, for: path) }
     do throws(SystemError) {
       let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
       // The umask may have taken more.
@@ -90,16 +94,27 @@ struct StoreFile {
     }
   }
 
+  /// Where a path lies; nil for what lies in the root.
+  private static func folder(of path: String) -> String? {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.startIndex ? nil : String(path[..<slash])
+  }
+
+  /// Before anything is made in it: a file whose path cannot be told would be left there empty.
+  private static func checkName(of folder: String, for path: String) throws(StoreError) {
+    guard let resolved = unsafe realpath(folder, nil) else { throw .file(.init(call: "realpath", errno: errno), path) }
+    defer { unsafe free(resolved) }
+    if unsafe String(validatingCString: resolved) == nil { throw notUTF8(path) }
+  }
+
   private static func createFolder(_ folder: String, for path: String) throws(StoreError) {
     var status = stat()
     if unsafe stat(folder, &status) == 0 {
       guard status.st_mode & S_IFMT == S_IFDIR else { throw StoreError(.unavailable, "\(path): \(folder) is not a folder") }
-      return
+      return try checkName(of: folder, for: path)
     }
     guard errno == ENOENT else { throw .file(.init(call: "stat", errno: errno), path) }
-    if let slash = folder.utf8.lastIndex(of: UInt8(ascii: "/")), slash != folder.startIndex {
-      try createFolder(String(folder[..<slash]), for: path)
-    }
+    if let outer = self.folder(of: folder) { try createFolder(outer, for: path) }
     if unsafe mkdir(folder, 0o700) == 0 {
       _ = unsafe chmod(folder, 0o700)
     } else if errno != EEXIST {

@@ -171,6 +171,7 @@ def test_runs_lists_what_is_there(lab):
 
 
 def test_runs_of_an_empty_store(lab):
+    lab.bridge().finish()
     code, out, err = lab.cli("runs")
     assert code == 0
 
@@ -244,6 +245,7 @@ def test_cancel_cancels(lab):
 
 @pytest.mark.parametrize("args", [["show"], ["events"], ["cancel"], ["submit"]])
 def test_an_unknown_run_is_an_error_that_says_so(lab, args):
+    lab.bridge().finish()
     code, out, err = lab.cli(*args, "01ARZ3NDEKTSV4RRFFQ69G5FAV", stdin=b'{"results":[]}')
     assert code not in (0, 70, 75) and b"01ARZ3NDEKTSV4RRFFQ69G5FAV" in err and out == b""
 

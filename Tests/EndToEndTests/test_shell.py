@@ -456,6 +456,7 @@ def test_runs_on_a_terminal_has_headings_and_fits(lab):
 
 
 def test_runs_of_an_empty_store_is_silent_in_a_pipe_and_not_on_a_terminal(lab):
+    lab.bridge().finish()
     assert lab.cli("runs") == (0, b"", b"")
     assert "there is no run" in on_screen(lab, "runs")[1]
 
@@ -530,6 +531,7 @@ def test_a_beginning_of_several_ids_names_none(lab):
 @pytest.mark.parametrize("name,code", [("0", 64), ("01ARZ3N", 64), ("01ARZ3ND", 1), ("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1), ("01ARZ3NDEKTSV4RRFFQ69G5FAVX", 1),
                                        ("ZZZZZZZZZZ", 1), ("not-an-id", 1), ("last", 1), ("7ZZZZZZZZZZZZZZZZZZZZZZZZZ", 1)])
 def test_a_name_of_no_run(lab, name, code):
+    lab.bridge().finish()
     got, out, err = lab.cli("show", name)
     assert got == code and out == b"" and (name.encode() in err or name == "last")
 
@@ -875,6 +877,44 @@ def test_a_store_that_cannot_be_used(lab, args):
     assert code == 74 and out == b"" and b"/proc/nowhere" in err
 
 
+@pytest.mark.parametrize("args", [["runs"], ["runs", "--json"], ["show", "last"], ["events", "last"], ["cancel", "last"], ["submit", "last", "--text", "x"]])
+def test_a_store_that_is_not_there_is_made_only_for_a_new_run(lab, args):
+    for path in ("typo.db", "no/folder/typo.db", "file/typo.db"):
+        lab.file("file", "no folder")
+        code, out, err = lab.cli(*args, "--store", f"sqlite:{path}")
+        assert code == 74 and out == b"" and f"there is no store {path}" in err.decode(), err
+    assert {p.name for p in lab.path.iterdir()} == {"file"}
+    assert lab.cli("run", "--store", "sqlite:new/made.db", "--model", lab.script([say("ok")]), "go")[:2] == (0, b"ok\n")
+    assert lab.cli("show", "last", "--store", "sqlite:new/made.db")[0] == 0
+
+
+def test_a_path_that_begins_with_a_tilde_is_refused_with_what_to_write(lab):
+    for args, env, status, name in ((["--store", "sqlite:~/x.db"], {}, 64, "--store"), ([], {"FOOTBRIDGE_STORE": "sqlite:~/x.db"}, 78, "FOOTBRIDGE_STORE"),
+                                    (["--config", lab.file("c.json", {"store": "sqlite:~/x.db"})], {}, 78, "c.json: /store")):
+        code, out, err = lab.cli("run", "--model", lab.script([say("ok")]), "go", *args, env=env, store=False)
+        assert code == status and out == b"" and name in err.decode() and "sqlite:$HOME/x.db" in err.decode() and "sqlite:./~/x.db" in err.decode(), err
+    code, out, err = lab.cli("store", "copy", "sqlite:~/x.db", "sqlite:y.db")
+    assert code == 64 and b"FROM has a path that begins with ~/" in err
+    assert not (lab.path / "~").exists()
+    assert lab.cli("run", "--model", lab.script([say("ok")]), "go", "--store", "sqlite:./~/x.db")[0] == 0 and (lab.path / "~" / "x.db").exists()
+
+
+def test_a_folder_of_agents_is_checked_by_every_command_that_opens_a_store(lab):
+    run, call = waiting(lab)
+    broken = lab.file("broken/bad.json", "{").parent
+    good = lab.file("good/clerk.json", {"model": lab.script([say("from the file")]), "x": 1}).parent
+    model = lab.script([say("ok")])
+    commands = (["run", "--model", model, "go"], ["run", "--agent", "clerk", "go"], ["runs"], ["show", run], ["events", run], ["submit", run, "--text", "x"], ["cancel", run])
+    for args in commands:
+        for folder, words in ((lab.path / "missing", "missing: No such file"), (broken, "bad.json")):
+            code, out, err = lab.cli(*args, "--agents", folder)
+            assert code == 78 and out == b"" and "--agents" in err.decode() and words in err.decode(), (args, err)
+            assert (code, out, err) == lab.cli(*args, env={"FOOTBRIDGE_AGENTS": str(folder)}), args
+    assert lab.cli("run", "--agent", "clerk", "--agents", good, "go")[:2] == (0, b"from the file\n")
+    code, out, err = lab.cli("submit", run, "--text", "x", "--agents", good)
+    assert code == 0 and err.count(b"clerk.json: /x") == 1, err
+
+
 def test_output_that_cannot_be_written_is_an_error(lab):
     waiting(lab)
     with open("/dev/full", "wb") as full:
@@ -886,5 +926,60 @@ def test_closed_descriptors_do_no_harm(lab):
     model = lab.script([say("ok")])
     for redirection in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
         p = subprocess.run(["/bin/sh", "-c", f"'{BINARY}' run --model {model} go {redirection}"], capture_output=True, env=base_env(lab.path, FOOTBRIDGE_STORE=lab.store))
-        assert p.returncode == 0 and p.stdout == (b"" if ">&-" in redirection.replace("2>&-", "") else b"ok\n"), redirection
+        has_output = ">&-" not in redirection.replace("2>&-", "")
+        assert (p.returncode, p.stdout) == ((0, b"ok\n") if has_output else (1, b"")), redirection
+        if redirection == ">&-":
+            assert b"standard output could not be written: Bad file descriptor" in p.stderr
     lab.bridge().check_replay(show(lab, "last")["runId"])
+
+
+@pytest.mark.parametrize("args", [["schema"], ["schema", "run.start"], ["runs"], ["show", "last"], ["--version"], ["help"]])
+def test_a_closed_output_is_an_error_of_whatever_was_to_be_printed(lab, args):
+    waiting(lab)
+    p = subprocess.run(["/bin/sh", "-c", 'exec "$@" >&-', "sh", BINARY, *args], stderr=subprocess.PIPE, env=base_env(lab.path, FOOTBRIDGE_STORE=lab.store))
+    assert p.returncode == 1 and b"Bad file descriptor" in p.stderr, p.stderr
+
+
+# ---- values that no option has
+
+@pytest.mark.parametrize("args,words", [
+    (["--max-message-bytes", "9" * 20], f"--max-message-bytes must be a number of at most 9007199254740991, not '{'9' * 20}'"),
+    (["--max-message-bytes", "-" + "9" * 20], f"--max-message-bytes must be a number of at least 1024, not '-{'9' * 20}'"),
+    (["--max-message-bytes", "1e6"], "--max-message-bytes must be a number of at least 1024, not '1e6'"),
+    (["--max-concurrent-runs", "+" + "9" * 30], f"--max-concurrent-runs must be a number of at most 9007199254740991, not '+{'9' * 30}'"),
+    (["--max-concurrent-runs", "0"], "--max-concurrent-runs must be a number of at least 1, not '0'"),
+    (["runs", "--limit", "9" * 20], f"--limit must be a number of at most 9007199254740991, not '{'9' * 20}'"),
+    (["runs", "--limit", "-"], "--limit must be a number of at least 1, not '-'"),
+    (["--log-level", "bogus"], "--log-level must be debug, info, warning or error, not 'bogus'"),
+    (["--log-format", " json"], "--log-format must be text or json, not ' json'"), (["--framing", "\x1b[2J"], "--framing must be auto, line or header, not '\ufffd[2J'"),
+    (["--on-eof", ""], "--on-eof must be auto, drain or exit, not ''"), (["--synchronous", "off"], "--synchronous must be full or normal, not 'off'"),
+    (["--adopt=maybe"], "--adopt must be true or false, not 'maybe'"), (["--protocol", "2020-01-01"], "--protocol must be 2026-11-20, not '2020-01-01'"),
+    (["--config", ""], "--config needs a file"), (["--config=", "runs"], "--config needs a file"), (["--agents", ""], "--agents needs a folder"),
+    (["show", " last"], "' last' names no run"), (["show", "a\tb\n"], "'a\ufffdb\ufffd' names no run"),
+])
+def test_a_value_that_an_option_cannot_have_is_shown_with_those_that_it_can(lab, args, words):
+    lab.bridge().finish()
+    code, out, err = lab.cli(*args)
+    assert code == 64 and out == b"" and words in err.decode(), err
+
+
+def test_a_variable_and_a_file_are_told_of_alike(lab):
+    code, out, err = lab.cli(env={"FOOTBRIDGE_LOG_LEVEL": "bogus"})
+    assert code == 78 and b"the environment variable FOOTBRIDGE_LOG_LEVEL must be debug, info, warning or error, not 'bogus'" in err
+    code, out, err = lab.cli("--config", lab.file("c.json", {"max-concurrent-runs": 0}))
+    assert code == 78 and b"c.json: /max-concurrent-runs: must be a number of at least 1, not '0'" in err
+
+
+def test_a_relative_state_folder_without_a_home_is_said_to_be_one(lab):
+    code, out, err = lab.cli("runs", store=False, env={"XDG_STATE_HOME": "rel", "HOME": None})
+    assert code == 78 and b"HOME is not set, and XDG_STATE_HOME is not an absolute path" in err and b"--store" in err
+    code, out, err = lab.cli("runs", store=False, env={"XDG_STATE_HOME": None, "HOME": None})
+    assert code == 78 and b"neither HOME nor XDG_STATE_HOME is set" in err
+
+
+def test_help_finds_a_command_of_two_words_by_both(lab):
+    code, out, err = lab.cli("help", "store", "copy")
+    assert (code, out, err) == lab.cli("help", "store") == lab.cli("store", "copy", "--help") and code == 0
+    for args, word in ((["store", "move"], b"'move'"), (["store", "copy", "x"], b"'x'"), (["run", "copy"], b"'copy'")):
+        code, out, err = lab.cli("help", *args)
+        assert code == 64 and word in err, err

@@ -133,3 +133,11 @@ def test_what_cannot_be_copied_is_said(lab):
     lab.bridge(store=a)
     code, out, err = copy(lab, a, "postgresql://u:hidden@127.0.0.1:1/x")
     assert code == 74 and b"127.0.0.1" in err and b"hidden" not in err
+
+
+def test_a_store_is_not_copied_onto_itself_by_another_path(lab):
+    lab.bridge(store=f"sqlite:{lab.path}/a.db").finish()
+    (lab.path / "link.db").symlink_to("a.db")
+    for path in ("./a.db", "link.db", f"{lab.path}/../{lab.path.name}/a.db", "a.db"):
+        code, out, err = copy(lab, "sqlite:a.db", f"sqlite:{path}")
+        assert code == 64 and out == b"" and b"FROM and TO are the same store" in err, (path, err)

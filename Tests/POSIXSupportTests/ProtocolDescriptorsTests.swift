@@ -23,4 +23,15 @@ struct ProtocolDescriptorsTests {
     #expect(claimedNumbers.map { fcntl($0, F_GETFD) & FD_CLOEXEC } == [FD_CLOEXEC, FD_CLOEXEC])
     #expect(claimedNumbers.map { fcntl($0, F_GETFL) & O_NONBLOCK } == [0, 0])
   }
+
+  @Test func `closed ones are filled, and what is written to such an output fails`() throws {
+    // Numbers that nobody has, far from those that other tests are given.
+    let numbers: [Int32] = [901, 902, 903]
+    let claimed = try ProtocolDescriptors.claim(standardInput: numbers[0], standardOutput: numbers[1], standardError: numbers[2])
+    defer { for number in numbers { close(number) } }
+    #expect(try claimed.input.read(upTo: 16) == [])
+    let error = #expect(throws: SystemError.self) { try claimed.output.writeAll("answer") }
+    #expect(error?.errno == EBADF)
+    #expect(numbers.allSatisfy { fcntl($0, F_GETFD) >= 0 })
+  }
 }

@@ -103,6 +103,19 @@ struct CommandInputTests {
         == .failure("Its env needs the environment variable MISSING, which is not set for the bridge."))
   }
 
+  @Test func `a variable that is not UTF-8 is passed on to nobody, and wanted by nobody that gives its own`() throws {
+    let environment = CommandEnvironment(bridge: ["PATH": "/bin", "HOME": nil, "KEY": nil])
+    func refusal(_ declared: [String: String]) -> String? {
+      do throws(CommandError) { _ = try environment.variables(adding: declared) } catch { return error.message }
+      return nil
+    }
+    #expect(refusal([:]) == "It gets the environment variable HOME, which is not UTF-8 in the bridge's environment.")
+    #expect(
+      refusal(["HOME": "/", "X": "<${KEY}>"])
+        == "Its env needs the environment variable KEY, which is not UTF-8 in the bridge's environment.")
+    #expect(try environment.variables(adding: ["HOME": "/", "KEY": "own"]) == ["HOME=/", "KEY=own", "PATH=/bin"])
+  }
+
   @Test(arguments: [["": "x"], ["A=B": "x"], ["A\0": "x"], ["A": "x\0"]])
   func `what cannot be a variable is refused`(env: [String: String]) {
     #expect(environment(env) == .failure("Its env has a variable that no program can get."))

@@ -74,7 +74,8 @@ extension RunEngine {
 
   /// A page of agents: files by name, then those of the store, newest first. A file that is no agent is left out, and logged.
   package func agents(limit: Int, cursor: String?) throws(RuntimeError) -> (agents: [StoredAgent], nextCursor: String?) {
-    let files = try agentFiles?.agentIDs() ?? []
+    func report(_ error: RuntimeError) { host.log("an agent cannot be listed: \(error.message)") }
+    let files = try agentFiles?.agentIDs(refused: report) ?? []
     var page: [StoredAgent] = []
     let fileMark = StoredAgent.fileMark
     let afterFile = cursor.flatMap { $0.hasPrefix(fileMark) ? String($0.dropFirst(fileMark.utf8.count)) : nil }
@@ -84,7 +85,7 @@ extension RunEngine {
         if page.count == limit { return (page, fileMark + (page.last?.agentID ?? "")) }
         do throws(RuntimeError) {
           page.append(try agent(agentID))
-        } catch { host.log("an agent cannot be listed: \(error.message)") }
+        } catch { report(error) }
       }
     }
     let hidden = Set(files)
@@ -148,7 +149,7 @@ extension RunEngine {
   /// Judges every file of `--agents`, at the start of the process.
   /// - Throws: what is wrong, with file and place; also an id that the store has too.
   package func checkAgentFiles(isStrict: Bool) throws(RuntimeError) {
-    for agentID in try agentFiles?.agentIDs() ?? [] {
+    for agentID in try agentFiles?.agentIDs(refused: { (error) throws(RuntimeError) in throw error }) ?? [] {
       guard let file = try agentFiles?.file(of: agentID) else { continue }
       for warning in try check(file: StoredAgent(file), isStrict: isStrict).warnings { host.log("\(file.name): \(warning)") }
       if try read({ () throws(StoreError) in try store.document(StoredAgent.kind, agentID) }) != nil {

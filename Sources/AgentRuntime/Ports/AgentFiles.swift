@@ -20,8 +20,9 @@ package struct AgentFile: Sendable, Equatable {
 /// Agents in files, beside those of the store: `--agents FOLDER`. Called on the engine's thread, which a small file may block.
 package protocol AgentFiles: Sendable {
   /// In the order of their bytes.
-  /// - Throws: `invalidParams` that names the folder and why it cannot be read.
-  func agentIDs() throws(RuntimeError) -> [String]
+  /// - Parameter refused: gets, for each file whose name can be nobody's id, what is wrong with it.
+  /// - Throws: `invalidParams` that names the folder and why it cannot be read; what `refused` throws.
+  func agentIDs(refused: (RuntimeError) throws(RuntimeError) -> Void) throws(RuntimeError) -> [String]
 
   /// The file as it is now; nil when there is none for this id, which may be any text that a client sends.
   /// - Throws: `invalidParams` that names the file and why it cannot be read.

@@ -10,6 +10,10 @@ struct Command: Sendable {
   var name: String
   /// What follows the name, for help: `RUN [FILE]`.
   var operands: String
+  /// The second word of its name, where it has one: what is before the operands in small letters.
+  var subcommand: String? {
+    operands.split(separator: " ").first.flatMap { $0.allSatisfy(\.isLowercase) ? String($0) : nil }
+  }
   /// One line.
   var summary: String
   /// What help says besides.

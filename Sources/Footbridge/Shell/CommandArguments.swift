@@ -1,5 +1,3 @@
-import JSON
-
 /// What follows a command's name: its own options and its operands. The options that all commands share have been taken out before.
 struct CommandArguments: Sendable {
   private(set) var operands: [String] = []
@@ -67,13 +65,9 @@ struct CommandArguments: Sendable {
 
   func number(_ name: String, atLeast least: Int) throws(StartupError) -> Int? {
     guard let text = value(name) else { return nil }
-    guard let number = Int(text), number >= least else {
-      throw StartupError(status: .usage, message: "--\(name) must be a number of at least \(least)")
+    do throws(OptionError) { return try OptionValues.number(text, atLeast: least) } catch {
+      throw StartupError(status: .usage, message: "--\(name) \(error.message)")
     }
-    guard number <= JSONLimits.largestInteger else {
-      throw StartupError(status: .usage, message: "--\(name) must be a number of at most \(JSONLimits.largestInteger)")
-    }
-    return number
   }
 
   /// The operands, when there are as many as there should be.

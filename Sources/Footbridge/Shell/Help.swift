@@ -19,7 +19,10 @@ enum Help {
     guard let command = Command.named(name) else {
       throw Command.unknown(name)
     }
-    if let extra = named.dropFirst().first, !extra.hasPrefix("-") {
+    // `store copy` is listed so, and found by both words.
+    let further = named.dropFirst()
+    let rest = further.first == command.subcommand ? further.dropFirst() : further
+    if let extra = rest.first, !extra.hasPrefix("-") {
       throw StartupError(status: .usage, message: "there is one argument too many: '\(VisibleText.shown(extra))'")
     }
     return text(of: command)
@@ -83,7 +86,7 @@ extension Options.Known {
   /// The value that counts when nothing is said, as the options themselves have it.
   func usual(in options: Options) -> String {
     switch name {
-    case "store": options.store?.text ?? "none: HOME is not set"
+    case "store": storeWords(options)
     case "synchronous": options.synchronous.rawValue
     case "adopt": word(options.adopts)
     case "strict": word(options.isStrict)
@@ -97,6 +100,10 @@ extension Options.Known {
     case "log-format": options.logFormat.rawValue
     default: "none"
     }
+  }
+
+  private func storeWords(_ options: Options) -> String {
+    do throws(StartupError) { return try options.store.get().text } catch { return "none: \(error.message)" }
   }
 
   private func word(_ flag: Bool) -> String { flag ? "true" : "false" }

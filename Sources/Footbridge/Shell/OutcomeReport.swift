@@ -65,7 +65,7 @@ struct OutcomeReport {
 
   /// How to go on, for a shell.
   private var goOn: String {
-    if shell.options.store == .memory { return "\nThe store is in memory: the run is gone with this process." }
+    if shell.options.knownStore == .memory { return "\nThe store is in memory: the run is gone with this process." }
     if outcome.status == .paused, outcome.fault?.kind == .runLimitExceeded {
       return "\nTo go on, it needs other limits: the method run.resume takes them."
     }

@@ -32,7 +32,7 @@ enum RunCommand {
     let asJSON = arguments.has("json")
     // Without tools, a message can only be the answer. With them, that is known when it is complete: a pipe gets nothing but the answer.
     let streams = !asJSON && (shell.terminal.isInteractive || RunDrive.hasNoTools(request.params))
-    let drive = try RunDrive(shell, streams: streams)
+    let drive = try RunDrive(shell, streams: streams, isFirst: true)
     return try drive.run { (runtime, signals) throws(StartupError) in
       let attendance = Attendance(shell.terminal, runtime.thread, drive.observer, shown: streams ? .stream : .nothing)
       runtime.thread.post { [observer = drive.observer] engine in

@@ -6,9 +6,12 @@ import POSIXSupport
 struct RunDrive {
   let observer: RunObserver
   private let shell: Shell
+  private let isFirst: Bool
 
-  init(_ shell: Shell, streams: Bool) throws(StartupError) {
+  /// - Parameter isFirst: the command has not looked at the store and the agents before, and may make the store.
+  init(_ shell: Shell, streams: Bool, isFirst: Bool) throws(StartupError) {
     self.shell = shell
+    self.isFirst = isFirst
     observer = try RunObserver(wantsText: streams)
   }
 
@@ -21,7 +24,9 @@ struct RunDrive {
     Signals.block(handled)
     defer { Signals.restore(handled) }
     let signals = try Self.descriptor(of: handled)
-    return try shell.withRuntime(parent: observer) { (runtime) throws(StartupError) in try body(runtime, signals) }
+    return try shell.withRuntime(parent: observer, makesStore: isFirst, checksAgents: isFirst) { (runtime) throws(StartupError) in
+      try body(runtime, signals)
+    }
   }
 
   private static func descriptor(of signals: [Int32]) throws(StartupError) -> SignalDescriptor {

@@ -37,7 +37,7 @@ extension Shell {
   }
 
   /// The store, in messages.
-  var storeName: String { options.store?.text ?? "the store" }
+  var storeName: String { options.knownStore?.text ?? "the store" }
 }
 
 extension ULID {

@@ -30,22 +30,27 @@ struct Shell {
   }
 
   /// Opens the store and begins the engine, for as long as `body` takes.
+  /// - Parameters:
+  ///   - makesStore: for a command that begins a run. Any other is about runs that are there, and a mistyped name must not become a store.
+  ///   - checksAgents: as `serve` does at its start; once for each command.
   func withRuntime<Value>(
-    parent: (any Parent)? = nil, _ body: (Runtime) throws(StartupError) -> Value
+    parent: (any Parent)? = nil, makesStore: Bool = false, checksAgents: Bool = true, _ body: (Runtime) throws(StartupError) -> Value
   ) throws(StartupError) -> Value {
+    if !makesStore { try options.store.get().checkExistence() }
     let log = Log(level: options.logLevel, format: options.logFormat)
     let runtime = try Runtime(options, thread: EngineThread { log.write(.warning, $0) }, log: log)
     do throws(SystemError) { try runtime.start(parent: parent) } catch {
       throw StartupError(status: .internalError, message: "\(error)")
     }
     defer { runtime.close() }
+    if checksAgents { try runtime.checkAgents() }
     return try body(runtime)
   }
 
   /// How a command line names this store, where it is not the one that is taken anyway.
   var storeOption: String {
-    let usual = (try? Options.read(arguments: []))?.options.store
-    guard let store = options.store, store != usual else { return "" }
+    let usual = (try? Options.read(arguments: []))?.options.knownStore
+    guard let store = options.knownStore, store != usual else { return "" }
     return " --store \(Self.quoted(store.text))"
   }
 

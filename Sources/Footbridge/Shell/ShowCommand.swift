@@ -96,7 +96,7 @@ enum ShowCommand {
     }
     if let answer = shown.answer { text += row("answer", block(answer, most: .max)) }
     if let partial = shown.partialText, !partial.isEmpty { text += row("so far", block(partial, most: .max)) }
-    if outcome.status.isWaiting, shell.options.store != .memory {
+    if outcome.status.isWaiting, shell.options.knownStore != .memory {
       text += row("go on", "footbridge submit \(outcome.runID) \(outcome.answerWord ?? "FILE")\(shell.storeOption)")
     }
     return text

@@ -18,7 +18,7 @@ enum StoreCommand {
     }
     let operands = try arguments.operands("copy", "FROM", "TO")
     let (from, to) = (try location(operands[1], "FROM"), try location(operands[2], "TO"))
-    guard from != to else { throw StartupError(status: .usage, message: "FROM and TO are the same store") }
+    guard !from.isSame(as: to) else { throw StartupError(status: .usage, message: "FROM and TO are the same store") }
     try from.checkExistence()
     let source = try from.open(synchronous: shell.options.synchronous)
     defer { source.close() }

@@ -39,7 +39,7 @@ enum SubmitCommand {
       let runID = try shell.runID(operands[0], runtime)
       return (runID, try submission(for: runID, arguments, file: file, shell, runtime))
     }
-    let drive = try RunDrive(shell, streams: streams)
+    let drive = try RunDrive(shell, streams: streams, isFirst: false)
     return try drive.run { (runtime, signals) throws(StartupError) in
       let last = try runtime.thread.ask { [observer = drive.observer] (engine) throws(RuntimeError) in
         let last = try engine.standing(of: runID).lastSequence

@@ -44,8 +44,9 @@ final class Terminal {
     isInteractive = isatty(output.rawValue) == 1
     showsProgress = isatty(errors.rawValue) == 1
     inputIsTerminal = isatty(input.rawValue) == 1
-    let kind = Environment.value("TERM") ?? "dumb"
-    usesColour = showsProgress && kind != "dumb" && (Environment.value("NO_COLOR") ?? "").isEmpty
+    // One that is not UTF-8 names no terminal.
+    let kind = (try? Environment.value("TERM")) ?? "dumb"
+    usesColour = showsProgress && kind != "dumb" && !Environment.isSet("NO_COLOR")
   }
 
   /// Columns of the terminal on standard output.

@@ -34,8 +34,15 @@ enum VisibleText {
     return line.prefix(max(1, most - 3)) + "..."
   }
 
-  /// A word of the command line in a message.
-  static func shown(_ word: String) -> String { line(word, most: 80) }
+  /// A word of the command line in a message: on one line, and with the blanks that it has, since they may be what is wrong with it.
+  static func shown(_ word: String) -> String {
+    let head = word.unicodeScalars.prefix(81)
+    var shown = ""
+    for scalar in head.prefix(80) {
+      shown.unicodeScalars.append(isControl(scalar) || scalar.properties.isWhitespace && scalar != " " ? "\u{FFFD}" : scalar)
+    }
+    return head.count > 80 ? shown + "..." : shown
+  }
 
   /// `1 call`, `2 calls`.
   static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }

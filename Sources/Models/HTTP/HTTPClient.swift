@@ -1,3 +1,4 @@
+import AgentRuntime
 import POSIXSupport
 
 /// HTTP for all runs: libcurl's multi interface on one thread, which starts with the first use.
@@ -6,22 +7,33 @@ import POSIXSupport
 /// no redirect is followed. Handlers are called one at a time, on that thread or within `start`: they must be short, and never wait.
 package final class HTTPClient: Sendable {
   private let network: NetworkSettings
+  /// Why no request may leave, since the settings are not those that somebody has made.
+  private let unusable: HTTPFailure?
   private let load: @Sendable () -> String?
   private let whenTold: @Sendable (_ isFree: Bool) -> Void
   private let mailbox = HTTPMailbox()
 
   /// - Parameters:
-  ///   - environment: asked for the names of proxies and of certificates.
+  ///   - environment: asked for the names of proxies and of certificates. What it throws is what every request fails with.
   ///   - whenTold: called on the thread before it waits, with whether no transfer is under way.
-  package convenience init(environment: (String) -> String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }) {
-    self.init(NetworkSettings(environment: environment), load: CurlMulti.load, whenTold: whenTold)
+  convenience init(
+    environment: (String) throws(RuntimeError) -> String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
+  ) {
+    let network = Result { () throws(RuntimeError) in try NetworkSettings(environment: environment) }
+    switch network {
+    case .success(let network): self.init(network, load: CurlMulti.load, whenTold: whenTold)
+    case .failure(let error):
+      self.init(NetworkSettings { _ in nil }, unusable: HTTPFailure(.other, error.message), load: CurlMulti.load, whenTold: whenTold)
+    }
   }
 
   /// - Parameter load: makes the library ready, or says why it cannot.
   init(
-    _ network: NetworkSettings, load: @escaping @Sendable () -> String?, whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
+    _ network: NetworkSettings, unusable: HTTPFailure? = nil, load: @escaping @Sendable () -> String?,
+    whenTold: @escaping @Sendable (_ isFree: Bool) -> Void = { _ in }
   ) {
     self.network = network
+    self.unusable = unusable
     self.load = load
     self.whenTold = whenTold
   }
@@ -36,10 +48,14 @@ package final class HTTPClient: Sendable {
 
   /// Sends a request. Events come one after the other, the first ones perhaps before this returns.
   ///
-  /// Without a loop, since the client is closed or no thread can be made, `failed` comes on the caller's thread before this returns.
+  /// Without settings or a loop, since the client is closed or no thread can be made, `failed` comes on the caller's thread before this returns.
   @discardableResult
   func start(_ request: HTTPRequest, _ handler: @escaping @Sendable (HTTPEvent) -> Void) -> HTTPTransfer {
     let transfer = HTTPTransfer(mailbox)
+    if let unusable {
+      handler(.failed(unusable))
+      return transfer
+    }
     do throws(SystemError) {
       if try !post(.start(transfer, request, handler)) { handler(.failed(.closed)) }
     } catch {

@@ -16,18 +16,18 @@ struct NetworkSettings: Sendable, Equatable {
   /// With more connections than that none becomes idle.
   var keptConnections = 256
 
-  init(environment: (String) -> String?) {
-    func first(_ names: String...) -> String? {
-      for name in names { if let value = environment(name), !value.isEmpty { return value } }
+  init<Failure: Error>(environment: (String) throws(Failure) -> String?) throws(Failure) {
+    func first(_ names: String...) throws(Failure) -> String? {
+      for name in names { if let value = try environment(name), !value.isEmpty { return value } }
       return nil
     }
-    let any = first("all_proxy", "ALL_PROXY") ?? ""
+    let any = try first("all_proxy", "ALL_PROXY") ?? ""
     // HTTP_PROXY is what a web server makes of a header named Proxy: https://httpoxy.org
-    httpProxy = first("http_proxy") ?? any
-    httpsProxy = first("https_proxy", "HTTPS_PROXY") ?? any
-    noProxy = first("no_proxy", "NO_PROXY") ?? ""
-    certificateFile = first("SSL_CERT_FILE")
-    certificateFolder = first("SSL_CERT_DIR")
+    httpProxy = try first("http_proxy") ?? any
+    httpsProxy = try first("https_proxy", "HTTPS_PROXY") ?? any
+    noProxy = try first("no_proxy", "NO_PROXY") ?? ""
+    certificateFile = try first("SSL_CERT_FILE")
+    certificateFolder = try first("SSL_CERT_DIR")
   }
 
   func proxy(for url: String) -> String {

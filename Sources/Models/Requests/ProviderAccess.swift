@@ -2,7 +2,7 @@ import AgentRuntime
 
 /// Where a provider is reached and with which key, by the names of the environment's variables.
 struct ProviderAccess: Sendable {
-  let environment: @Sendable (String) -> String?
+  let environment: @Sendable (String) throws(RuntimeError) -> String?
   let baseVariable: String
   let defaultBase: String
   let keyVariable: String
@@ -10,7 +10,7 @@ struct ProviderAccess: Sendable {
   /// The URL that paths are appended to.
   /// - Throws: `model.unavailable` for something that is no URL; it is not shown, since it may hold a password.
   func base() throws(RuntimeError) -> String {
-    guard var base = environment(baseVariable), !base.isEmpty else { return defaultBase }
+    guard var base = try environment(baseVariable), !base.isEmpty else { return defaultBase }
     guard base.withUTF8({ unsafe Self.isURL(UnsafeRawBufferPointer($0)) }) else {
       throw RuntimeError(.modelUnavailable, "\(baseVariable) is not an http or https URL")
     }
@@ -32,7 +32,9 @@ struct ProviderAccess: Sendable {
   /// The key. It is looked up when it is needed and kept nowhere.
   /// - Throws: `model.missingKey` that names the variable.
   func key() throws(RuntimeError) -> String {
-    guard let key = environment(keyVariable), !key.isEmpty else {
+    let value: String?
+    do throws(RuntimeError) { value = try environment(keyVariable) } catch { throw RuntimeError(.modelMissingKey, error.message) }
+    guard let key = value, !key.isEmpty else {
       throw RuntimeError(.modelMissingKey, "\(keyVariable) is not set in the bridge's environment")
     }
     // https://www.rfc-editor.org/rfc/rfc9110#section-5.5; a blank or a line's end in a key is a mistake in how it was set.

@@ -3,7 +3,8 @@ struct CommandEnvironment: Sendable {
   /// What it gets without asking; keys and tokens of the bridge are not for it.
   static let passedOn = ["PATH", "HOME", "LANG", "TMPDIR"]
 
-  let bridge: [String: String]
+  /// The bridge's variables; nil for one that is not UTF-8. Such a one is refused where it is wanted: repaired, it would be another folder's name.
+  let bridge: [String: String?]
 
   /// All of it, as `NAME=value`, by name.
   func variables(adding declared: [String: String]) throws(CommandError) -> [String] {
@@ -12,7 +13,14 @@ struct CommandEnvironment: Sendable {
 
   /// - Parameter declared: `${NAME}` in a value stands for the bridge's variable of that name.
   func values(adding declared: [String: String]) throws(CommandError) -> [String: String] {
-    var variables = bridge.filter { Self.passedOn.contains($0.key) }
+    var variables: [String: String] = [:]
+    for name in Self.passedOn where declared[name] == nil {
+      guard let value = bridge[name] else { continue }
+      guard let value else {
+        throw CommandError(.environment, "It gets the environment variable \(name), which is not UTF-8 in the bridge's environment.")
+      }
+      variables[name] = value
+    }
     for (name, template) in declared {
       guard !name.isEmpty, !name.utf8.contains(0x3D), !name.utf8.contains(0), !template.utf8.contains(0) else {
         throw CommandError(.environment, "Its env has a variable that no program can get.")
@@ -37,6 +45,9 @@ struct CommandEnvironment: Sendable {
       let name = String(rest[rest.index(dollar, offsetBy: 2)..<brace])
       guard let value = bridge[name] else {
         throw CommandError(.environment, "Its env needs the environment variable \(name), which is not set for the bridge.")
+      }
+      guard let value else {
+        throw CommandError(.environment, "Its env needs the environment variable \(name), which is not UTF-8 in the bridge's environment.")
       }
       filled += value
       rest = rest[rest.index(after: brace)...]

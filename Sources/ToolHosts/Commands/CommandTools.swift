@@ -21,18 +21,18 @@ package final class CommandTools: ServerTools {
   private let log: @Sendable (_ message: String) -> Void
 
   /// - Parameters:
-  ///   - environment: The bridge's; asked for when the first command runs.
+  ///   - environment: The bridge's, nil for a value that is not UTF-8; asked for when the first command runs.
   ///   - children: Guards the commands; one of its own by default.
   ///   - log: Gets what people who run the bridge may want to know; no value of an argument, of the environment, or of output.
   package convenience init(
-    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, children: ChildGuard? = nil,
+    environment: @escaping @Sendable () -> [String: String?], allowsCommands: Bool, children: ChildGuard? = nil,
     log: @escaping @Sendable (_ message: String) -> Void
   ) {
     self.init(environment: environment, allowsCommands: allowsCommands, children: children, limits: CommandLimits(), log: log)
   }
 
   init(
-    environment: @escaping @Sendable () -> [String: String], allowsCommands: Bool, children: ChildGuard? = nil, limits: CommandLimits,
+    environment: @escaping @Sendable () -> [String: String?], allowsCommands: Bool, children: ChildGuard? = nil, limits: CommandLimits,
     log: @escaping @Sendable (_ message: String) -> Void
   ) {
     self.environment = { CommandEnvironment(bridge: environment()) }

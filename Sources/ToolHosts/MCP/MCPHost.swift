@@ -15,7 +15,7 @@ package final class MCPHost: MCPServers {
     weak var respondent: (any MCPRespondent)?
   }
 
-  private let environment: @Sendable () -> [String: String]
+  private let environment: @Sendable () -> [String: String?]
   private let allowsServers: Bool
   private let children: ChildGuard
   private let version: String
@@ -24,11 +24,11 @@ package final class MCPHost: MCPServers {
   private let state = Monitor(State())
 
   /// - Parameters:
-  ///   - environment: The bridge's; asked for when the first server is started.
+  ///   - environment: The bridge's, nil for a value that is not UTF-8; asked for when the first server is started.
   ///   - version: Of the bridge, for the servers to know.
   ///   - log: Gets what servers say on stderr and how they end; no value of their `env`.
   package init(
-    environment: @escaping @Sendable () -> [String: String], allowsServers: Bool, children: ChildGuard, version: String,
+    environment: @escaping @Sendable () -> [String: String?], allowsServers: Bool, children: ChildGuard, version: String,
     limits: MCPLimits = MCPLimits(), log: @escaping @Sendable (_ message: String) -> Void
   ) {
     self.environment = environment

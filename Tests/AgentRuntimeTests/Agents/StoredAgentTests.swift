@@ -11,7 +11,7 @@ final class ScriptedFiles: AgentFiles, @unchecked Sendable {
   var modifiedAt = Timestamp(milliseconds: 1)
   var reads = 0
 
-  func agentIDs() throws(RuntimeError) -> [String] { texts.keys.sorted() }
+  func agentIDs(refused: (RuntimeError) throws(RuntimeError) -> Void) throws(RuntimeError) -> [String] { texts.keys.sorted() }
 
   func file(of agentID: String) throws(RuntimeError) -> AgentFile? {
     reads += 1

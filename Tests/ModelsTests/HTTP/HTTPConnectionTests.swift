@@ -1,3 +1,4 @@
+import AgentRuntime
 import JSON
 import POSIXSupport
 import TestSupport
@@ -150,6 +151,14 @@ import Testing
     #expect(
       client.answer("https://models.invalid/")
         == .failed(.proxyRefused(status: 407), "The proxy refused to connect to models.invalid, with status 407."))
+  }
+
+  @Test func `a setting that cannot be read fails every request, and nothing before`() throws {
+    let client = HTTPClient { (name) throws(RuntimeError) in
+      if name == "SSL_CERT_FILE" { throw RuntimeError(.modelUnavailable, "\(name) cannot be read") }
+      return nil
+    }
+    #expect(client.answer("http://127.0.0.1:\(try ScriptedServer.deadPort())/") == .failed(.other, "SSL_CERT_FILE cannot be read"))
   }
 
   @Test func `the environment's names are those of curl`() {
