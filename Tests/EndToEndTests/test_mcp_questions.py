@@ -202,6 +202,20 @@ def test_what_is_asked_while_calls_of_two_runs_are_open_is_for_neither(lab, asks
     assert len(lab.lines("pids")) == 3
 
 
+def test_a_question_that_the_user_leaves_open_takes_no_time_limit_from_the_call_of_another_run(lab):
+    b = lab.bridge(capabilities={"elicitation": {}})
+    servers = {"p": plain({"timeoutMs": 1500}, asks=FORM)}
+    asking = b.start([calls("p__echo"), say("ok")], agent={"mcpServers": servers})
+    m = b.next_request("elicitation/create", LONG)
+    # The server answers nothing before the user has.
+    o = b.run([calls(("p__echo", {"open": 99})), say("ok")], agent={"mcpServers": servers}, timeout=LONG)
+    d, = done(b, o)
+    assert o["status"] == "success" and d["isError"] is True and "did not answer within 1500 ms" in text_of(d["content"])
+    b.respond(m, {"action": "accept", "content": {"n": "Ada"}})
+    d, = done(b, b.result(asking, LONG))
+    assert d["isError"] is False and "Ada" in text_of(d["content"])
+
+
 # ---- folders
 
 @pytest_everything

@@ -315,16 +315,17 @@ def test_a_batch_of_everything_in_which_everything_fails_in_every_way(lab):
              command("absent", ["no-such-program-anywhere"]), tool("local", number, outputSchema=number, timeoutMs=1000),
              sub(lab, "errs", [say("x", expect=expect(content="something else"))]), sub(lab, "loops", [calls("look"), say("x")], [sh("look", "true")], {"limits": {"maxIterations": 1}}),
              sub(lab, "slow", [say("x", delayMs=600_000)], timeoutMs=300), {"name": "nobody", "description": "", "agent": "no-such-agent"}, sub(lab, "s", [say("from the sub-agent")])]
-    servers = {"e": everything(), "f": everything("--other", timeoutMs=1500)}
+    # Longer than a server has to show that it still reads: what waits for that is not lost.
+    servers = {"e": everything(), "f": everything("--other", timeoutMs=6000)}
     rounds = [
         ({"exits": {}, "e__crash": {"code": 5}, "f__fail": {"words": "the weather"}, "errs": {"input": "?"}, "local": {"n": 1}},
          {"exits": "exit code 3", "errs": "script", "e__crash": "exit code 5", "f__fail": "the weather", "local": "not today"}, Error(message="not today")),
         ({"dies": {}, "e__kill": {"number": 9}, "f__stall": {}, "loops": {"input": "?"}, "local": {"n": 2}},
-         {"dies": "SIGSEGV", "loops": "limit of model turns", "e__kill": "SIGKILL", "f__stall": "1500 ms", "local": "its result is unknown"}, Never),
+         {"dies": "SIGSEGV", "loops": "limit of model turns", "e__kill": "SIGKILL", "f__stall": "6000 ms", "local": "its result is unknown"}, Never),
         ({"hangs": {}, "e__close": {}, "f__no_such_tool": {}, "slow": {"input": "?"}, "local": {"n": "three"}},
          {"slow": "300 ms", "hangs": "timed out after 300 ms", "e__close": "closed its output", "f__no_such_tool": "no tool named", "local": "/n"}, Never),
         ({"absent": {}, "e__big": {"size": 2_000_000}, "f__freeze": {"seconds": 600}, "nobody": {"input": "?"}, "local": {"n": 4}},
-         {"nobody": "could not be started", "absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "1500 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
+         {"nobody": "could not be started", "absent": "no-such-program-anywhere", "e__big": "1000000 bytes", "f__freeze": "6000 ms", "local": "/n"}, {"structuredContent": {"n": "four"}})]
     answers = iter([r[2] for r in rounds if r[2] is not Never or r[0]["local"]["n"] != "three"] + [{"structuredContent": {"n": 5}}])
     b.handlers["local"] = lambda p: next(answers)
     last = {"c": {}, "e__echo": {"text": "from e"}, "f__echo": {"text": "from f"}, "s": {"input": "?"}, "local": {"n": 5}}

@@ -333,7 +333,7 @@ def test_empty_instructions_are_legal(llm):
     llm.bridge().succeeds(model, agent={"instructions": ""})
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n"])
+@pytest.mark.parametrize("text", ["", " ", "\n", "\u00a0\v", "\u2003\x1f"])
 def test_a_blank_input_is_refused_or_legal(http, text):
     """Anthropic refuses blank text; a bridge may say so before, or say it in other words."""
     http.server.problems_expected = True
@@ -349,6 +349,17 @@ def test_a_blank_answer_beside_calls_is_not_sent_back_as_blank_text(claude):
     b = claude.parent()
     b.handlers["look"] = {"content": "rows"}
     b.succeeds(model, [tool("look", LOOK)], answer="Done.")
+
+
+@pytest.mark.parametrize("blank", ["\v", "\x1f", "\u00a0", "\u2003", "\u3000"], ids=ascii)
+def test_blank_is_what_the_service_takes_for_blank(claude, blank):
+    """A control character is escaped wherever it goes, the others stand as they are."""
+    model = claude.script(Turn(blocks=[blank, Call("look", {"path": "a"})]), "Done.", "Well.")
+    b = claude.parent()
+    b.handlers["look"] = {"content": blank}
+    s = b.call("session.create")["sessionId"]
+    b.succeeds(model, [tool("look", LOOK)], input=blank, sessionId=s, answer="Done.")
+    b.succeeds(model, input="Hello", sessionId=s, answer="Well.")
 
 
 def test_a_message_of_the_assistant_in_the_input_may_be_last(llm):

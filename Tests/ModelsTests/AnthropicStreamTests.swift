@@ -35,6 +35,22 @@ import Testing
       + "data: {\"type\":\"content_block_stop\",\"index\":\(index)}\n\n"
   }
 
+  @Test(arguments: [true, false])
+  func `halves of characters are joined over deltas, and one that stays alone is shown at the end of its block`(isStopped: Bool) {
+    func thought(_ text: String) -> String { #"{"type":"thinking_delta","thinking":"\#(text)"}"# }
+    func said(_ text: String) -> String { #"{"type":"text_delta","text":"\#(text)"}"# }
+    let body =
+      block(0, #"{"type":"thinking","thinking":""}"#, thought(#"a\ud83d"#), thought(#"\ude00\ud83d"#))
+      + block(1, #"{"type":"text","text":"b\ud83d"}"#, said(#"\ude00\ud83d"#)) + block(2, #"{"type":"text","text":"c\ud83d"}"#)
+    let whole = claudeStart + body + claudeEnd("max_tokens")
+    let lines =
+      isStopped ? whole : whole.split(separator: "\n\n").filter { !$0.contains("content_block_stop") }.map { $0 + "\n\n" }.joined()
+    for step in [1, 1 << 20] {
+      #expect(
+        TurnStream.read(AnthropicTurnReader(model: "m"), lines, by: step).prefix(2) == ["reasoning a😀\u{FFFD}", "text b😀\u{FFFD}c\u{FFFD}"])
+    }
+  }
+
   @Test func `what the service's own tools did goes back, call and result`() {
     let search = #"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}"#
     let result =

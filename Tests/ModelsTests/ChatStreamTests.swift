@@ -158,6 +158,60 @@ import Testing
     }
   }
 
+  @Test func `calls are in the order of their places, however they come`() {
+    let (one, two) = (
+      #"{"index":0,"id":"c1","function":{"name":"a","arguments":"{\"x\":1}"}}"#,
+      #"{"index":1,"id":"c2","function":{"name":"a","arguments":"{\"x\":2}"}}"#
+    )
+    let notes = #" {"provider":"openai","model":"m","parts":[{"type":"call","id":"c1"},{"type":"call","id":"c2"}]}"#
+    func deltas(_ calls: String...) -> String { chunks(#"{"tool_calls":[\#(calls.joined(separator: ","))]}"#, finish: "tool_calls") }
+    TurnStream.expect(ChatTurnReader(model: "m"), deltas(one, two), [twoCalls + notes])
+    TurnStream.expect(ChatTurnReader(model: "m"), deltas(two, one), [twoCalls + notes])
+    // Of these the places say nothing.
+    let unplaced = #"{"id":"c1","function":{"name":"b","arguments":"{}"}}"#
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), deltas(two, unplaced),
+      [
+        #"finished tool_use "" [a{"x":2} b{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"call","id":"c2"},{"type":"call","id":"c1"}]}"#
+      ])
+    let repeated = #"{"index":0,"id":"c0","function":{"name":"b","arguments":"{}"}}"#
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), deltas(one, two, repeated),
+      [
+        #"finished tool_use "" [a{"x":1} a{"x":2} b{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"call","id":"c1"},{"type":"call","id":"c2"},{"type":"call","id":"c0"}]}"#
+      ])
+  }
+
+  @Test func `of calls that come out of order the one that came last is cut off`() {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"tool_calls":[{"index":1,"id":"c2","function":{"name":"a","arguments":"{}"}}]}"#,
+        #"{"tool_calls":[{"index":0,"id":"c1","function":{"name":"a","arguments":"{\"x"}}]}"#, finish: "length"),
+      [
+        #"finished max_tokens "" [a{"x cut a{}] 10/4 cache 6/0 {"provider":"openai","model":"m","parts":[{"type":"call","id":"c1"},{"type":"call","id":"c2"}]}"#
+      ])
+  }
+
+  @Test func `halves of characters are joined over deltas, and one that stays alone is shown at the end`() {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        #"{"reasoning_content":"a\ud83d"}"#, #"{"reasoning_content":"\ude00\ud83d"}"#, #"{"content":"b\ud83d"}"#,
+        #"{"content":"\ude00\ud83d"}"#, finish: "length"),
+      ["reasoning a😀\u{FFFD}", "text b😀\u{FFFD}", #"finished max_tokens "b\ud83d\ude00\ud83d" [] 10/4 cache 6/0"#])
+    func thinking(_ text: String) -> String { #"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"\#(text)"}]}]}"# }
+    TurnStream.expect(
+      ChatTurnReader(model: "m"),
+      chunks(
+        thinking(#"a\ud83d"#), thinking(#"\ude00"#), #"{"content":[{"type":"thinking","thinking":"b\ud83d"}]}"#, thinking(#"\ude00"#),
+        #"{"content":"c"}"#),
+      ["reasoning a😀b😀", "text c", #"finished end_turn "c" [] 10/4 cache 6/0"#])
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"refusal":"No\ud83d"}"#),
+      ["text No\u{FFFD}", #"finished refusal "No\ud83d" [] 10/4 cache 6/0"#])
+  }
+
   @Test(
     arguments: [
       #"{"index":0,"id":"c1","type":"function","function":{"name":"a","arguments":""}}"#,

@@ -62,6 +62,24 @@ import Testing
       ])
   }
 
+  @Test func `halves of characters are joined over deltas, and one that stays alone is shown at the end`() {
+    func reasoning(_ delta: String) -> String {
+      event("response.reasoning_summary_text.delta", #""item_id":"r","output_index":0,"delta":"\#(delta)""#)
+    }
+    func text(_ delta: String) -> String { event("response.output_text.delta", #""item_id":"m","output_index":1,"delta":"\#(delta)""#) }
+    TurnStream.expect(
+      ResponsesTurnReader(model: "m"),
+      reasoning(#"a\ud83d"#) + reasoning(#"\ude00\ud83d"#) + event("response.reasoning_summary_part.added", #""summary_index":1"#)
+        + reasoning(#"b\ud83d"#)
+        + event("response.output_item.done", #""output_index":0,"item":{"id":"r","type":"reasoning","summary":[]}"#)
+        + text(#"a\ud83d"#) + text(#"\ude00\ud83d"#)
+        + event("response.completed", #""response":{"status":"completed","output":[],\#(usage)}"#),
+      [
+        "reasoning a😀\u{FFFD}\n\nb\u{FFFD}", "text a😀\u{FFFD}",
+        #"finished end_turn "a\ud83d\ude00\ud83d" [] 10/4 cache 6/0"#,
+      ])
+  }
+
   @Test func `an answer that only its end tells`() {
     TurnStream.expect(
       ResponsesTurnReader(model: "m"),

@@ -69,8 +69,26 @@ import Testing
   }
 
   @Test func `what is blank says nothing`() {
-    for blank in ["", " ", "\\n\\t \\r\\f"] { #expect(EscapedText.isBlank(Bytes(blank))) }
-    for text in ["x", " x", "\\u0020", "\\\\n", "\\\""] { #expect(!EscapedText.isBlank(Bytes(text))) }
+    for blank in ["", " ", "\\n\\t \\r\\f", "\\u0020\\u000A\\u000b\\u001F", "\u{A0}\\u00a0 "] {
+      #expect(EscapedText.isBlank(Bytes(blank)), "\(blank)")
+    }
+    for text in [
+      "x", " x", "\\\\n", "\\\"", "\\b", "\\u0041", " \\u00e9", "\u{E9}", "\u{200B}", "\\u200b", "\u{A0}x", "\u{FEFF}", "\u{1F600}",
+      "\\ud83d\\ude00",
+    ] {
+      #expect(!EscapedText.isBlank(Bytes(text)), "\(text)")
+    }
+  }
+
+  @Test func `white space is Unicode's and Python's, escaped or not`() throws {
+    for value in UInt32(0)...0x3100 {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let isBlank = scalar.properties.isWhitespace || (0x1C...0x1F).contains(value)
+      let hex = String(value, radix: 16)
+      let escape = "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+      #expect(EscapedText.isBlank(Bytes(escape)) == isBlank, "\(escape)")
+      #expect(EscapedText.isBlank(EscapedText.escape(String(scalar))) == isBlank, "U+\(hex)")
+    }
   }
 
   @Test func `streamed text joins halves of characters, and keeps its escapes`() throws {
@@ -78,6 +96,7 @@ import Testing
     let shown = try ["\"a\\n\"", "\"\\ud83d\"", "null", "\"\\ude00b\\\\\"", "\"\\ud83d\"", "7", "\"c\"", "\"\\\\ud83d\"", "\"\\ud83d\""].map
     { text.append(try CarriedJSON($0)) }
     #expect(shown == ["a\n", "", "", "😀b\\", "", "", "\u{FFFD}c", "\\ud83d", ""])
+    #expect([text.showRest(), text.showRest()] == ["\u{FFFD}", ""])
     #expect(text.inside == Bytes("a\\n\\ud83d\\ude00b\\\\\\ud83dc\\\\ud83d\\ud83d"))
     #expect(text.text == "a\n😀b\\\u{FFFD}c\\ud83d\u{FFFD}")
   }

@@ -99,6 +99,53 @@ struct CommandResultTests {
     #expect(workshop.logged == ["tool 'worker' (call \(ULID(high: 0, low: 2).text)) wrote too much to \(stream)"])
   }
 
+  @Test func `too much output counts though the command has ended when it is read`() {
+    var limits = CommandLimits()
+    limits.outputBytes = 1000
+    let workshop = Workshop(limits: limits)
+    for _ in 1...20 {
+      #expect(
+        workshop.run("printf '%02000d' 7")
+          == .failed(
+            "The command was killed because it wrote more than 1000 bytes to stdout; whether it took effect is unknown.",
+            stdout: String(repeating: "0", count: 1000)))
+    }
+  }
+
+  @Test(arguments: [0, 3])
+  func `what a process that is left behind writes takes no exit code away`(code: Int) throws {
+    var limits = CommandLimits()
+    limits.outputBytes = 1000
+    let workshop = Workshop(limits: limits)
+    let gate = workshop.fifo("gate")
+    // It writes when the command has ended.
+    let rest = "echo up >\(gate); until grep -q '^State:.Z' /proc/$$/status; do :; done; exec yes"
+    let result = workshop.run("echo did the work; setsid sh -c \"\(rest)\" & read x <\(gate); exit \(code)")
+    #expect(result.exitCode == code)
+    let output =
+      code == 0 ? result.text : result.stdout?.first.flatMap { if case .inline(let value) = $0 { value.stringValue } else { nil } }
+    #expect(output?.hasPrefix("did the work\n") == true)
+    #expect(code == 0 || result.text == "The command failed with exit code 3.")
+  }
+
+  @Test func `of an output that others go on with past its limit the command's own part is kept`() throws {
+    var limits = CommandLimits()
+    limits.outputBytes = 10
+    let pipe = try FileDescriptor.pipe()
+    #expect(fcntl(pipe.readEnd.rawValue, F_SETFL, O_NONBLOCK) == 0)
+    var output = CommandOutput(.stdout, from: pipe.readEnd, limits: limits)
+    let writer = pipe.writeEnd
+    try writer.writeAll("own\n")
+    output.readToOwnEnd(at: 0)
+    let isWithin = !output.exceedsLimit
+    try writer.writeAll("of somebody else\n")
+    output.read(at: 0)
+    let exceeds = output.exceedsLimit
+    let kept = output.finish()
+    #expect(isWithin && exceeds)
+    #expect(kept == Bytes("own\n"))
+  }
+
   @Test func `as much as is kept is no fault`() {
     var limits = CommandLimits()
     limits.outputBytes = 1000

@@ -23,6 +23,15 @@ struct AnthropicTurnReader: TurnReader {
     /// Of text and thinking, or a call's arguments. Here and not in `kind`, so that it grows in place.
     var text = StreamedText()
     var signature = StreamedText()
+
+    /// It has ended.
+    mutating func showRest(_ signals: inout [ModelSignal]) {
+      switch kind {
+      case .text: signals.show(text: text.showRest())
+      case .thinking: signals.show(reasoning: text.showRest())
+      default: break
+      }
+    }
   }
 
   let model: String
@@ -50,10 +59,13 @@ struct AnthropicTurnReader: TurnReader {
     case "message_start": if let usage = body?["usage"] { count(usage) }
     case "content_block_start": begin(index ?? blocks.count, body ?? .emptyObject, &signals)
     case "content_block_delta": add(index, body ?? .emptyObject, &signals)
+    case "content_block_stop": if let place = place(of: index) { blocks[place].showRest(&signals) }
     case "message_delta":
       if let reason = body?["stop_reason"]?.stringValue { stopReason = reason }
       if let usage = json["usage"] { count(usage) }
-    case "message_stop": isComplete = true
+    case "message_stop":
+      for place in blocks.indices { blocks[place].showRest(&signals) }
+      isComplete = true
     case "error": throw ProviderFault(inAnswer: json)
     default: break
     }
@@ -67,16 +79,16 @@ struct AnthropicTurnReader: TurnReader {
   }
 
   private mutating func begin(_ index: Int, _ start: CarriedJSON, _ signals: inout [ModelSignal]) {
+    // Some servers do not tell of the end of a block.
+    if let last = blocks.indices.last { blocks[last].showRest(&signals) }
     var block = Block(index: index, kind: .unknown)
     switch start["type"]?.stringValue {
     case "text":
       block.kind = .text
-      let shown = block.text.append(start["text"])
-      if !shown.isEmpty { signals.append(.text(shown)) }
+      signals.show(text: block.text.append(start["text"]))
     case "thinking":
       block.kind = .thinking
-      let shown = block.text.append(start["thinking"])
-      if !shown.isEmpty { signals.append(.reasoning(shown)) }
+      signals.show(reasoning: block.text.append(start["thinking"]))
       _ = block.signature.append(start["signature"])
     case "redacted_thinking": block.kind = .sealed(CarriedJSON(trusted: start.bytes.compacted()))
     case "tool_use":
@@ -100,8 +112,13 @@ struct AnthropicTurnReader: TurnReader {
     return CarriedJSON(string: text)
   }
 
+  /// The block that an event means; the last one, where it does not say.
+  private func place(of index: Int?) -> Int? {
+    index.map { index in blocks.lastIndex { $0.index == index } } ?? blocks.indices.last
+  }
+
   private mutating func add(_ index: Int?, _ delta: CarriedJSON, _ signals: inout [ModelSignal]) {
-    guard let place = index.map({ index in blocks.lastIndex { $0.index == index } }) ?? blocks.indices.last else { return }
+    guard let place = place(of: index) else { return }
     var type: String?
     var value: CarriedJSON?
     delta.forEachMember { name, member in
@@ -112,12 +129,8 @@ struct AnthropicTurnReader: TurnReader {
       }
     }
     switch (type, blocks[place].kind) {
-    case ("text_delta", .text):
-      let shown = blocks[place].text.append(value)
-      if !shown.isEmpty { signals.append(.text(shown)) }
-    case ("thinking_delta", .thinking):
-      let shown = blocks[place].text.append(value)
-      if !shown.isEmpty { signals.append(.reasoning(shown)) }
+    case ("text_delta", .text): signals.show(text: blocks[place].text.append(value))
+    case ("thinking_delta", .thinking): signals.show(reasoning: blocks[place].text.append(value))
     case ("signature_delta", .thinking): _ = blocks[place].signature.append(value)
     case ("input_json_delta", .call), ("input_json_delta", .serviceCall): _ = blocks[place].text.append(value)
     default: break

@@ -40,9 +40,18 @@ struct ChatCalls: Sendable {
     }
   }
 
+  /// As they came.
   private(set) var all: [Call] = []
   /// Fragments after a call's first have said its name again.
   private var repeatsNames = false
+
+  /// Which of them is the first, the second and so on: by their indices, whatever came first. Where some say none, or two the same, these mean
+  /// nothing, and they stay as they came.
+  var order: [Int] {
+    let indices = all.compactMap(\.index)
+    guard Set(indices).count == all.count else { return Array(all.indices) }
+    return all.indices.sorted { indices[$0] < indices[$1] }
+  }
 
   mutating func add(_ fragment: CarriedJSON) {
     var index: Int?

@@ -40,6 +40,9 @@ struct ChatReasoning: Sendable {
     return text.append(value)
   }
 
+  /// What is left to show when no more is to come.
+  mutating func showRest() -> String { text.showRest() }
+
   /// Takes `reasoning_details` of a delta.
   mutating func add(details list: CarriedJSON) {
     list.forEachElement { fragment in

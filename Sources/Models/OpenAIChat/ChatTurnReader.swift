@@ -11,6 +11,8 @@ struct ChatTurnReader: TurnReader {
   private var refusal = StreamedText()
   private var calls = ChatCalls()
   private var reasoning = ChatReasoning()
+  /// Of reasoning among the parts of the content, which is only shown.
+  private var thinking = JoinedDeltas()
   private var usage = Usage()
   private var finish: ChatFinish?
   /// What the server says, or leaves unsaid, of an answer that it broke off.
@@ -54,6 +56,7 @@ struct ChatTurnReader: TurnReader {
     if let usage = json["usage"] { count(usage) }
     choices.forEachElement { take(choice: $0, as: "message", &signals) }
     if let failure { throw failure }
+    showRest(&signals)
     finish = finish ?? .natural
     isDone = true
   }
@@ -77,12 +80,8 @@ struct ChatTurnReader: TurnReader {
     delta?.forEachMember { member, value in
       switch member {
       case "content": take(content: value, &signals)
-      case "refusal":
-        let shown = refusal.append(value)
-        if !shown.isEmpty { signals.append(.text(shown)) }
-      case "reasoning_content", "reasoning":
-        let shown = reasoning.add(member.text, value)
-        if !shown.isEmpty { signals.append(.reasoning(shown)) }
+      case "refusal": show(text: refusal.append(value), &signals)
+      case "reasoning_content", "reasoning": signals.show(reasoning: reasoning.add(member.text, value))
       case "reasoning_details": reasoning.add(details: value)
       case "thinking_blocks": reasoning.add(blocks: value)
       case "tool_calls":
@@ -94,6 +93,7 @@ struct ChatTurnReader: TurnReader {
     }
     guard let reason, !reason.isEmpty else { return }
     finish = ChatFinish(reason)
+    showRest(&signals)
     guard finish == .failure else { return }
     // OpenRouter puts the error beside the reason.
     let isTold = choice["error"].map { !$0.isNull } ?? false
@@ -102,24 +102,33 @@ struct ChatTurnReader: TurnReader {
 
   /// A text, or the list of parts that some servers send.
   private mutating func take(content: CarriedJSON, _ signals: inout [ModelSignal]) {
-    if content.kind == .string {
-      let shown = text.append(content)
-      if !shown.isEmpty { signals.append(.text(shown)) }
-      return
-    }
+    if content.kind == .string { return show(text: text.append(content), &signals) }
     content.forEachElement { part in
       switch part["type"]?.stringValue {
-      case "text":
-        let shown = text.append(part["text"])
-        if !shown.isEmpty { signals.append(.text(shown)) }
+      case "text": show(text: text.append(part["text"]), &signals)
       case "thinking":
-        part["thinking"]?.forEachElement { inner in
-          if let text = inner["text"]?.stringValue, !text.isEmpty { signals.append(.reasoning(text)) }
-        }
-        if let text = part["thinking"]?.stringValue, !text.isEmpty { signals.append(.reasoning(text)) }
+        part["thinking"]?.forEachElement { signals.show(reasoning: thinking.take($0["text"]).shown) }
+        signals.show(reasoning: thinking.take(part["thinking"]).shown)
       default: break
       }
     }
+  }
+
+  private mutating func show(text: String, _ signals: inout [ModelSignal]) {
+    if text.isEmpty { return }
+    // Reasoning that an answer follows has ended.
+    showRestOfReasoning(&signals)
+    signals.append(.text(text))
+  }
+
+  private mutating func showRestOfReasoning(_ signals: inout [ModelSignal]) {
+    signals.show(reasoning: reasoning.showRest() + thinking.showRest())
+  }
+
+  /// The answer has ended.
+  private mutating func showRest(_ signals: inout [ModelSignal]) {
+    showRestOfReasoning(&signals)
+    signals.show(text: text.showRest() + refusal.showRest())
   }
 
   /// The last figures count: some servers give them in every chunk.
@@ -140,13 +149,16 @@ struct ChatTurnReader: TurnReader {
     builder.add(text: text.inside)
     builder.add(text: refusal.inside)
     let isRefused = finish == .refusal || !refusal.isEmpty
+    let isCut = finish == .cut
     if !isRefused {
-      for call in calls.all {
-        builder.add(call: call.name, call.bytes, id: call.id, extras: PartExtras("extra_content", call.extra))
+      for place in calls.order {
+        let call = calls.all[place]
+        // What was cut off is what came last.
+        builder.add(
+          call: call.name, call.bytes, id: call.id, isCutOff: isCut && place == calls.all.count - 1,
+          extras: PartExtras("extra_content", call.extra))
       }
     }
-    let isCut = finish == .cut
-    if isCut { builder.cutLastCall() }
     return try builder.turn(stop: isRefused ? .refusal : isCut ? .cut : .natural, usage: usage)
   }
 }

@@ -36,17 +36,22 @@ struct ResponsesItems: Sendable {
     set(known ?? add(type, at: place), json, name, isDone: false)
   }
 
-  /// `response.output_item.done`.
-  mutating func end(_ json: CarriedJSON?, at place: Int?) {
-    guard let json, let type = json["type"]?.stringValue else { return }
+  /// `response.output_item.done`; returns what is left to show of its text.
+  mutating func end(_ json: CarriedJSON?, at place: Int?) -> String {
+    guard let json, let type = json["type"]?.stringValue else { return "" }
     let name = ItemName(of: json)
     let known =
       all.lastIndex { $0.type == type && !$0.isDone && $0.name.agrees(name) }
       ?? all.lastIndex { $0.type == type && $0.name.agrees(name) }
       ?? all.lastIndex { $0.type == type && !$0.isDone && $0.name.shares(name) }
       ?? all.firstIndex { $0.type == type && !$0.isDone && $0.name.mayCall(name) && $0.isAt(place) }
-    set(known ?? add(type, at: place), json, name, isDone: true)
+    let index = known ?? add(type, at: place)
+    set(index, json, name, isDone: true)
+    return all[index].text.showRest()
   }
+
+  /// What is left to show of the texts whose end was not told.
+  mutating func showRest() -> String { all.indices.map { all[$0].text.showRest() }.joined() }
 
   /// The items that the end of the response lists: those that no event has brought are added where they stand there, those that none has
   /// ended are taken from there.

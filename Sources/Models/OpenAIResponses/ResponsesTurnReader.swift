@@ -8,6 +8,8 @@ import JSON
 struct ResponsesTurnReader: TurnReader {
   let model: String
   private var items = ResponsesItems()
+  /// Of reasoning as it is shown; what is kept of it comes with its item.
+  private var reasoning = JoinedDeltas()
   private var usage = Usage()
   private var incompleteReason: String?
   private(set) var isComplete = false
@@ -37,16 +39,20 @@ struct ResponsesTurnReader: TurnReader {
     }
     switch type ?? event.name {
     case "response.output_item.added": items.begin(item, at: place)
-    case "response.output_item.done": items.end(item, at: place)
+    case "response.output_item.done":
+      signals.show(reasoning: reasoning.showRest())
+      signals.show(text: items.end(item, at: place))
     case "response.output_text.delta", "response.refusal.delta":
-      let shown = items.add(text: delta, isRefusal: type == "response.refusal.delta", to: id, at: place)
-      if !shown.isEmpty { signals.append(.text(shown)) }
+      signals.show(text: items.add(text: delta, isRefusal: type == "response.refusal.delta", to: id, at: place))
     case "response.function_call_arguments.delta": items.add(arguments: delta, to: id, at: place)
     case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
-      if let text = delta?.stringValue, !text.isEmpty { signals.append(.reasoning(text)) }
+      signals.show(reasoning: reasoning.take(delta).shown)
     case "response.reasoning_summary_part.added":
-      if let index = json["summary_index"]?.intValue, index > 0 { signals.append(.reasoning("\n\n")) }
-    case "response.completed", "response.incomplete": end(response ?? .emptyObject)
+      if let index = json["summary_index"]?.intValue, index > 0 { signals.append(.reasoning(reasoning.showRest() + "\n\n")) }
+    case "response.completed", "response.incomplete":
+      signals.show(reasoning: reasoning.showRest())
+      signals.show(text: items.showRest())
+      end(response ?? .emptyObject)
     case "response.failed": throw ProviderFault(inAnswer: response ?? json)
     case "error": throw ProviderFault(inAnswer: json)
     default: if type == nil, json["error"].map({ !$0.isNull }) == true { throw ProviderFault(inAnswer: json) }

@@ -49,19 +49,6 @@ enum EscapedText {
     }
   }
 
-  /// Whether there is nothing but white space.
-  static func isBlank(_ inside: Bytes) -> Bool {
-    var at = 0
-    while at < inside.count {
-      switch inside[at] {
-      case 0x20: at += 1
-      case backslash where [0x6E, 0x72, 0x74, 0x66].contains(inside[at + 1]): at += 2
-      default: return false
-      }
-    }
-    return true
-  }
-
   /// The inside of `text` as a JSON string.
   static func escape(_ text: String) -> Bytes {
     let quoted = CarriedJSON(string: text).bytes

@@ -20,6 +20,16 @@ protocol TurnReader: Sendable {
   func turn() throws(ProviderFault) -> ModelTurn
 }
 
+extension [ModelSignal] {
+  mutating func show(text: String) {
+    if !text.isEmpty { append(.text(text)) }
+  }
+
+  mutating func show(reasoning: String) {
+    if !reasoning.isEmpty { append(.reasoning(reasoning)) }
+  }
+}
+
 extension TurnReader {
   var mayEndHere: Bool { false }
 

@@ -65,8 +65,9 @@ struct CommandCourse: Sendable, Equatable {
     mustDie = true
   }
 
+  /// After the end it is what others write that the process has left behind: no fault of its own.
   mutating func exceedOutput(of stream: OutputStream) {
-    if interruption == nil { interruption = .tooMuchOutput(of: stream) }
+    if interruption == nil, !hasExited { interruption = .tooMuchOutput(of: stream) }
     mustDie = true
   }
 

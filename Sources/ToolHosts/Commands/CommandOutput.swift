@@ -24,6 +24,8 @@ struct CommandOutput: ~Copyable {
   private var source: FileDescriptor?
   private var kept = ByteBuffer(capacity: 0)
   private var shown = 0
+  /// How much had come when the command had ended.
+  private var ownCount: Int?
   private let limits: CommandLimits
 
   init(_ stream: OutputStream, from source: consuming FileDescriptor, limits: CommandLimits) {
@@ -73,6 +75,12 @@ struct CommandOutput: ~Copyable {
     }
   }
 
+  /// The command has ended: takes what it has written. What comes later is of others that it has left behind.
+  mutating func readToOwnEnd(at now: Int) {
+    read(at: now)
+    ownCount = kept.count
+  }
+
   /// The whole lines that came since the last piece, at most `progressBytes` of the newest ones; nil when there are none.
   ///
   /// What is left out is only not shown: it is in the result. `isLast` takes a line that does not end, too.
@@ -87,10 +95,10 @@ struct CommandOutput: ~Copyable {
     return piece
   }
 
-  /// All that was kept; once.
+  /// All that was kept, or the command's own part when others went on with it past the limit; once.
   mutating func finish() -> Bytes {
     source = nil
     let all = kept.finish()
-    return exceedsLimit ? all[0..<limits.outputBytes] : all
+    return exceedsLimit ? all[0..<min(ownCount ?? .max, limits.outputBytes)] : all
   }
 }

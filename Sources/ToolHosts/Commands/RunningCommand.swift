@@ -66,9 +66,15 @@ final class RunningCommand {
     if poll.seen(place) != [] { feed() }
     if poll.seen(place + 1) != [] { stdout.read(at: now) }
     if poll.seen(place + 2) != [] { stderr.read(at: now) }
-    if poll.seen(place + 3) != [] { course.exited(at: now) }
+    let hasExited = poll.seen(place + 3) != []
+    if hasExited {
+      // What it wrote itself may have come after the look that saw its end.
+      stdout.readToOwnEnd(at: now)
+      stderr.readToOwnEnd(at: now)
+    }
     if stdout.exceedsLimit { course.exceedOutput(of: .stdout) }
     if stderr.exceedsLimit { course.exceedOutput(of: .stderr) }
+    if hasExited { course.exited(at: now) }
     if stdout.hasEnded, stderr.hasEnded { course.endOutput() }
   }
 

@@ -74,9 +74,10 @@ final class MCPHeldServers: MCPSession {
       completion(.failure("The agent does not offer this tool of the MCP server '\(server)'."))
       return handle
     }
+    let now = Clock.monotonicMilliseconds()
     let sink = MCPProgressSink(limits: limits, show: progress)
     let isPosted = mailbox?.post { loop in
-      loop.call(MCPOpenCall(id: number, session: session, call: call, sink: sink, completion: completion))
+      loop.call(MCPOpenCall(id: number, session: session, call: call, sink: sink, at: now, completion: completion))
     }
     if isPosted != true { completion(.failure("The MCP server '\(server)' was not asked: the bridge is about to end.")) }
     return handle

@@ -70,8 +70,7 @@ extension MCPSharedServer {
     open[call.id] = nil
     idleSince = Clock.monotonicMilliseconds()
     call.finish(result)
-    // Whatever the server still asks, it asks for a call that is over.
-    if open.isEmpty { endQuestions() }
+    endQuestions()
   }
 
   /// Ends a call from this side; `why` goes on after the server's name.
@@ -99,10 +98,10 @@ extension MCPSharedServer {
 
   func advanceCalls(at now: Int) -> Int {
     var next = Int.max
-    // While it waits for an answer it cannot go on; which call it asks for it may not have said.
-    guard questions.isEmpty else { return next }
-    for call in open.values {
-      guard let deadline = call.deadline(since: answeredAt, limits: context.limits) else { continue }
+    // While it waits for an answer it cannot go on with what it asks for. Others keep their time: who is to answer is not their run's.
+    let asking = questions.values.reduce(into: Set<Int>()) { $0.formUnion($1.calls) }
+    for call in open.values where !asking.contains(call.id) {
+      guard let deadline = call.deadline(context.limits) else { continue }
       if now >= deadline.at {
         abandon(call, reason: "timed out", "\(deadline.why); whether the call took effect is unknown")
         suspect(at: now)
@@ -111,6 +110,18 @@ extension MCPSharedServer {
       }
     }
     return next
+  }
+
+  /// What is kept from a server that may hang has its time as well: another call may stay open for long, and the server is not replaced meanwhile.
+  ///
+  /// Not while a server starts, which has a time of its own.
+  func advanceWaiting(at now: Int) -> Int {
+    if waiting.isEmpty { return .max }
+    let limits = context.limits
+    let late = waiting.filter { $0.waitingDeadline(limits) <= now }
+    waiting.removeAll { $0.waitingDeadline(limits) <= now }
+    for call in late { call.failUnsent(limits) }
+    return waiting.map { $0.waitingDeadline(limits) }.min() ?? .max
   }
 
   // MARK: Questions with the answer to a call (MCP 2026-07-28)

@@ -26,7 +26,7 @@ extension MCPSharedServer {
     let generation = generation
     let key = key
     let mailbox = loop.mailbox
-    questions[number] = Question(request: request)
+    questions[number] = Question(request: request, calls: Set(open.keys))
     questions[number]?.running = respondent.answer(question) { answer in
       mailbox.post { loop in
         guard let server = loop.server(key), server.generation == generation else { return }
@@ -76,13 +76,17 @@ extension MCPSharedServer {
   private func end(_ number: Int) -> Question? {
     guard let question = questions.removeValue(forKey: number) else { return nil }
     connection?.handler.questionEnded()
-    answeredAt = Clock.monotonicMilliseconds()
+    let now = Clock.monotonicMilliseconds()
+    for call in question.calls { open[call]?.answeredAt = now }
+    // It may have waited for the answer before it reads what it is sent.
+    if suspectUntil != nil { suspectUntil = now + context.limits.probeMilliseconds }
     return question
   }
 
-  /// No call is open for which an answer could be of use.
+  /// Ends those that can only be for calls that are over.
   func endQuestions() {
     for number in questions.keys.sorted() {
+      guard let calls = questions[number]?.calls, !calls.contains(where: { open[$0] != nil }) else { continue }
       guard let question = end(number) else { continue }
       question.running?.stop()
       question.request.fail(RPCError(code: -32603, message: "the call is over"))

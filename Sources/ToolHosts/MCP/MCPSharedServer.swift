@@ -56,11 +56,11 @@ final class MCPSharedServer {
   var open: [Int: MCPOpenCall] = [:]
   var questions: [Int: Question] = [:]
   var nextQuestion = 0
-  /// When a question was answered last.
-  var answeredAt = 0
 
   struct Question {
     var request: IncomingRequest
+    /// Those that were open when it was asked: for which of them it is, the server does not say.
+    var calls: Set<Int>
     var running: (any RunningTool)?
   }
 
@@ -108,11 +108,15 @@ final class MCPSharedServer {
         lose(connection, at: now)
         return advance(at: now)
       }
-      let next = min(advanceCalls(at: now), advanceList(at: now), advanceIdleness(at: now))
-      guard let suspectUntil, open.isEmpty else { return next }
-      guard now >= suspectUntil else { return min(next, suspectUntil) }
-      giveUp(connection, at: now)
-      return advance(at: now)
+      var next = advanceCalls(at: now)
+      if let suspectUntil, open.isEmpty {
+        guard now < suspectUntil else {
+          giveUp(connection, at: now)
+          return advance(at: now)
+        }
+        next = min(next, suspectUntil)
+      }
+      return min(next, advanceWaiting(at: now), advanceList(at: now), advanceIdleness(at: now))
     }
   }
 
@@ -245,9 +249,9 @@ final class MCPSharedServer {
     listing = nil
     backOff(at: now)
     loop.note(name, words)
-    endQuestions()
     let calls = open.values.sorted { $0.id < $1.id }
     open = [:]
+    endQuestions()
     for call in calls { call.fail("\(words) while it worked on this call; whether it took effect is unknown") }
   }
 

@@ -124,6 +124,18 @@ struct MCPEndingTests {
     workshop.waitForLog("MCP server 's' does not answer any more, and is ended")
   }
 
+  @Test func `a call that is kept from a server that may hang is told so in its time`() {
+    let workshop = MCPWorkshop { $0.probeMilliseconds = 3_600_000 }
+    let held = workshop.open(workshop.script(record: "got"))
+    #expect(held.call("freeze", timeoutMs: 200).isError)
+    #expect(
+      held.call("echo", timeoutMs: 300)
+        == .failure(
+          "The MCP server 's' was not asked within 300 ms: since an earlier call took too long, it has not shown that it still reads what it is sent."
+        ))
+    #expect(!workshop.record("got").contains { $0.contains("echo") && $0.contains("tools/call") })
+  }
+
   @Test func `progress keeps a call open, but not for ever`() {
     let workshop = MCPWorkshop { $0.longestCall = 3 }
     let held = workshop.open(workshop.script())

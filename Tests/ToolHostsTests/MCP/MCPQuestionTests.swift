@@ -60,8 +60,7 @@ struct MCPQuestionTests {
     workshop.host.connect(respondent)
     let held = workshop.open(workshop.script())
     let call = held.start("ask", ask("elicitation/create"), timeoutMs: 1000)
-    let isAsked: Bool? = respondent.asked.wait(untilMilliseconds: Patience.deadline) { $0.isEmpty ? nil : true }
-    #expect(isAsked == true)
+    respondent.waitForQuestion()
     // Longer than the timeout, on the same thread.
     #expect(held.call("stall", #"{"seconds":1.3}"#).isError)
     #expect(call.resultCount == 0)
@@ -69,6 +68,34 @@ struct MCPQuestionTests {
     #expect(call.result.isError)
     let isStopped: Bool? = respondent.stopped.wait(untilMilliseconds: Patience.deadline) { $0 == 1 ? true : nil }
     #expect(isStopped == true)
+  }
+
+  @Test func `a question of one run takes no time limit from the calls of another`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { _ in nil }
+    workshop.host.connect(respondent)
+    let (one, two) = (workshop.open(workshop.script()), workshop.open(workshop.script(), run: 2))
+    let asking = one.start("ask", ask("elicitation/create"), timeoutMs: 100)
+    respondent.waitForQuestion()
+    #expect(
+      two.call("stall", timeoutMs: 300)
+        == .failure("The MCP server 's' did not answer within 300 ms; whether the call took effect is unknown."))
+    #expect(asking.resultCount == 0)
+  }
+
+  @Test func `a question ends with the last call that it may be for, whatever others are open`() {
+    let workshop = MCPWorkshop()
+    let respondent = ScriptedRespondent { _ in nil }
+    workshop.host.connect(respondent)
+    let (one, two) = (workshop.open(workshop.script()), workshop.open(workshop.script(), run: 2))
+    let asking = one.start("ask", ask("elicitation/create"))
+    respondent.waitForQuestion()
+    let other = two.start("steps", #"{"count":2,"pause":600}"#)
+    other.waitForProgress()
+    asking.running?.stop()
+    let isStopped: Bool? = respondent.stopped.wait(untilMilliseconds: Patience.deadline) { $0 == 1 ? true : nil }
+    #expect(isStopped == true)
+    #expect(other.resultCount == 0)
   }
 
   @Test func `without a handshake the questions come with the answer, and the call is made again`() {

@@ -64,8 +64,8 @@ final class MCPWorkshop: Sendable {
     return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
-  func open(_ server: MCPServer) -> Held { open(["s": server]) }
-  func open(_ servers: [String: MCPServer]) -> Held { Held(host, servers) }
+  func open(_ server: MCPServer, run: UInt64 = 1) -> Held { open(["s": server], run: run) }
+  func open(_ servers: [String: MCPServer], run: UInt64 = 1) -> Held { Held(host, servers, run: run) }
 
   func fifo(_ name: String) -> String {
     let path = folder + "/" + name
@@ -77,10 +77,12 @@ final class MCPWorkshop: Sendable {
 /// A session and the calls made in it.
 final class Held: Sendable {
   let session: any MCPSession
+  private let run: ULID
   private let changes: Monitor<Int>
   private let numbers = Monitor(0)
 
-  init(_ host: MCPHost, _ servers: [String: MCPServer]) {
+  init(_ host: MCPHost, _ servers: [String: MCPServer], run: UInt64) {
+    self.run = ULID(high: 0, low: run)
     let changes = Monitor(0)
     self.changes = changes
     session = host.open(servers) { changes.update { $0 += 1 } }
@@ -109,7 +111,7 @@ final class Held: Sendable {
     let call = MCPTestCall()
     call.running = session.start(
       MCPCall(
-        runID: ULID(high: 0, low: 1), callID: ULID(high: 0, low: UInt64(number)), route: MCPRoute(server: server, tool: tool),
+        runID: run, callID: ULID(high: 0, low: UInt64(number)), route: MCPRoute(server: server, tool: tool),
         name: "\(server)__\(tool)",
         arguments: CarriedJSON(trusted: Bytes(arguments)), timeoutMilliseconds: timeoutMs,
         meta: meta.map { CarriedJSON(trusted: Bytes($0)) }),
@@ -162,6 +164,11 @@ final class ScriptedRespondent: MCPRespondent {
     asked.update { $0.append(question) }
     if let answer = answer(question) { reply(answer) }
     return Withdrawal(stopped: stopped)
+  }
+
+  func waitForQuestion() {
+    let isAsked: Bool? = asked.wait(untilMilliseconds: Patience.deadline) { $0.isEmpty ? nil : true }
+    #expect(isAsked == true)
   }
 
   private final class Withdrawal: RunningTool {
