@@ -1,6 +1,7 @@
 """Conversations that are longer than their model can read: `agent.compaction`."""
 import json
 import re
+import threading
 
 import pytest
 
@@ -22,10 +23,13 @@ def size(view):
     return len(view.system) + sum(len(m.text) + len(json.dumps(m.calls)) for m in view.messages)
 
 
-def small(llm, window, answer=None):
-    """A model that reads so many characters. It says `re: ` and the first word it was told last, or what `answer(view)` says."""
+def small(llm, window, answer=None, meanwhile=None):
+    """A model that reads so many characters. It says `re: ` and the first word it was told last, or what `answer(view)` says.
+    What it says waits for `meanwhile(view)`."""
     def choose(request):
         seen = view(llm.kind, request.json)
+        if meanwhile:
+            meanwhile(seen)
         if size(seen) > window:
             return TOO_LONG[llm.kind]
         made = answer(seen) if answer else None
@@ -308,3 +312,37 @@ def test_a_note_does_not_take_the_question_out_of_sight(http, strategy):
 def test_a_strategy_that_is_none_is_refused(bridge, lab, word):
     e = bridge.error_of(bridge.request("run.start", {"input": "x", "agent": {"model": lab.script(say("x")), "compaction": word}}))
     assert e.kind == "invalidParams" and e.data["pointer"] == "/agent/compaction"
+
+
+@pytest.mark.parametrize("strategy, held", [("truncate", "the call"), ("summarize", "the call"), ("summarize", "the summary")])
+def test_a_pause_while_room_is_made_comes_before_the_next_model_call(http, strategy, held):
+    def is_summary(seen):
+        return seen.messages[-1].text.startswith("Summarise the conversation above")
+
+    def meanwhile(seen):
+        asked.append(seen)
+        if is_summary(seen) if held == "the summary" else size(seen) > 1400:
+            reached.set()
+            gate.wait(60)
+    asked, reached, gate = [], threading.Event(), threading.Event()
+    model = small(http, 1400, lambda seen: Turn("They said much.") if is_summary(seen) else None, meanwhile)
+    b = http.bridge()
+    s = session(b)
+    for n in range(3):
+        assert speak(b, s, model, f"q{n}", compaction=strategy)["status"] == "success"
+    assert not reached.is_set()
+    i = b.start(model, input="q3" + LONG, sessionId=s, agent={"compaction": strategy})
+    run = b.start_id(i)
+    assert reached.wait(60)
+    j = b.request("run.pause", {"runId": run})
+    assert b.get(run)["status"] == "running"
+    calls = len(asked)
+    gate.set()
+    o = b.result(j)
+    assert o["status"] == "paused" and "error" not in o
+    assert b.result(i)["status"] == "paused" and len(asked) == calls
+    # A summary that is not there yet is asked for when the run goes on.
+    assert len(retries(b, run)) == (0 if (strategy, held) == ("summarize", "the call") else 1)
+    done = b.call("run.resume", {"runId": run})
+    assert done["status"] == "success" and done["answer"].startswith("re: q3")
+    assert [("were summarised" in r["reason"]) == (strategy == "summarize") for r in retries(b, run)] == [True]

@@ -106,6 +106,26 @@ def test_a_deleted_run_is_gone_from_all_of_the_store(long, lab):
     assert store.execute("SELECT count(*) FROM documents WHERE instr(json, CAST('SECRET' AS BLOB))").fetchone() == (0,)
 
 
+def test_a_run_deleted_elsewhere_while_a_turn_is_at_work_does_not_come_back(lab):
+    """The turn ends in a process that remembers the messages as they were before, and with it there are enough for a chapter."""
+    a, b = window(lab), lab.bridge()
+    s = session(a)
+    runs = [speak(a, s, "SECRET" if n == 3 else f"q{n}", f"a{n}")["runId"] for n in range(31)]
+    i = turn(a, s, "q31")
+    m = asked(a)
+    b.call("run.delete", {"runId": runs[3]})
+    reply(a, m, "a31")
+    a.result(i)
+    for n, w in enumerate((a, window(lab), a)):
+        i = turn(w, s, f"q{32 + n}")
+        m = asked(w)
+        assert users(m) == [f"q{k}" for k in range(33 + n) if k != 3]
+        reply(w, m, f"a{32 + n}")
+        w.result(i)
+    store = sqlite3.connect(lab.path / "runs.db")
+    assert store.execute("SELECT count(*) FROM documents WHERE instr(json, CAST('SECRET' AS BLOB))").fetchone() == (0,)
+
+
 def test_a_cleared_session_leaves_nothing_in_sight(long, lab):
     b, s = long
     b.call("session.clear", {"sessionId": s})

@@ -285,6 +285,23 @@ def test_two_processes_on_one_store_both_work(lab):
     assert len(bridges[0].call("run.list", {"limit": 100})["runs"]) == 20
 
 
+@pytest.mark.parametrize("deleted", ["elsewhere", "here", "with the session", "with the session elsewhere"])
+def test_a_deleted_run_is_observed_no_more(lab, deleted):
+    a, b = lab.bridge(), lab.bridge()
+    s = a.call("session.create", {})["sessionId"]
+    run = a.background([calls("t"), say("ok")], [tool("t")], delivery="pause", sessionId=s)
+    until(lambda: a.get(run)["status"] == "waiting_client_tool")
+    b.call("run.subscribe", {"runId": run, "afterSeq": 0})
+    b.get(run)  # what follows from the answer is done
+    board = sqlite3.connect(lab.path / "runs.db-live")
+    assert board.execute("SELECT count(*) FROM observers").fetchone() == (1,)
+    a.call("run.cancel", {"runId": run})
+    b.wait_event("run.cancelled", run)
+    by = a if deleted.endswith("elsewhere") else b
+    by.call(*(("session.delete", {"sessionId": s}) if "session" in deleted else ("run.delete", {"runId": run})))
+    until(lambda: board.execute("SELECT count(*) FROM observers").fetchone() == (0,))
+
+
 def test_four_processes_start_on_a_new_store_at_the_same_moment(lab):
     for round in range(3):
         store = f"sqlite:{lab.path}/fresh-{round}.db"

@@ -51,7 +51,8 @@ extension RunEngine {
       case .failed(let fault):
         host.log("the messages of run \(runID) could not be summarised: \(fault.message)")
         answer(nil, Usage())
-      case .text, .reasoning, .retried: break
+      case .retried: host.post { engine in engine.signal(runID) { machine in machine.summaryRetried(messageID) } }
+      case .text, .reasoning: break
       }
     }
     run.modelCall = (messageID, call, PartialText())

@@ -17,14 +17,14 @@ extension RunEngine {
     }
     try read { () throws(StoreError) in try store.delete(run: runID) }
     if let turn = state.turn {
-      // One that was made meanwhile by another process.
-      try removeChapters(with: turn)
+      // It may be part of what the session's next turn is shown.
+      histories.removeAll { $0.branch.sessionID == turn.sessionID }
       try countDeletion(in: turn.sessionID)
+      // Those that were made meanwhile; after this count, none is made of what was read before it.
+      try removeChapters(with: turn)
     }
     if let run = live.removeValue(forKey: runID) { run.tree?.remove(run) }
-    watched[runID] = nil
-    // It may be part of what a session's next turn is shown.
-    histories = []
+    unwatch(runID)
   }
 
   /// The runs below a run of a session that is deleted. What cannot be read does not keep the rest.

@@ -4,13 +4,10 @@ import JSON
 ///
 /// A turn adds its messages when it ends, so that the next one in this process costs no reading, whatever the length of the conversation.
 struct BranchHistory {
-  var branchID: ULID
+  /// As it was before the first of this was read.
+  var branch: Branch
   /// The turns before this one are in `messages`.
   var turns: Int
-  var clearedTurns: Int
-  var isCleared: Bool
-  /// Runs of the session that had been deleted by then.
-  var deletions: Int
   var messages = ShownMessages()
   /// How many entries there were before the first turn, and after each; nil when some of them were compacted.
   var ends: [Int]? = [0]
@@ -21,15 +18,13 @@ struct BranchHistory {
 
   /// Nothing of the branch's own turns is in it yet.
   init(beginning branch: Branch) {
-    branchID = branch.branchID
+    self.branch = branch
     turns = branch.isCleared ? branch.clearedTurns : 0
-    clearedTurns = branch.clearedTurns
-    isCleared = branch.isCleared
-    deletions = branch.deletions
   }
 
-  func isOf(_ branch: Branch) -> Bool {
-    branchID == branch.branchID && clearedTurns == branch.clearedTurns && isCleared == branch.isCleared && deletions == branch.deletions
+  func isOf(_ other: Branch) -> Bool {
+    branch.branchID == other.branchID && branch.clearedTurns == other.clearedTurns && branch.isCleared == other.isCleared
+      && branch.deletions == other.deletions
   }
 
   /// Takes a turn that the branch has from the one that it leaves, with what stands there for what is not shown any more.
@@ -110,9 +105,9 @@ extension RunEngine {
     let branch = try branch(turn.branchID, of: turn.sessionID)
     var history =
       if let known = histories.first(where: { $0.isOf(branch) && $0.turns <= turn.number }) { known } else { try beginning(of: branch) }
-    let turns = try pastTurns(of: turn.branchID, from: history.turns, to: turn.number)
+    let turns = try pastTurns(of: branch, from: history.turns, to: turn.number)
     for turn in turns { history.add(turn) }
-    history.loose = keepChapters(of: turn.branchID, history.loose + turns, to: history.turns)
+    history.loose = keepChapters(of: branch, history.loose + turns, to: history.turns)
     remember(history)
     return history
   }
@@ -129,8 +124,8 @@ extension RunEngine {
       remember(known)
     } else {
       for span in try spans(of: base, in: branch.sessionID) {
-        let turns = try pastTurns(of: span.branchID, from: span.turns.lowerBound, to: span.turns.upperBound)
-        _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
+        let turns = try pastTurns(of: span.branch, from: span.turns.lowerBound, to: span.turns.upperBound)
+        _ = keepChapters(of: span.branch, turns, to: span.turns.lowerBound + turns.count)
         for turn in turns.dropLast() { history.share(turn, turn.compactions) }
         guard let last = turns.last else { continue }
         history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, upTo: span.lastEntries))
@@ -148,7 +143,7 @@ extension RunEngine {
 
   /// Turns of one branch that are in sight from another one, or from itself.
   struct Span {
-    var branchID: ULID
+    var branch: Branch
     var turns: Range<Int>
     /// How many messages of the last turn, when not all.
     var lastEntries: Int?
@@ -157,7 +152,7 @@ extension RunEngine {
   /// What is in sight of a branch, oldest first.
   func spans(of branch: Branch) throws(RuntimeError) -> [Span] {
     let first = branch.isCleared ? branch.clearedTurns : 0
-    let own = first < branch.turns ? [Span(branchID: branch.branchID, turns: first..<branch.turns)] : []
+    let own = first < branch.turns ? [Span(branch: branch, turns: first..<branch.turns)] : []
     guard !branch.isCleared, let base = branch.base else { return own }
     return try spans(of: base, in: branch.sessionID) + own
   }
@@ -202,7 +197,8 @@ extension RunEngine {
 
   /// Takes the messages of a turn that has ended.
   func rememberHistory(of run: LiveRun) {
-    guard let turn = run.state.turn, var history = histories.first(where: { $0.branchID == turn.branchID }), history.turns == turn.number
+    guard let turn = run.state.turn, var history = histories.first(where: { $0.branch.branchID == turn.branchID }),
+      history.turns == turn.number
     else { return }
     let past = PastTurn(of: run.state)
     if let shown = run.shown, shown.compactions == run.state.compactions.count, !run.state.transcript.isEmpty {
@@ -214,12 +210,12 @@ extension RunEngine {
       history.add(past)
     }
     run.shown = nil
-    history.loose = keepChapters(of: turn.branchID, history.loose + [past], to: history.turns)
+    history.loose = keepChapters(of: history.branch, history.loose + [past], to: history.turns)
     remember(history)
   }
 
   private func remember(_ history: BranchHistory) {
-    histories.removeAll { $0.branchID == history.branchID }
+    histories.removeAll { $0.branch.branchID == history.branch.branchID }
     histories.append(history)
     if histories.count > Self.rememberedBranches { histories.removeFirst() }
   }

@@ -89,7 +89,7 @@ extension RunEngine {
       defer { before += span.turns.count }
       while cursor.run < before + span.turns.count {
         let number = span.turns.lowerBound + cursor.run - before
-        guard let runID = try turnRun(span.branchID, number) else { return (found, nil) }
+        guard let runID = try turnRun(span.branch.branchID, number) else { return (found, nil) }
         let count = number == span.turns.upperBound - 1 ? span.lastEntries ?? .max : .max
         for (index, entry) in try sessionEntries(of: runID).prefix(count).enumerated().dropFirst(cursor.entry) {
           if found.count == limit { return (found, cursor) }

@@ -199,6 +199,7 @@ extension RunEngine {
     observe(runID, true, after: shown ?? sequence)
   }
 
+  /// Also of a run that was deleted.
   package func unwatch(_ runID: ULID) {
     guard watched.removeValue(forKey: runID) != nil else { return }
     foreignText[runID] = nil

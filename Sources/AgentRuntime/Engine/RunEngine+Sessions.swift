@@ -112,13 +112,13 @@ extension RunEngine {
     for branch in branches {
       try remove(TurnDocument.kind, prefix: branch.branchID.text + "/", at: now)
       try remove(Chapter.kind, prefix: branch.branchID.text + "/", at: now)
-      histories.removeAll { $0.branchID == branch.branchID }
     }
+    histories.removeAll { $0.branch.sessionID == sessionID }
     try remove(SessionChange.kind, prefix: sessionID.text + "/", at: now)
     for runID in runs {
       deleteRuns(below: runID)
       live[runID] = nil
-      watched[runID] = nil
+      unwatch(runID)
       try read { () throws(StoreError) in try store.delete(run: runID) }
     }
     return runs

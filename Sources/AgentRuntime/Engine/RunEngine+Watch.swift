@@ -71,7 +71,7 @@ extension RunEngine {
     }
     for runID in wanted where positions[runID] == nil {
       if let run = live[runID], run.committed > 0 { drop(run, RuntimeError(.runNotFound, "the run was deleted")) }
-      watched[runID] = nil
+      unwatch(runID)
     }
   }
 

@@ -13,11 +13,18 @@ extension RunMachine {
       return false
     }
     if strategy == .summarize {
-      perform(.summarize(messageID: messageID, plan))
+      // That is a model call too. A resume asks the model anew, which says once more that it cannot read so much.
+      if state.pauseRequested { append(.paused(status: .paused, fault: nil)) } else { perform(.summarize(messageID: messageID, plan)) }
     } else {
       compact(plan, messageID)
     }
     return true
+  }
+
+  /// The model is about to be asked for the summary once more.
+  package mutating func summaryRetried(_ messageID: ULID) {
+    guard state.modelAtWork == messageID, state.pauseRequested, state.owner == context.own else { return }
+    pauseBetweenAttempts()
   }
 
   /// The summary is there; without one the messages are left out.
@@ -36,6 +43,7 @@ extension RunMachine {
       .modelRetried(
         messageID: messageID, attempt: state.compactionsOfTurn, reason: "the context was full: \(plan.count) older messages \(what)",
         retryAfterMilliseconds: 0))
+    if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     perform(.callModel(messageID: messageID))
   }
 }

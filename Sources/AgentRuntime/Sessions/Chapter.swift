@@ -98,6 +98,9 @@ struct Chapter: Sendable {
   }
 
   var end: Int { first + turns.count }
+
+  /// Those whose messages stand in it.
+  var repeatedRuns: [ULID] { turns.compactMap { $0.past?.entries.isEmpty == false ? $0.runID : nil } }
 }
 
 extension PastTurn {

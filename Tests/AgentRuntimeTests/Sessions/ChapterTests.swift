@@ -92,7 +92,9 @@ import Testing
     try process.store.documents(matching: DocumentQuery(kind: Chapter.kind))
   }
 
-  private func said(_ turns: Range<Int>) -> [String] { turns.flatMap { ["user: \($0)", "assistant: re: \($0)"] } }
+  private func said(_ turns: Range<Int>) -> [String] { turns.flatMap { said("\($0)") } }
+
+  private func said(_ text: String) -> [String] { ["user: \(text)", "assistant: re: \(text)"] }
 
   @Test func `a process that has not seen a session is shown it whole, from chapters and logs`() throws {
     let first = launch()
@@ -143,6 +145,73 @@ import Testing
     _ = second.start("last", startParams(), session: id)
     #expect(second.model.shown == [said(0..<3) + said(4..<40) + ["user: last"]])
     #expect(try chapters(first).contains { $0.json.bytes.contains("re: 3\"") } == false)
+  }
+
+  @Test("a chapter is not made of what was deleted before it is written", arguments: ["the run", "the session", "the run, elsewhere"])
+  func deletedBeforeWritten(what: String) throws {
+    let first = world.launch(
+      model: ScriptedModel { request in
+        guard case .user(let blocks)? = request.transcript.last, let text = try? ModelText.text(of: blocks, load: request.load) else {
+          return .held
+        }
+        return text == "31" ? .held : .say("re: \(text)")
+      })
+    let second = launch()
+    let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
+    var runs: [ULID] = []
+    for number in 0..<32 { runs.append(try #require(first.start("\(number)", startParams(), session: id).runID)) }
+    try first.model.call(31).finish(.say("re: 31"))
+    // The last turn ends, and there are enough for a chapter.
+    first.step()
+    #expect(try first.engine.store.summary(of: runs[31])?.status == .success)
+    #expect(try chapters(first).isEmpty)
+    switch what {
+    case "the run": try first.engine.delete(runs[3])
+    case "the session": _ = try first.engine.deleteSession(id)
+    default: try second.engine.delete(runs[3])
+    }
+    first.turn()
+    #expect(try chapters(first).isEmpty)
+    if what == "the session" { return }
+    for process in [first, launch()] { _ = process.start("last", startParams(), session: id) }
+    #expect(first.model.shown.last == said(0..<3) + said(4..<32) + ["user: last"])
+    #expect(world.processes.last?.model.shown.last == said(0..<3) + said(4..<32) + said("last") + ["user: last"])
+    #expect(try chapters(first).contains { $0.json.bytes.contains("re: 3\"") } == false)
+  }
+
+  @Test func `a chapter that repeats what was deleted is not believed and made anew`() throws {
+    let first = launch()
+    let id = try first.engine.createSession(agentID: nil, metadata: nil).sessionID
+    var runs: [ULID] = []
+    for number in 0..<80 { runs.append(try #require(first.start("\(number)", startParams(), session: id).runID)) }
+    let before = try chapters(first)
+    try first.engine.delete(runs[3])
+    // As if the process had died before it removed the chapter.
+    #expect(
+      try first.store.write([
+        DocumentWrite(kind: Chapter.kind, id: before[0].id, expectedVersion: 0, json: before[0].json, updatedAt: before[0].updatedAt)
+      ]))
+    for process in [first, launch()] { _ = process.start("last", startParams(), session: id) }
+    #expect(first.model.shown.last == said(0..<3) + said(4..<80) + ["user: last"])
+    #expect(world.processes.last?.model.shown.last == said(0..<3) + said(4..<80) + said("last") + ["user: last"])
+    #expect(try chapters(first).compactMap { Chapter($0) }.map { [$0.first, $0.end] }.prefix(2) == [[0, 32], [32, 64]])
+    #expect(try chapters(first).contains { $0.json.bytes.contains("re: 3\"") } == false)
+  }
+
+  @Test func `a deleted run has only its own session read anew`() throws {
+    let process = launch()
+    let sessions = try (0..<2).map { _ in try process.engine.createSession(agentID: nil, metadata: nil).sessionID }
+    var runs = try sessions.map { try #require(process.start("one", startParams(), session: $0).runID) }
+    for id in sessions { _ = process.start("two", startParams(), session: id) }
+    runs.append(try #require(process.start("of no session", startParams()).runID))
+    func remembered() -> [ULID] { process.engine.histories.map(\.branch.sessionID) }
+    #expect(remembered() == sessions)
+    try process.engine.delete(runs[2])
+    #expect(remembered() == sessions)
+    try process.engine.delete(runs[0])
+    #expect(remembered() == [sessions[1]])
+    _ = try process.engine.deleteSession(sessions[1])
+    #expect(remembered() == [])
   }
 
   @Test("a branch shares what was said before it leaves", arguments: [true, false])
