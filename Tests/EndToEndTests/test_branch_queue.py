@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from conversations import asked, messages, reply, session, times_asked, turn, users, window
+from conversations import asked, messages, reply, said, seen, session, times_asked, turn, users, window
 from harness import calls, dumps, say, text_of, tool, until
 from test_message_concurrency import blocker, queued, release, strategy, to_be_merged
 
@@ -193,3 +193,24 @@ def test_a_pause_that_is_taken_back_is_answered(lab, wait):
                         for i, m, more in [(pause, "run.pause", {}), (resume, "run.resume", {"wait": wait, "delivery": "pause"})]))
         assert b.wait_response(pause).result["status"] in ("paused", "waiting_client_tool")
         assert b.wait_response(resume).result["status"] == "waiting_client_tool"
+
+
+def test_what_a_cleared_turn_said_when_it_went_on_is_not_sent_for_the_next(lab):
+    b = window(lab)
+    s = session(b)
+    first = turn(b, s, "my secret", tools=[tool("t")], delivery="pause")
+    reply(b, asked(b), "calling", ["t"])
+    o = b.result(first)
+    assert o["status"] == "waiting_client_tool"
+    b.call("session.clear", {"sessionId": s})
+    i = b.request("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": o["pendingToolCalls"][0]["callId"], "content": "secret"}]})
+    reply(b, asked(b, o["runId"]), "the end")
+    assert b.result(i)["status"] == "success"
+    # As many messages as the cleared turn's model was shown, and none of them its.
+    i = turn(b, s, [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "what is 2+2?"}])
+    m = asked(b)
+    shown = [("user", "hello"), ("assistant", "hi"), ("user", "what is 2+2?")]
+    assert seen(m) == shown
+    reply(b, m, "4")
+    b.result(i)
+    assert said(b, s) == shown + [("assistant", "4")]

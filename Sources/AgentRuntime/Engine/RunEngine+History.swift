@@ -79,7 +79,8 @@ extension RunEngine {
       if let turn = state.turn {
         let history = try history(before: turn)
         run.shown = (history.messages, 0, 0)
-        run.modelCache = history.cache
+        // One of its own: what is made of the run's messages is not of those that other turns are shown behind the same ones.
+        run.modelCache = history.cache.prefix(history.messages.entries.count)
       } else {
         run.shown = (ShownMessages(), 0, 0)
       }
