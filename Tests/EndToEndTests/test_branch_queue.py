@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from conversations import asked, messages, reply, said, seen, session, times_asked, turn, users, window
+from conversations import asked, fork, messages, reply, said, seen, session, times_asked, turn, users, window
 from harness import calls, dumps, say, text_of, tool, until
 from test_message_concurrency import blocker, queued, release, strategy, to_be_merged
 
@@ -109,6 +109,29 @@ def test_a_note_to_a_message_that_becomes_part_of_another_is_said_with_it(lab):
     reply(b, m, "all")
     b.result(ids[1])
     assert [text_of(x["content"]) for x in messages(b, s)] == ["one", "1", "q0", "in euros, please", "q1", "all"]
+
+
+def test_a_note_to_a_message_that_is_part_of_a_turn_at_work_is_seen_by_that_turn_and_the_same_for_all(lab):
+    b, other = window(lab), window(lab)
+    s = session(b)
+    first, m, ids, runs = to_be_merged(b, s, 2)
+    reply(b, m, "1")
+    b.result(first)
+    m = asked(b, runs[1])
+    assert users(m) == ["one", "q0", "q1"]
+    assert other.call("run.addNote", {"runId": runs[0], "text": "in euros, please"}) == {}
+    reply(b, m, "both")
+    m = asked(b, runs[1])
+    assert users(m) == ["one", "q0", "q1", "in euros, please"]
+    reply(b, m, "both, in euros")
+    assert [b.result(i)["answer"] for i in ids] == ["both, in euros"] * 2
+    at = messages(b, s)[-1]
+    assert [text_of(x["content"]) for x in messages(b, s)] == ["one", "1", "q0", "q1", "both", "in euros, please", "both, in euros"]
+    shown = []
+    for w in (b, other, window(lab)):
+        turn(w, s, "next", branchId=fork(w, s, at))
+        shown.append(seen(asked(w)))
+    assert shown[0] == shown[1] == shown[2] and [t for _, t in shown[0]][-2:] == ["both, in euros", "next"]
 
 
 @pytest.mark.parametrize("name", ["queue", "merge"])
