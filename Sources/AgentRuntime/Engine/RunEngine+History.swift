@@ -134,7 +134,8 @@ extension RunEngine {
         _ = keepChapters(of: span.branchID, turns, to: span.turns.lowerBound + turns.count)
         for turn in turns.dropLast() { history.share(turn, turn.compactions) }
         guard let last = turns.last else { continue }
-        history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, upTo: span.lastEntries))
+        let place = (span.branchID, span.turns.lowerBound + turns.count - 1)
+        history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, at: place, upTo: span.lastEntries))
       }
     }
     history.ends = [history.messages.entries.count]
@@ -142,9 +143,12 @@ extension RunEngine {
   }
 
   /// Those that a turn had made when it had so many messages.
-  private func compactions(of turn: PastTurn, upTo entries: Int?) throws(RuntimeError) -> [Compaction] {
+  private func compactions(
+    of turn: PastTurn, at place: (branchID: ULID, number: Int), upTo entries: Int?
+  ) throws(RuntimeError) -> [Compaction] {
     guard let entries, !turn.compactions.isEmpty else { return turn.compactions }
-    return try stored(turn.runID, upTo: entries)?.compactions ?? []
+    if let state = try stored(turn.runID, upTo: entries) { return state.compactions }
+    return try turnDocument(place.branchID, place.number)?.remains?.compactions(after: entries) ?? []
   }
 
   /// Turns of one branch that are in sight from another one, or from itself.
