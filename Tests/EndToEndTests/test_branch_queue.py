@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from conversations import asked, messages, reply, session, times_asked, turn, users, window
+from conversations import asked, fork, messages, reply, said, seen, session, times_asked, turn, users, window
 from harness import calls, dumps, say, text_of, tool, until
 from test_message_concurrency import blocker, queued, release, strategy, to_be_merged
 
@@ -111,6 +111,29 @@ def test_a_note_to_a_message_that_becomes_part_of_another_is_said_with_it(lab):
     assert [text_of(x["content"]) for x in messages(b, s)] == ["one", "1", "q0", "in euros, please", "q1", "all"]
 
 
+def test_a_note_to_a_message_that_is_part_of_a_turn_at_work_is_seen_by_that_turn_and_the_same_for_all(lab):
+    b, other = window(lab), window(lab)
+    s = session(b)
+    first, m, ids, runs = to_be_merged(b, s, 2)
+    reply(b, m, "1")
+    b.result(first)
+    m = asked(b, runs[1])
+    assert users(m) == ["one", "q0", "q1"]
+    assert other.call("run.addNote", {"runId": runs[0], "text": "in euros, please"}) == {}
+    reply(b, m, "both")
+    m = asked(b, runs[1])
+    assert users(m) == ["one", "q0", "q1", "in euros, please"]
+    reply(b, m, "both, in euros")
+    assert [b.result(i)["answer"] for i in ids] == ["both, in euros"] * 2
+    at = messages(b, s)[-1]
+    assert [text_of(x["content"]) for x in messages(b, s)] == ["one", "1", "q0", "q1", "both", "in euros, please", "both, in euros"]
+    shown = []
+    for w in (b, other, window(lab)):
+        turn(w, s, "next", branchId=fork(w, s, at))
+        shown.append(seen(asked(w)))
+    assert shown[0] == shown[1] == shown[2] and [t for _, t in shown[0]][-2:] == ["both, in euros", "next"]
+
+
 @pytest.mark.parametrize("name", ["queue", "merge"])
 def test_what_waits_while_a_session_is_cleared_is_said_after_it(lab, name):
     b = window(lab)
@@ -214,3 +237,24 @@ def test_a_pause_that_is_taken_back_is_answered(lab, wait):
                         for i, m, more in [(pause, "run.pause", {}), (resume, "run.resume", {"wait": wait, "delivery": "pause"})]))
         assert b.wait_response(pause).result["status"] in ("paused", "waiting_client_tool")
         assert b.wait_response(resume).result["status"] == "waiting_client_tool"
+
+
+def test_what_a_cleared_turn_said_when_it_went_on_is_not_sent_for_the_next(lab):
+    b = window(lab)
+    s = session(b)
+    first = turn(b, s, "my secret", tools=[tool("t")], delivery="pause")
+    reply(b, asked(b), "calling", ["t"])
+    o = b.result(first)
+    assert o["status"] == "waiting_client_tool"
+    b.call("session.clear", {"sessionId": s})
+    i = b.request("run.submitToolResults", {"runId": o["runId"], "results": [{"callId": o["pendingToolCalls"][0]["callId"], "content": "secret"}]})
+    reply(b, asked(b, o["runId"]), "the end")
+    assert b.result(i)["status"] == "success"
+    # As many messages as the cleared turn's model was shown, and none of them its.
+    i = turn(b, s, [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "what is 2+2?"}])
+    m = asked(b)
+    shown = [("user", "hello"), ("assistant", "hi"), ("user", "what is 2+2?")]
+    assert seen(m) == shown
+    reply(b, m, "4")
+    b.result(i)
+    assert said(b, s) == shown + [("assistant", "4")]

@@ -131,6 +131,39 @@ import Testing
     #expect(try Sample.body("anthropic:m", Array(all[..<3]), cache: cache).bytes == Sample.body("anthropic:m", Array(all[..<3])).bytes)
   }
 
+  /// As many messages or more, with the same beginning or with none: those that are not the same are never sent.
+  @Test(arguments: ["anthropic:m", "openai:m", "openai-responses:m", "parent:m"])
+  func `parts made of other messages are not used`(model: String) throws {
+    let agent = try Sample.agent(model)
+    let format: any TranscriptFormat =
+      switch model {
+      case "anthropic:m": AnthropicFormat(agent: agent, model: "m", base: "")
+      case "openai:m": ChatFormat(agent: agent, model: "m", base: "")
+      case "openai-responses:m": ResponsesFormat(agent: agent, model: "m", base: "")
+      default: SamplingFormat(model: "m")
+      }
+    func bytes(_ entries: [TranscriptEntry], _ cache: ModelCache) throws -> String {
+      try TranscriptRenderer.render(entries, as: format, cache: cache, load: Store().load).pieces.joined.string
+    }
+    let secret = try [
+      Sample.user("My secret."), Sample.said("calling", [(Sample.callA, "a", "{}")]),
+      Sample.tool(Sample.callA, "a", #"{"content":"the secret's result"}"#),
+    ]
+    let others = [Sample.user("What is 2+2?"), Sample.user("In words."), Sample.user("Be brief."), Sample.user("Now.")]
+    for other in [Array(others[..<3]), others, Array(secret[..<1]) + others, Array(secret[..<2]) + others, Array(others[..<1])] {
+      let cache = ModelCache()
+      #expect(try bytes(secret, cache).contains("secret's result"))
+      #expect(try bytes(other, cache) == bytes(other, ModelCache()))
+      #expect(try bytes(secret, cache) == bytes(secret, ModelCache()))
+    }
+    // Also of a conversation that is so long that parts are joined.
+    let long = try transcript(40)
+    let cache = ModelCache()
+    for end in 1...long.count where end == long.count || !isTool(long[end]) { _ = try bytes(Array(long[..<end]), cache) }
+    let changed = long.map { entry in if case .tool = entry { entry } else { Sample.user("another") } }
+    #expect(try bytes(changed, cache) == bytes(changed, ModelCache()))
+  }
+
   @Test func `a request of a thousand turns has few pieces`() throws {
     let cache = ModelCache()
     let format = ChatFormat(agent: try Sample.agent("openai:m"), model: "m", base: "")

@@ -42,10 +42,14 @@ extension RunEngine {
     remains.messages = state.sessionEntries.count
     remains.compactions = state.compactions
     for index in remains.compactions.indices { remains.compactions[index].summary = whole(remains.compactions[index].summary) }
-    if try isFollowed(state.runID, in: turn.sessionID) {
-      var left = LeftInSession(state)
-      for index in left.decisions.indices { left.decisions[index].reason = whole(left.decisions[index].reason) }
+    if state.hasBegun, try isFollowed(state.runID, turn) {
+      let left = wholeLeft(state)
       remains.left = left
+      for messages in try placesLeft(in: turn) {
+        guard let then = try stored(state.runID, upTo: messages) else { continue }
+        let earlier = TurnRemains.Earlier(messages: messages, compactions: then.compactions.count, left: wholeLeft(then))
+        if earlier.left != left || earlier.compactions < remains.compactions.count { remains.earlier.append(earlier) }
+      }
     }
     if remains.isEmpty { return }
     while var document = try turnDocument(turn.branchID, turn.number), document.runID == state.runID, document.remains != remains {
@@ -65,10 +69,29 @@ extension RunEngine {
     }
   }
 
-  /// Whether the next turn of a branch begins with what this run has left.
-  private func isFollowed(_ runID: ULID, in sessionID: ULID) throws(RuntimeError) -> Bool {
-    for branch in try branches(of: sessionID) where try lastTurn(of: branch)?.runID == runID { return true }
+  private func wholeLeft(_ state: RunState) -> LeftInSession {
+    var left = LeftInSession(state)
+    for index in left.decisions.indices { left.decisions[index].reason = whole(left.decisions[index].reason) }
+    return left
+  }
+
+  /// Whether the next turn of a branch begins with what this run has left; also of one that may still be made, at a message of those behind it
+  /// whose turns have not begun: superseded or merged ones.
+  private func isFollowed(_ runID: ULID, _ turn: TurnPlace) throws(RuntimeError) -> Bool {
+    for branch in try branches(of: turn.sessionID) where try lastTurn(of: branch)?.runID == runID { return true }
+    var number = turn.number + 1
+    while let next = try turnDocument(turn.branchID, number) {
+      if let row = try read({ () throws(StoreError) in try store.summary(of: next.runID) }) { return row.epoch == 0 }
+      if next.remains?.left != nil { return false }
+      number += 1
+    }
     return false
+  }
+
+  /// After how many messages of a turn branches leave it.
+  private func placesLeft(in turn: TurnPlace) throws(RuntimeError) -> [Int] {
+    let bases = try branches(of: turn.sessionID).compactMap(\.base)
+    return Set(bases.filter { $0.branchID == turn.branchID && $0.turns == turn.number + 1 }.map(\.entries)).sorted()
   }
 
   /// Has other processes forget what they remember of the session's messages.

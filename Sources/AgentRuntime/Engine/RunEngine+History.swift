@@ -74,7 +74,8 @@ extension RunEngine {
       if let turn = state.turn {
         let history = try history(before: turn)
         run.shown = (history.messages, 0, 0)
-        run.modelCache = history.cache
+        // One of its own: what is made of the run's messages is not of those that other turns are shown behind the same ones.
+        run.modelCache = history.cache.prefix(history.messages.entries.count)
       } else {
         run.shown = (ShownMessages(), 0, 0)
       }
@@ -128,7 +129,8 @@ extension RunEngine {
         _ = keepChapters(of: span.branch, turns, to: span.turns.lowerBound + turns.count)
         for turn in turns.dropLast() { history.share(turn, turn.compactions) }
         guard let last = turns.last else { continue }
-        history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, upTo: span.lastEntries))
+        let place = (span.branchID, span.turns.lowerBound + turns.count - 1)
+        history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, at: place, upTo: span.lastEntries))
       }
     }
     history.ends = [history.messages.entries.count]
@@ -136,9 +138,12 @@ extension RunEngine {
   }
 
   /// Those that a turn had made when it had so many messages.
-  private func compactions(of turn: PastTurn, upTo entries: Int?) throws(RuntimeError) -> [Compaction] {
+  private func compactions(
+    of turn: PastTurn, at place: (branchID: ULID, number: Int), upTo entries: Int?
+  ) throws(RuntimeError) -> [Compaction] {
     guard let entries, !turn.compactions.isEmpty else { return turn.compactions }
-    return try stored(turn.runID, upTo: entries)?.compactions ?? []
+    if let state = try stored(turn.runID, upTo: entries) { return state.compactions }
+    return try turnDocument(place.branchID, place.number)?.remains?.compactions(after: entries) ?? []
   }
 
   /// Turns of one branch that are in sight from another one, or from itself.

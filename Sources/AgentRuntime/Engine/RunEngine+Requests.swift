@@ -207,20 +207,6 @@ extension RunEngine {
     } catch { reply(.failure(error)) }
   }
 
-  package func addNote(_ runID: ULID, _ text: CarriedJSON, reply: @escaping RunReply) {
-    do throws(RuntimeError) {
-      let run = try run(runID)
-      takeOverdueCalls(of: run, goesOn: true)
-      // Its own are denied with the note.
-      takeExpiredApprovals(of: run, besides: run)
-      input(run) { (machine) throws(RuntimeError) in
-        try machine.addNote(text)
-      } answered: { [unowned self] run, error in
-        reply(error.map { .failure($0) } ?? .success(answer(run)))
-      }
-    } catch { reply(.failure(error)) }
-  }
-
   package func resume(
     _ runID: ULID, _ resumption: RunMachine.Resumption, wait: Bool, waiting: @escaping (WaitToken) -> Void, reply: @escaping RunReply
   ) {

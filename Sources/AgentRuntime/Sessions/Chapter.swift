@@ -20,7 +20,8 @@ struct PastTurn: Sendable, Equatable {
     compactions = remains.compactions
   }
 
-  /// A queued turn that has become part of another one is over for its session.
+  /// A queued turn that has become part of another one is over for its session: when it is read for a later one, that other turn has begun, and
+  /// notes to it are notes to that.
   init(of state: RunState) {
     runID = state.runID
     entries = state.sessionEntries

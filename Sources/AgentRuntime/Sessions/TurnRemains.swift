@@ -8,8 +8,26 @@ struct TurnRemains: Sendable, Equatable {
   var compactions: [Compaction] = []
   /// What the next turn begins with; nil where that follows on another run.
   var left: LeftInSession?
+  /// What there was after some of its messages, for branches that leave there and begin with that; none where it is what there was at the end.
+  var earlier: [Earlier] = []
+
+  struct Earlier: Sendable, Equatable {
+    var messages: Int
+    /// How many of the compactions had been made.
+    var compactions: Int
+    var left: LeftInSession
+  }
 
   var isEmpty: Bool { messages == 0 && compactions.isEmpty && left == nil }
+
+  /// - Parameter messages: Those of the run that a branch shares; nil: all.
+  func left(after messages: Int?) -> LeftInSession? { earlier.first { $0.messages == messages }?.left ?? left }
+
+  /// Those that had been made when the run had so many messages.
+  func compactions(after messages: Int) -> [Compaction] {
+    guard let place = earlier.first(where: { $0.messages == messages }) else { return compactions }
+    return Array(compactions.prefix(place.compactions))
+  }
 
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
@@ -18,10 +36,18 @@ struct TurnRemains: Sendable, Equatable {
       writer.key("compactions")
       Compaction.write(compactions, to: &writer)
     }
-    if let left {
-      writer.member("toolbox", left.toolbox.json)
-      writer.member("sessionChanges", left.changes)
-      if !left.decisions.isEmpty { writer.member("decisions", StandingDecision.json(left.decisions)) }
+    left?.writeMembers(to: &writer)
+    if !earlier.isEmpty {
+      writer.key("earlier")
+      writer.beginArray()
+      for place in earlier {
+        writer.beginObject()
+        writer.member("messages", place.messages)
+        writer.member("compactionCount", place.compactions)
+        place.left.writeMembers(to: &writer)
+        writer.endObject()
+      }
+      writer.endArray()
     }
     writer.endObject()
   }
@@ -30,11 +56,13 @@ struct TurnRemains: Sendable, Equatable {
   init(reading json: CarriedJSON) throws(RuntimeError) {
     messages = json["messages"]?.intValue ?? 0
     compactions = (json["compactions"]?.elements ?? []).compactMap(Compaction.init(reading:))
-    guard let toolbox = json["toolbox"] else { return }
-    guard let changes = json["sessionChanges"]?.intValue, let decisions = StandingDecision.list(json["decisions"] ?? .null) else {
-      throw RuntimeError(.storeNewer, "the store has a deleted turn that this version does not understand")
+    left = try LeftInSession(reading: json)
+    for place in json["earlier"]?.elements ?? [] {
+      guard let messages = place["messages"]?.intValue, let compactions = place["compactionCount"]?.intValue,
+        let left = try LeftInSession(reading: place)
+      else { throw LeftInSession.notUnderstood }
+      earlier.append(Earlier(messages: messages, compactions: compactions, left: left))
     }
-    left = LeftInSession(toolbox: try Toolbox(reading: toolbox), changes: changes, decisions: decisions)
   }
 
   init() {}
@@ -49,6 +77,23 @@ struct LeftInSession: Sendable, Equatable {
 }
 
 extension LeftInSession {
+  fileprivate static let notUnderstood = RuntimeError(.storeNewer, "the store has a deleted turn that this version does not understand")
+
+  fileprivate func writeMembers(to writer: inout JSONWriter) {
+    writer.member("toolbox", toolbox.json)
+    writer.member("sessionChanges", changes)
+    if !decisions.isEmpty { writer.member("decisions", StandingDecision.json(decisions)) }
+  }
+
+  /// Nil where nothing was kept.
+  fileprivate init?(reading json: CarriedJSON) throws(RuntimeError) {
+    guard let toolbox = json["toolbox"] else { return nil }
+    guard let changes = json["sessionChanges"]?.intValue, let decisions = StandingDecision.list(json["decisions"] ?? .null) else {
+      throw Self.notUnderstood
+    }
+    self.init(toolbox: try Toolbox(reading: toolbox), changes: changes, decisions: decisions)
+  }
+
   init(_ state: RunState) {
     self.init(toolbox: state.toolbox.keptBySession, changes: state.changes.session, decisions: state.standingDecisions)
   }

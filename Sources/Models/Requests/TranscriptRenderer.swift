@@ -67,7 +67,10 @@ enum TranscriptRenderer {
       return content as? RenderedParts
     }
     var parts = RenderedParts(key: format.cacheKey, budget: budget)
-    if let known, known.key == format.cacheKey, known.entryCount <= transcript.count { parts = known }
+    if let known, known.key == format.cacheKey {
+      parts = known
+      parts.cut(toFit: transcript)
+    }
     // What was made before a value could not be read holds as well.
     defer { cache.content.withLock { $0 = parts } }
     return try parts.extend(over: transcript, format, load)
@@ -78,6 +81,8 @@ enum TranscriptRenderer {
 private struct RenderedParts: ModelCacheContent {
   private struct Part: Sendable {
     var entries: Range<Int>
+    /// What it was made of ends with this: a transcript that has another message there is another one.
+    var lastEntry: TranscriptEntry
     /// nil: to be made anew in each turn.
     var bytes: Bytes?
     var before: MessageRole?
@@ -112,7 +117,8 @@ private struct RenderedParts: ModelCacheContent {
     var fresh: [Int: [RequestPiece]] = [:]
     while entryCount < transcript.count {
       let stretch = TranscriptStretch(transcript, from: entryCount)
-      var part = Part(entries: stretch.entries.indices, before: parts.last?.after)
+      var part = Part(
+        entries: stretch.entries.indices, lastEntry: transcript[stretch.entries.endIndex - 1], before: parts.last?.after)
       if case .assistant(let message) = transcript[entryCount] {
         if part.before == .user { part.answeredEnd = 0 }
         part.hasCalls = !message.calls.isEmpty
@@ -130,13 +136,26 @@ private struct RenderedParts: ModelCacheContent {
 
   func prefix(_ count: Int) -> RenderedParts {
     var short = self
-    while let last = short.parts.last, last.entries.upperBound > count {
-      short.parts.removeLast()
-      short.keptBytes -= last.bytes?.count ?? 0
-    }
-    short.settled = min(settled, short.parts.count)
-    short.entryCount = short.parts.last?.entries.upperBound ?? 0
+    short.cut(to: count)
     return short
+  }
+
+  /// Forgets what was made of other messages than the transcript begins with, whoever has handed it over for this one.
+  mutating func cut(toFit transcript: [TranscriptEntry]) {
+    let foreign = parts.first { part in
+      let end = part.entries.upperBound
+      return end > transcript.count || part.lastEntry != transcript[end - 1]
+    }
+    if let foreign { cut(to: foreign.entries.lowerBound) }
+  }
+
+  private mutating func cut(to count: Int) {
+    while let last = parts.last, last.entries.upperBound > count {
+      parts.removeLast()
+      keptBytes -= last.bytes?.count ?? 0
+    }
+    settled = min(settled, parts.count)
+    entryCount = parts.last?.entries.upperBound ?? 0
   }
 
   private static func make(
@@ -226,6 +245,7 @@ private struct RenderedParts: ModelCacheContent {
     for part in parts {
       guard let more = part.bytes else { continue }
       all.entries = all.entries.lowerBound..<part.entries.upperBound
+      all.lastEntry = part.lastEntry
       all.after = part.after
       if let end = part.answeredEnd { all.answeredEnd = size + end }
       all.hasCalls = all.hasCalls || part.hasCalls

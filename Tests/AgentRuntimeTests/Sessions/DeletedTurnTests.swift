@@ -157,6 +157,76 @@ import Testing
     #expect(try toolbox(process) == before)
   }
 
+  private func messages(_ process: VirtualProcess, _ id: ULID) throws -> [SessionMessage] {
+    try process.engine.messages(of: id, branchID: nil, from: RunEngine.MessageCursor(), limit: 100).messages
+  }
+
+  /// What the next turns of the branches begin with, in a process that knows them and in one that does not.
+  private func states(_ branches: [Branch], _ process: VirtualProcess) throws -> [String?] {
+    func states(_ process: VirtualProcess) throws -> [String?] {
+      try branches.map { try process.engine.currentToolbox(of: $0).state?.bytes.string }
+    }
+    let known = try states(process)
+    #expect(try states(launch()) == known)
+    return known
+  }
+
+  @Test func `branches that leave a deleted turn begin with what there was at their messages`() throws {
+    let process = world.launch(model: ScriptedModel([.call(("a", "{}")), .call(("a", "{}")), .say("done")]))
+    let step = Box(0)
+    process.parent.answer = { _ in
+      step.value += 1
+      var result = ToolResult.text("done")
+      result.augmentation = .inline(json(#"{"patchState":{"step":\#(step.value)}}"#))
+      return .result(result, bytes: 1)
+    }
+    let id = try process.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let params = startParams(tools: [clientTool("a")], more: #""augmentation":{"updateState":{"step":0}}"#)
+    let run = try #require(process.start("go", params, session: id).runID)
+    var branches = try messages(process, id).map { try process.engine.forkSession(id, at: $0.id) }
+    branches += try process.engine.branches(of: id).filter { $0.base == nil }
+    let before = try states(branches, process)
+    #expect(before == [0, 1, 1, 2, 2, 2, 2].map { #"{"step":\#($0)}"# })
+    try process.engine.delete(run)
+    #expect(try states(branches, process) == before)
+  }
+
+  @Test(
+    "a branch that leaves at a message that was never a turn begins with what the deleted one before it left",
+    arguments: ["latest", "merge"])
+  func leftBehindDeleted(word: String) throws {
+    let process = world.launch(model: ScriptedModel { $0.transcript.count == 1 ? .held : .say("done") })
+    let id = try process.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let params = startParams(agent: #""messageConcurrency":"\#(word)""#)
+    let concurrency = try MessageConcurrency(reading: CarriedJSON(string: word), at: "")
+    let first = process.start("one", startParams(more: #""augmentation":{"updateState":{"at":"one"}}"#), session: id)
+    let later = ["two", "three", "four"].map { process.start($0, params, session: id, concurrency: concurrency) }
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(later[2].outcome?.status == .success)
+    try process.engine.delete(try #require(later[0].runID))
+    try process.engine.delete(try #require(first.runID))
+    let two = try #require(try messages(process, id).first { $0.runID == later[1].runID })
+    #expect(try states([try process.engine.forkSession(id, at: two.id)], process) == [#"{"at":"one"}"#])
+  }
+
+  @Test("a branch keeps out of sight what the deleted turn that it leaves had left out there", arguments: [0, 1])
+  func leavesCompacting(message: Int) throws {
+    let process = launch()
+    let id = try process.engine.createSession(agentID: nil, metadata: nil).sessionID
+    let runs = try say("one", "two", "three", "call four", "full five", to: id, in: process)
+    let own = try messages(process, id).filter { $0.runID == runs[4] }
+    let (kept, deleted) = (try process.engine.forkSession(id, at: own[message].id), try process.engine.forkSession(id, at: own[message].id))
+    _ = try say("six", to: id, in: process, branch: kept.branchID)
+    let before = try #require(process.model.shown.last).filter { !$0.hasSuffix("full five") && !$0.hasSuffix(" six") }
+    #expect((before.first == "user: call four") == (message == 1), "\(before)")
+    try process.engine.delete(runs[4])
+    for process in [process, launch()] {
+      _ = try say("seven", to: id, in: process, branch: deleted.branchID)
+      #expect(process.model.shown.last?.prefix(before.count) == before[...])
+    }
+  }
+
   @Test func `the runs of sub-agents go with the session`() throws {
     let process = launch()
     process.parent.answer = nil

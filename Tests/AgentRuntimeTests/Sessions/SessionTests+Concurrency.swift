@@ -105,6 +105,46 @@ extension SessionTests {
     #expect(try texts(other, id) == ["user one", "assistant first", "user two", "user three"])
   }
 
+  @Test func `merge: a note to one whose turn is at work is seen by that turn, and is the same for all`() throws {
+    let process = launch(holding: ["one", "three"])
+    let other = launch()
+    let (id, waiting, runs) = try merging(process, "two", "three")
+    try process.model.call(0).finish(.say("first"))
+    world.settle()
+    #expect(process.note(runs[0], "here").error == nil)
+    #expect(other.note(runs[0], "there").error == nil)
+    try process.model.call(1).finish(.say("both"))
+    world.settle()
+    let said = ["user: one", "assistant: first", "user: two", "user: three", "assistant: both", "user: here", "user: there"]
+    #expect(process.model.shown.last == said)
+    #expect(waiting.map { $0.outcome?.answer } == [.inline(json(#""re: there""#)), .inline(json(#""re: there""#))])
+    #expect(process.note(runs[0], "late").error?.kind == .runAlreadyTerminal)
+    var all = said + ["assistant: re: there"]
+    for process in [process, other, launch()] {
+      _ = process.start("four", startParams(), session: id)
+      all.append("user: four")
+      #expect(process.model.shown.last == all)
+      all.append("assistant: re: four")
+    }
+  }
+
+  @Test func `merge: of a note and the begin of the turn at one moment, the note is one to the turn`() throws {
+    let process = launch(holding: ["one", "three"])
+    let other = launch()
+    let (id, _, runs) = try merging(process, "two", "three")
+    other.store.beforeSubmit = { [process] _ in
+      other.store.beforeSubmit = nil
+      process.act { _ in process.model.calls[0].finish(.say("first")) }
+    }
+    #expect(other.note(runs[0], "hm").error == nil)
+    world.settle()
+    #expect(process.model.shown.last?.suffix(2) == ["user: two", "user: three"])
+    try process.model.call(1).finish(.say("both"))
+    world.settle()
+    #expect(process.model.shown.last?.suffix(4) == ["user: two", "user: three", "assistant: both", "user: hm"])
+    #expect(try texts(other, id).suffix(4) == ["user three", "assistant both", "user hm", "assistant re: hm"])
+  }
+
   @Test("a message that waits, and that another process begins meanwhile, is not stepped over", arguments: ["latest", "merge"])
   func begunMeanwhile(word: String) throws {
     let (driver, process, other) = (launch(holding: ["one"]), launch(holding: ["two"]), launch())

@@ -246,6 +246,21 @@ import Testing
     #expect(try texts(process, id) == ["user two", "assistant re: two"])
   }
 
+  @Test func `a turn that goes on after the session was cleared leaves nothing in what the next one's model is sent`() throws {
+    let process = launch(holding: ["two"])
+    let id = try session(process).sessionID
+    let run = try #require(
+      process.start("call", startParams(tools: [clientTool("a")]), delivery: .pause, wait: false, session: id).runID)
+    let call = try #require(process.look(run)?.pendingCalls.first)
+    try process.engine.clearSession(id)
+    #expect(process.submit(run, [(call.callID.text, .text("done"))], delivery: .pause).outcome?.status == .success)
+    // The model of these tests keeps what it was shown, as a provider does, and ends the tests where that is of others.
+    let input = json(#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#)
+    _ = process.start(input, startParams(), session: id)
+    #expect(process.model.shown.last == ["user: a", "said: b", "user: c"])
+    #expect(try texts(process, id) == ["user a", "said b", "user c", "assistant re: c"])
+  }
+
   @Test func `messages come page by page`() throws {
     let process = launch()
     let id = try session(process).sessionID
