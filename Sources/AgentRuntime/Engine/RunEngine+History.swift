@@ -129,7 +129,7 @@ extension RunEngine {
         _ = keepChapters(of: span.branch, turns, to: span.turns.lowerBound + turns.count)
         for turn in turns.dropLast() { history.share(turn, turn.compactions) }
         guard let last = turns.last else { continue }
-        let place = (span.branchID, span.turns.lowerBound + turns.count - 1)
+        let place = (span.branch.branchID, span.turns.lowerBound + turns.count - 1)
         history.share(last, upTo: span.lastEntries ?? .max, try compactions(of: last, at: place, upTo: span.lastEntries))
       }
     }
