@@ -54,7 +54,8 @@ class Notebook:
         self.events = defaultdict(dict)        # run -> seq -> the event as it was
         self.reached = defaultdict(int)        # run -> the last sequence that an outcome named
         self.ended = {}                        # run -> its final status
-        self.results = {}                      # (run, call) -> the content that was accepted
+        self.results = {}                      # (run, call) -> the text that was accepted
+        self.blobs = defaultdict(str)          # what was written to each, as far as it was answered
         self.decisions = {}                    # (run, call) -> the decision that was taken
         self.inputs = set()                    # (run, call) that was answered
         self.notes = []                        # (run, text)
@@ -83,14 +84,20 @@ class Notebook:
                 demand(other == run, f"one idempotency key, two runs: {other} and {run}")
         if method == "run.submitToolResults":
             for given in params.get("results", ()):
-                self.results[params["runId"], given["callId"]] = given["content"]
+                self.results[params["runId"], given["callId"]] = self.text(given["content"])
         if method == "run.submitApprovals":
             for given in params["approvals"]:
                 self.decisions[params["runId"], given["callId"]] = given["decision"]
+        if method == "blob.write":
+            self.blobs[result["id"]] += params["data"]
         if method == "run.submitInput":
             self.inputs.update((params["runId"], given["callId"]) for given in params["inputs"])
         if method == "run.addNote":
             self.notes.append((params["runId"], params["text"]))
+
+    def text(self, content):
+        """Of a result, whose blocks may name what was written."""
+        return content if isinstance(content, str) else "".join(self.blobs[block["text"]["$blob"]] for block in content)
 
     def runs(self):
         return [run for run in dict.fromkeys([*self.events, *self.reached]) if run not in self.deleted]

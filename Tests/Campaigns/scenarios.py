@@ -322,12 +322,9 @@ class NamedBlob(Submit):
     turns = [calls(("t", {"n": 1, "size": 70_000})), calls(("t", {"n": 2, "size": 70_000}), ("u", {"n": 3})), say("done")]
 
     def submit(self, p, run, wanted, partial):
-        contents = {call["callId"]: work(call["name"], call["arguments"]) for call in wanted}
-        outcome = p.call("run.submitToolResults", {"runId": run, "partial": partial, "results": [
-            {"callId": call, "content": [{"type": "text", "text": {"$blob": self.written(p, content)}}]} for call, content in contents.items()]})
-        # Of the blobs only what was in them counts.
-        p.notebook.results.update({(run, call): content for call, content in contents.items()})
-        return outcome
+        blobs = {call["callId"]: self.written(p, work(call["name"], call["arguments"])) for call in wanted}
+        return p.call("run.submitToolResults", {"runId": run, "partial": partial, "results": [
+            {"callId": call, "content": [{"type": "text", "text": {"$blob": blob}}]} for call, blob in blobs.items()]})
 
     def written(self, p, content):
         half = len(content) // 2
