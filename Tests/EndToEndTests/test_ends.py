@@ -677,7 +677,7 @@ def test_hanging_up_ends_the_process_with_stdout_unread(lab):
     """Nobody reads: the process must not stay for ever."""
     b = lab.bridge()
     b.pause_reading()
-    for n in range(300):
+    for n in range(200):
         b.request("rpc.discover", id=f"d{n}")
     b.close_stdin()
     b.proc.wait(2 * TIMEOUT)
