@@ -225,6 +225,17 @@ def test_waiting_for_a_turn_of_long_ago_is_answered_at_once(lab):
     assert [c.call("run.wait", {"runId": run})["status"] for run in runs] == ["success"] * 30
 
 
+def test_whoever_waits_for_one_of_many_runs_finds_out_that_their_process_was_killed(lab):
+    a, b = lab.bridge(), lab.bridge()
+    script = lab.script([say("late", delayMs=600_000)])
+    runs = [a.result(a.start(script, wait=False))["runId"] for _ in range(150)]
+    waits = [b.request("run.wait", {"runId": run}) for run in runs]
+    b.ping()
+    a.kill9()
+    outcomes = [b.result(i, 30) for i in waits]
+    assert [(o["runId"], o["status"], o["driver"]) for o in outcomes] == [(run, "running", "none") for run in runs]
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_pause_that_is_taken_back_is_answered(lab, wait):
     b = lab.parent()

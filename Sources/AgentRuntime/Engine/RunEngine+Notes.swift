@@ -22,17 +22,14 @@ extension RunEngine {
     } catch { reply(.failure(error)) }
   }
 
-  /// The turn that a run's input has become part of, once it has begun. What is decided while it has not is appended only if that is still so.
+  /// The turn that a run's input has become part of, once it has begun.
   ///
   /// - Throws: `run.alreadyTerminal` when that turn has ended: the run is about to end with it.
   private func turnAtWork(onInputOf run: LiveRun, _ state: RunState) throws(RuntimeError) -> ULID? {
-    guard !state.status.hasEnded, !state.hasBegun, let other = state.mergedInto else { return nil }
-    // By its row: runs in memory must not be touched while one decides. Without a row it has ended, and was deleted.
-    guard let row = try read({ () throws(StoreError) in try store.summary(of: other) }), !row.status.hasEnded else {
+    guard let turn = try turn(ofInputOf: run, state), let other = state.mergedInto else { return nil }
+    guard let row = turn.row, !row.status.hasEnded else {
       throw RuntimeError(.runAlreadyTerminal, "run \(other), which this message was part of, has ended")
     }
-    if row.epoch > 0 { return other }
-    run.restsOn = row
-    return nil
+    return turn.hasBegun ? other : nil
   }
 }

@@ -184,7 +184,8 @@ extension RunEngine {
       let partial = run.modelCall?.partial.freeze()
       flushLiveText()
       input(run) { [unowned self] (machine) throws(RuntimeError) in
-        let isWithdrawn = try isToBeMerged(run, machine.state)
+        // Not said to a model yet.
+        let isWithdrawn = try turn(ofInputOf: run, machine.state)?.hasBegun == false
         machine.cancel(reason: reason, partialText: partial, isWithdrawn: isWithdrawn)
       } answered: { [unowned self] run, error in
         if let error { return reply(.failure(error)) }

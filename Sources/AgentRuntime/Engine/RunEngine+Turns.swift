@@ -260,15 +260,17 @@ extension RunEngine {
     release(earlier)
   }
 
-  /// Whether a run that is to be merged, and is being cancelled, has not been said to a model yet. What is decided then is appended only if the
-  /// turn that it was to be part of still has not begun.
-  func isToBeMerged(_ run: LiveRun, _ state: RunState) throws(RuntimeError) -> Bool {
-    run.restsOn = nil
-    guard !state.status.hasEnded, !state.hasBegun, let other = state.mergedInto else { return false }
-    // By its row: runs in memory must not be touched while one decides. Without a row it has ended, and was deleted.
-    guard let row = try read({ () throws(StoreError) in try store.summary(of: other) }) else { return true }
+  /// What has become of the turn that the input of a run which has not begun is part of, or is to be; nil when it is part of none. What is decided
+  /// while that turn has not begun is appended only if that is still so.
+  ///
+  /// - Returns: `row` is nil when the turn has ended and was deleted.
+  func turn(ofInputOf run: LiveRun, _ state: RunState) throws(RuntimeError) -> (row: RunSummary?, hasBegun: Bool)? {
+    guard !state.status.hasEnded, !state.hasBegun, let other = state.mergedInto else { return nil }
+    // By its row: runs in memory must not be touched while one decides.
+    let row = try read { () throws(StoreError) in try store.summary(of: other) }
+    guard let row else { return (nil, false) }
     if row.epoch == 0 { run.restsOn = row }
-    return row.epoch == 0
+    return (row, row.epoch > 0)
   }
 
   // MARK: The end of a turn
