@@ -4,20 +4,32 @@ package import JSON
 package import JSONRPC
 import Synchronization
 
+/// What the end of the input says.
+package enum OnEOF: String, Sendable, CaseIterable {
+  /// A client that said `initialize`, and nothing of draining, has hung up.
+  case auto
+  /// No more input comes; the work goes on.
+  case drain
+  /// The client has hung up.
+  case exit
+}
+
 /// What the executable tells the service.
 package struct ServiceSettings: Sendable {
   package var version: String
   package var isStrict: Bool
+  package var onEOF: OnEOF
   package var limits: PeerLimits
   package var maxConcurrentRuns: Int
   /// The OpenRPC document, on one line.
   package var openRPC: @Sendable () -> Bytes
 
   package init(
-    version: String, isStrict: Bool, limits: PeerLimits, maxConcurrentRuns: Int, openRPC: @escaping @Sendable () -> Bytes
+    version: String, isStrict: Bool, onEOF: OnEOF = .auto, limits: PeerLimits, maxConcurrentRuns: Int, openRPC: @escaping @Sendable () -> Bytes
   ) {
     self.version = version
     self.isStrict = isStrict
+    self.onEOF = onEOF
     self.limits = limits
     self.maxConcurrentRuns = maxConcurrentRuns
     self.openRPC = openRPC
@@ -26,8 +38,10 @@ package struct ServiceSettings: Sendable {
 
 /// Why the connection is over.
 package enum ConnectionEnd: Sendable {
-  /// `wasInitialized`: it is a client that said `initialize`; `drains`: it declared that capability.
-  case inputEnded(wasInitialized: Bool, drains: Bool)
+  case hungUp
+  /// No more input comes; the output is still read.
+  case inputEnded
+  /// Nobody reads the output.
   case outputLost
 }
 
@@ -35,6 +49,9 @@ package enum ConnectionEnd: Sendable {
 ///
 /// Requests are decoded on the reader thread and carried out on the engine's; `ping` and cancellations need neither a store nor a queue.
 package final class BridgeService: Sendable {
+  /// A client that has hung up and takes no byte for so long does not keep the process from ending. One that drains has not, and may take its time.
+  package static let patienceMilliseconds = 900
+
   let settings: ServiceSettings
   let host: any EngineHost
   let connection = Connection()
@@ -169,10 +186,20 @@ extension BridgeService: PeerHandler {
 
   package func peer(_ peer: Peer, inputEnded reason: InputEnd) {
     if case .readError(let error) = reason { host.log("reading from the client failed: \(error)") }
-    onEnd(.inputEnded(wasInitialized: connection.isInitialized, drains: connection.capabilities.drain))
+    onEnd(drains ? .inputEnded : .hungUp)
   }
 
   package func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) { onRest(standIn) }
+
+  package func patienceAfterInput(of peer: Peer) -> Int? { drains ? nil : Self.patienceMilliseconds }
+
+  private var drains: Bool {
+    switch settings.onEOF {
+    case .auto: !connection.isInitialized || connection.capabilities.drain
+    case .drain: true
+    case .exit: false
+    }
+  }
 
   package func peerLostOutput(_ peer: Peer) { onEnd(.outputLost) }
 

@@ -8,6 +8,7 @@
 #ifdef __linux__
 #include <malloc.h>
 #endif
+#include <poll.h>
 #include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
@@ -117,6 +118,14 @@ int cposix_unread_output(int descriptor) {
 int cposix_unread_input(int descriptor) {
   int count = -1;
   return ioctl(descriptor, FIONREAD, &count) == 0 ? count : -1;
+}
+
+short cposix_poll_input_end(void) {
+#ifdef POLLRDHUP
+  return POLLRDHUP;
+#else
+  return 0;
+#endif
 }
 
 int cposix_is_executable_file(const char *path) {

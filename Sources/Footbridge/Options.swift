@@ -1,10 +1,9 @@
+import BridgeService
 import JSONRPC
 import SQLiteStore
 
 /// The options of protocol section 13, from the command line, the environment and a file, in this order of precedence.
 struct Options: Sendable {
-  enum OnEOF: String, CaseIterable { case auto, drain, exit }
-
   /// Where runs are kept, or why that is not known: it stops nobody who needs no store.
   var store = DefaultStore.location
   var knownStore: StoreLocation? { try? store.get() }

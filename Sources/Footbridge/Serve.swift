@@ -18,23 +18,19 @@ final class Serve {
   private let service: BridgeService
   private let peer: Peer
   private let happenings: Happenings
-  private let onEOF: Options.OnEOF
 
   private static let signals = [SIGTERM, SIGINT, SIGHUP]
-  /// A parent that takes no byte for so long does not keep the process from ending, unless that drains: then it has not hung up, and may take its time.
-  private static let patienceMilliseconds = 900
-  /// Nor does input that is not taken up so long after a signal.
+  /// Input that is not taken up so long after a signal does not keep the process from ending.
   private static let presentInputMilliseconds = 500
   /// Nor does a turn of the engine that does not end. One that waits for the store does, after five seconds: what was asked is answered then.
   private static let engineMilliseconds = 10_000
 
   init(_ options: Options, _ descriptors: consuming ProtocolDescriptors) throws(StartupError) {
-    onEOF = options.onEOF
     var limits = PeerLimits()
     limits.maxMessageBytes = options.maxMessageBytes
     limits.readerStackBytes = EngineThread.stackSize
     let settings = ServiceSettings(
-      version: Version.text, isStrict: options.isStrict, limits: limits, maxConcurrentRuns: options.maxConcurrentRuns,
+      version: Version.text, isStrict: options.isStrict, onEOF: options.onEOF, limits: limits, maxConcurrentRuns: options.maxConcurrentRuns,
       openRPC: { OpenRPCDocument.line })
     let log = Log(level: options.logLevel, format: options.logFormat)
     let thread = EngineThread { log.write(.warning, $0) }
@@ -86,9 +82,8 @@ final class Serve {
       for happening in happenings.take() {
         switch happening {
         case .initialized: runtime.prepare()
-        case .connection(.outputLost): return finish(.hangUp, signals)
-        case .connection(.inputEnded(let wasInitialized, let drains)):
-          guard onEOF == .drain || onEOF == .auto && (!wasInitialized || drains) else { return finish(.hangUp, signals) }
+        case .connection(.hungUp), .connection(.outputLost): return finish(.hangUp, signals)
+        case .connection(.inputEnded):
           isDraining = true
           drain()
         case .idle: if isDraining { return finish(.hangUp, isDraining: true, signals) }
@@ -156,7 +151,7 @@ final class Serve {
       isDraining = false
       runtime.log.write(.info, "signal \(signal): what is not read soon is not waited for")
     }
-    return peer.flush(patience: Self.patienceMilliseconds)
+    return peer.flush(patience: BridgeService.patienceMilliseconds)
   }
 
   /// The engine does not come round: what is in the log is there, and the runs are left as by a crash.

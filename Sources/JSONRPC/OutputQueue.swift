@@ -206,6 +206,11 @@ final class OutputQueue: Sendable {
     state.update { Self.lose(&$0) }
   }
 
+  /// What the other side has taken shows in what is left in the pipe before it shows in what can be written.
+  var progress: OutputProgress {
+    OutputProgress(unread: channel.unreadBytes(descriptor.rawValue), written: state.withLock { $0.writtenBytes })
+  }
+
   /// Whether more responses wait than the limit allows; if so, the reader is woken when that has changed.
   func readerMustWait() -> Bool {
     let limit = limits.maxUnreadBytes
@@ -230,21 +235,14 @@ final class OutputQueue: Sendable {
   func flush(patience: Int, isOver: () -> Bool = { false }) -> Bool {
     state.withLock { $0.flushers += 1 }
     defer { state.withLock { $0.flushers -= 1 } }
-    var seen = (written: -1, unread: -1)
-    var movedAt = Clock.monotonicMilliseconds()
+    var waiting = Patience(milliseconds: patience)
     while true {
-      let now = Clock.monotonicMilliseconds()
-      // What the other side takes shows in what is left in the pipe before it shows in what can be written.
-      let unread = channel.unreadBytes(descriptor.rawValue)
-      let (isDone, isLost, written) = state.withLock { ($0.chunks.isEmpty && !$0.isWriting, $0.isLost || $0.isClosed, $0.writtenBytes) }
+      let rest = waiting.rest(after: progress)
+      let (isDone, isLost) = state.withLock { ($0.chunks.isEmpty && !$0.isWriting, $0.isLost || $0.isClosed) }
       if isLost { return false }
       if isDone { return true }
-      if seen != (written, unread) {
-        seen = (written, unread)
-        movedAt = now
-      }
-      guard now - movedAt < patience, !isOver() else { return false }
-      let until = now + min(20, max(1, patience - (now - movedAt)))
+      guard rest > 0, !isOver() else { return false }
+      let until = Clock.monotonicMilliseconds() + min(20, rest)
       _ = state.wait(untilMilliseconds: until) { $0.isLost || $0.isClosed || ($0.chunks.isEmpty && !$0.isWriting) ? true : nil }
     }
   }

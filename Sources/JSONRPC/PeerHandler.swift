@@ -26,6 +26,9 @@ package protocol PeerHandler: AnyObject, Sendable {
   /// All that came has been passed on, and the reader thread is about to wait for input. This may take long if `standIn`, which reads until
   /// this has returned, is called on another thread by then; once at most, and not after this has returned.
   func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void)
+  /// For how many milliseconds another side that has ended the input, which is not read while it leaves too many responses unread, may take none of them
+  /// before nobody reads the output; nil for one that may take its time.
+  func patienceAfterInput(of peer: Peer) -> Int?
   /// Nobody reads the output any more; once, after the input that was there. Afterwards every request of this side that is open gets `.closed`.
   func peerLostOutput(_ peer: Peer)
   /// What waits to be written has become little, after `isCongested` was true. On the writer thread.
@@ -37,6 +40,7 @@ package protocol PeerHandler: AnyObject, Sendable {
 extension PeerHandler {
   package func peer(_ peer: Peer, ignored what: String) {}
   package func peer(_ peer: Peer, restsUntilInput standIn: @escaping @Sendable () -> Void) {}
+  package func patienceAfterInput(of peer: Peer) -> Int? { nil }
 }
 
 package enum InputEnd: Sendable, Equatable {

@@ -63,6 +63,9 @@ private struct ReadingDesk: ~Copyable {
   private var hasRested = false
   private var isOver = false
   private var output = Output.usable
+  /// While responses have to be read first: for another side that has ended the input.
+  private var patience: Patience?
+  private static let lookMilliseconds = 100
   /// Who waits until so much of the input has been read.
   private var presentInput: [(bytes: Int, body: PresentInput.Body)] = []
 
@@ -95,8 +98,9 @@ private struct ReadingDesk: ~Copyable {
       hasRested = true
       return .rests
     }
-    watch(input: hasInput && !mustWait)
-    do throws(SystemError) { try polls.wait() } catch {
+    let (events, limit) = mustWait ? awaitReading() : (hasInput ? .readable : nil, nil)
+    watch(input: events)
+    do throws(SystemError) { try polls.wait(timeoutMilliseconds: limit) } catch {
       isOver = true
       endInput(.readError(error))
       peer.presentInput.close()
@@ -106,12 +110,25 @@ private struct ReadingDesk: ~Copyable {
     hasRested = false
     if !polls.seen(2).isEmpty { wake.drain() }
     noticeLostOutput()
-    if !polls.seen(0).isEmpty { read() }
+    if !mustWait, !polls.seen(0).isEmpty { read() }
     return .goesOn
   }
 
-  private mutating func watch(input: Bool) {
-    polls.watch(0, input ? peer.input.rawValue : nil, for: .readable)
+  /// Responses have to be read before input is. When that has ended already, and the other side takes nothing, nobody reads.
+  ///
+  /// - Returns: what the input is watched for meanwhile, and after how many milliseconds to look again.
+  private mutating func awaitReading() -> (events: PollEvents?, limit: Int?) {
+    if PollSet.look(peer.input.rawValue, for: .inputEnd).isEmpty { return (.inputEnd, nil) }
+    guard let milliseconds = handler.patienceAfterInput(of: peer) else { return (nil, nil) }
+    var waiting = patience ?? Patience(milliseconds: milliseconds)
+    let rest = waiting.rest(after: peer.output.progress)
+    patience = waiting
+    if rest == 0 { peer.output.lose() }
+    return (nil, min(rest, Self.lookMilliseconds))
+  }
+
+  private mutating func watch(input: PollEvents?) {
+    polls.watch(0, input == nil ? nil : peer.input.rawValue, for: input ?? [])
     // For errors only: they are reported without being asked for.
     if case .usable = output { polls.watch(1, peer.output.rawDescriptor) } else { polls.watch(1, nil) }
     polls.watch(2, wake.descriptor, for: .readable)

@@ -1,3 +1,5 @@
+import CPOSIX
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -11,6 +13,8 @@ package struct PollEvents: OptionSet, Sendable {
 
   package static let readable = PollEvents(rawValue: Int16(POLLIN))
   package static let writable = PollEvents(rawValue: Int16(POLLOUT))
+  /// On a socket: the other side writes nothing more; what is in it may still be read. Nothing where the system does not tell.
+  package static let inputEnd = PollEvents(rawValue: cposix_poll_input_end())
   // The rest is reported always, asked for or not.
   /// On the writing end of a pipe: nobody can read it any more.
   package static let error = PollEvents(rawValue: Int16(POLLERR))

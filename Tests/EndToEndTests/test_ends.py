@@ -2,14 +2,15 @@
 import fcntl
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import (BINARY, After, Never, TIMEOUT, alive, base_env, calls, contains, expect, loads, say, sh, text_of, tool,
-                     until)
+from harness import (BINARY, TIMEOUT, VERSION, After, Never, alive, base_env, calls, contains, dumps, expect, loads, say, sh,
+                     text_of, tool, until)
 
 SOON = 5.0  # the page says 1 s
 
@@ -673,16 +674,62 @@ def test_the_end_is_the_same_for_a_hundred_waiting_runs(lab):
         assert o["status"] == "waiting_client_tool" and o["pendingToolCalls"][0]["state"] == "parked"
 
 
-def test_hanging_up_ends_the_process_with_stdout_unread(lab):
-    """Nobody reads: the process must not stay for ever."""
+def line(method, id, **params):
+    return dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params}) + b"\n"
+
+
+@pytest.mark.parametrize("requests", [100, 3000])
+def test_hanging_up_ends_the_process_with_stdout_unread(lab, requests):
+    """Nobody reads: the process must not stay for ever, though the end of stdin may stand behind requests that it does not read for that."""
     b = lab.bridge()
     b.pause_reading()
-    for n in range(200):
+    for n in range(requests):
         b.request("rpc.discover", id=f"d{n}")
     b.close_stdin()
     b.proc.wait(2 * TIMEOUT)
     b.killed = True
     b.resume_reading()
+
+
+def test_hanging_up_a_socket_ends_the_process_with_stdout_unread(lab):
+    """As Node makes them: stdin and stdout are sockets."""
+    requests, stdin = socket.socketpair()
+    responses, stdout = socket.socketpair()
+    with requests, responses:
+        with stdin, stdout:
+            process = subprocess.Popen([BINARY, "--store", lab.store], stdin=stdin, stdout=stdout, env=base_env(lab.path))
+        requests.sendall(line("initialize", 0, protocolVersion=VERSION, capabilities={}, clientInfo={"name": "test", "version": "0"}))
+        requests.sendall(b"".join(line("rpc.discover", n + 1) for n in range(1000)))
+        requests.shutdown(socket.SHUT_WR)
+        assert process.wait(2 * TIMEOUT) == 0
+
+
+def test_an_answer_behind_requests_whose_answers_nobody_reads_is_honoured(lab):
+    """The parent answers a call and goes, without a look at what it had asked for."""
+    b = lab.parent()
+    run = b.start_id(b.start([calls("t"), say("ok", expect=expect(content="the answer"))], [tool("t")]))
+    invocation = b.next_invoke("t")
+    b.pause_reading()
+    for n in range(1000):
+        b.request("rpc.discover", id=f"d{n}")
+    b.respond(invocation, {"content": "the answer"})
+    b.close_stdin()
+    b.proc.wait(2 * TIMEOUT)
+    b.killed = True
+    b.resume_reading()
+    c = lab.bridge()
+    assert not c.get(run)["pendingToolCalls"]
+    assert c.call("run.resume", {"runId": run})["status"] == "success"
+
+
+def test_who_drains_may_leave_much_unread_for_long(lab):
+    """In a shell the reader may be a pager that somebody looks at."""
+    with subprocess.Popen([BINARY, "--store", lab.store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=base_env(lab.path)) as process:
+        process.stdin.write(b"".join(line("rpc.discover", n) for n in range(400)))
+        process.stdin.close()
+        time.sleep(2.5)
+        assert [loads(answer)["id"] for answer in process.stdout] == list(range(400))
+        assert process.wait(TIMEOUT) == 0
 
 
 def stuck(lab):

@@ -216,6 +216,27 @@ struct FlowTests {
     #expect(!conversation.peer.flush(patience: 30))
   }
 
+  @Test func `another side that ends the input and takes nothing of what it asked for is given up, after what it said`() throws {
+    let conversation = try Conversation(limits: PeerLimits(maxUnreadBytes: 1 << 20))
+    conversation.handler.state.withLock { $0.patience = 30 }
+    try conversation.send(Self.echo(1, 3 << 20))
+    try conversation.send(Self.echo(2, 10) + #"{"method":"note"}"# + "\n")
+    try conversation.endInput()
+    conversation.waitForLog("output lost")
+    #expect(conversation.handler.log == ["note -", "end of file", "output lost"] || conversation.handler.log == ["note -", "output lost"])
+    #expect(conversation.handler.state.withLock { $0.echoCount } == 2)
+  }
+
+  @Test func `another side that ends the input and may take its time gets all it asked for`() throws {
+    let conversation = try Conversation(limits: PeerLimits(maxUnreadBytes: 1 << 20))
+    try conversation.send(Self.echo(1, 3 << 20))
+    try conversation.send(Self.echo(2, 10))
+    try conversation.endInput()
+    #expect(!conversation.peer.flush(patience: 300))
+    #expect(try conversation.lines(2).count == 2)
+    conversation.waitForLog("end of file")
+  }
+
   @Test func `a flush waits as long as something is taken, be it little`() throws {
     let conversation = try Conversation()
     // 200 KiB more than the pipe holds, so the flush is over when that much was taken: in a longer time, all in all, than its patience, which is

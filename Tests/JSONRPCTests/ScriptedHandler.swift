@@ -19,6 +19,7 @@ final class ScriptedHandler: PeerHandler {
     var echoCount = 0
     var isReleased = false
     var hasWork = false
+    var patience: Int?
   }
 
   let state = Monitor(State())
@@ -39,6 +40,8 @@ final class ScriptedHandler: PeerHandler {
   }
 
   func knows(method: String) -> Bool { ["echo", "hold", "drop", "ask", "release", "cancel", "note", "block", "work"].contains(method) }
+
+  func patienceAfterInput(of peer: Peer) -> Int? { state.withLock { $0.patience } }
 
   func carriedPaths(ofMethod method: String) -> CarriedPaths { ["/free"] }
 

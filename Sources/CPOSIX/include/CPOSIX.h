@@ -33,6 +33,9 @@ int cposix_unread_output(int descriptor);
 /* How many bytes can be read from a pipe or socket at once; -1 when that cannot be known. */
 int cposix_unread_input(int descriptor);
 
+/* The event of poll that tells that a socket's other side writes nothing more; 0 where there is none. */
+short cposix_poll_input_end(void);
+
 /* 1 when the path names a regular file that this process may execute, else 0. */
 int cposix_is_executable_file(const char *path);
 

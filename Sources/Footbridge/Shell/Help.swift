@@ -1,4 +1,5 @@
 import BridgeProtocol
+import BridgeService
 import JSONRPC
 import SQLiteStore
 
