@@ -25,7 +25,8 @@ package struct ServiceSettings: Sendable {
   package var openRPC: @Sendable () -> Bytes
 
   package init(
-    version: String, isStrict: Bool, onEOF: OnEOF = .auto, limits: PeerLimits, maxConcurrentRuns: Int, openRPC: @escaping @Sendable () -> Bytes
+    version: String, isStrict: Bool, onEOF: OnEOF = .auto, limits: PeerLimits, maxConcurrentRuns: Int,
+    openRPC: @escaping @Sendable () -> Bytes
   ) {
     self.version = version
     self.isStrict = isStrict
