@@ -232,7 +232,9 @@ struct FlowTests {
     try conversation.send(Self.echo(1, 3 << 20))
     try conversation.send(Self.echo(2, 10))
     try conversation.endInput()
-    #expect(!conversation.peer.flush(patience: 300))
+    let peer = conversation.peer
+    try Patience.until("the answer waits") { peer.isCongested }
+    #expect(!peer.flush(patience: 300))
     #expect(try conversation.lines(2).count == 2)
     conversation.waitForLog("end of file")
   }

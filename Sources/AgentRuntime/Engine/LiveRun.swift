@@ -104,11 +104,13 @@ final class LiveRun {
   /// Something was decided, or is to be, that is not in the log yet.
   var isDeciding: Bool { isDirty || !inputs.isEmpty }
 
+  private func hasAsked(_ owner: OwnerID) -> Bool { state.batch.contains { $0.need != nil && $0.sender == owner && !$0.isParked } }
+
   /// Whether anything in this process still needs the run in memory.
   func isNeeded(by owner: OwnerID) -> Bool {
     isDeciding || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty
       || waitsForPlace || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
-      || (!state.status.hasEnded && (state.callTaker == owner || state.awaitedCalls.contains { $0.sender == owner && !$0.isParked }))
+      || (!state.status.hasEnded && (state.callTaker == owner || hasAsked(owner)))
   }
 }
 

@@ -86,12 +86,12 @@ extension RunEngine {
   func canGoOnHere(_ run: LiveRun) -> Bool {
     let state = run.state
     if run.isDriven(by: store.owner) {
-      return !state.serverCallsToBegin(by: store.owner).isEmpty || state.awaitedCalls.contains { state.standingDecision(for: $0) != nil }
+      return !state.serverCallsToBegin(by: store.owner).isEmpty || state.batch.contains { state.standingDecision(for: $0) != nil }
     }
     guard state.status.isWaiting else { return false }
     if let tree = run.tree, run !== tree.root, tree.root.isDriven(by: store.owner) { return state.hasWork }
     let sendsHere = run.machine.sendsHere
-    return (sendsHere && state.pendingClientCalls.contains { $0.attempt == 0 })
+    return (sendsHere && state.batch.tally.unsent > 0)
       || ((sendsHere || run.machine.context.asksHere) && state.hasWork)
   }
 
@@ -101,7 +101,7 @@ extension RunEngine {
       timers.cancel(timer)
       run.expiryTimer = nil
     }
-    guard run.state.batch.calls.contains(where: { $0.expiresAt != nil }), !run.state.status.hasEnded, !isEnding else { return }
+    guard run.state.batch.tally.expiring > 0, !run.state.status.hasEnded, !isEnding else { return }
     let state = run.state
     var next: Int?
     for call in state.awaitedCalls {

@@ -313,10 +313,7 @@ extension RunEngine {
   /// At a parent that lives, of the run or one below it, or about to be sent to one.
   private func hasOpenCall(_ state: RunState) -> Bool {
     if state.batch.contains(where: { state.isOpen($0, isAlive: { isAlive($0) }) }) { return true }
-    if state.delivery == .invoke, let taker = state.callTaker, isAlive(taker), state.pendingClientCalls.contains(where: { $0.attempt == 0 })
-    {
-      return true
-    }
+    if state.delivery == .invoke, let taker = state.callTaker, isAlive(taker), state.batch.tally.unsent > 0 { return true }
     return state.pendingChildren.contains { below($0).map(hasOpenCall) ?? false }
   }
 

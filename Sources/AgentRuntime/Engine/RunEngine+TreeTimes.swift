@@ -32,7 +32,7 @@ extension RunEngine {
     }
     guard !isEnding, !run.state.status.hasEnded, run.committed > 0, run.tree.map(isDrivenElsewhere) != true else { return }
     let calls = run.state.batch.filter { call in
-      call.isPending && call.child != nil && call.tool?.timeoutMs != nil && run.childTimers[call.callID] == nil
+      call.child != nil && call.tool?.timeoutMs != nil && run.childTimers[call.callID] == nil
     }
     for call in calls {
       let left = call.since.milliseconds.saturatingAdd(call.tool?.timeoutMs ?? 0) - host.wallClock().milliseconds

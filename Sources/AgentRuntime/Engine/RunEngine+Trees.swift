@@ -229,9 +229,7 @@ extension RunEngine {
 
   private func beginChildren(of run: LiveRun, in tree: RunTree) {
     guard run.isDriven(by: store.owner), !isEnding else { return }
-    let missing = run.state.batch.filter { call in
-      call.isPending && call.child.map { tree.members[$0] == nil } ?? false
-    }
+    let missing = run.state.batch.filter { call in call.child.map { tree.members[$0] == nil } ?? false }
     for call in missing { beginChild(of: call, run, tree) }
   }
 

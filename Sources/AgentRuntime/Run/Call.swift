@@ -9,6 +9,8 @@ package struct Call: Sendable, Equatable {
   /// The tool as it stood when the model called it; nil when there is none of that name.
   @Boxed package private(set) var tool: Tool?
   package let target: Tool.Target
+  /// A question for the user.
+  package let asksUser: Bool
   /// Why it is not dispatched.
   package let refusal: String?
   /// How often it was sent.
@@ -35,8 +37,6 @@ package struct Call: Sendable, Equatable {
 
   // Not `==`, which would copy and compare the results.
   package var isPending: Bool { if case nil = result { true } else { false } }
-  /// A question for the user.
-  package var asksUser: Bool { tool?.name == Question.toolName }
 
   /// What somebody outside has to give.
   package enum Need: String, Sendable { case result, approval, input }
@@ -67,6 +67,7 @@ package struct Call: Sendable, Equatable {
     arguments = call.arguments
     self.tool = tool
     target = tool?.target ?? .client
+    asksUser = tool?.name == Question.toolName
     refusal = call.refusal
     since = time
     needsApproval = tool?.requiresApproval == true && call.refusal == nil
@@ -78,47 +79,6 @@ package struct ChildHalt: Sendable, Equatable {
   package var status: RunStatus
   /// Of one that something paused.
   package var fault: RunFault?
-}
-
-/// The calls of one model message, in its order.
-package struct Batch: Sendable, Equatable {
-  package internal(set) var calls: [Call]
-  private var places: [ULID: Int]
-  package private(set) var pendingCount: Int
-
-  static let empty = Batch([])
-
-  init(_ calls: [Call]) {
-    self.calls = calls
-    pendingCount = calls.count
-    places = [:]
-    for (index, call) in calls.enumerated() { places[call.callID] = index }
-  }
-
-  package subscript(_ callID: ULID) -> Call? { places[callID].map { calls[$0] } }
-
-  package func isPending(_ callID: ULID) -> Bool { places[callID].map { calls[$0].isPending } ?? false }
-
-  mutating func update(_ callID: ULID, _ body: (inout Call) -> Void) {
-    guard let place = places[callID] else { return }
-    let wasPending = calls[place].isPending
-    body(&calls[place])
-    if wasPending, !calls[place].isPending { pendingCount -= 1 }
-  }
-
-  package var pending: some Sequence<Call> { calls.lazy.filter(\.isPending) }
-
-  /// Looks at the calls where they stand; a sequence would copy each.
-  package func contains(where isWanted: (borrowing Call) -> Bool) -> Bool {
-    for index in calls.indices where isWanted(calls[index]) { return true }
-    return false
-  }
-
-  func filter(_ isWanted: (borrowing Call) -> Bool) -> [Call] {
-    var wanted: [Call] = []
-    for index in calls.indices where isWanted(calls[index]) { wanted.append(calls[index]) }
-    return wanted
-  }
 }
 
 /// What a model has been told and has said, in order. Boxed: a list of ten thousand is handed on without copying what stands in it.

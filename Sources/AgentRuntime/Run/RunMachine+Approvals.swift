@@ -16,6 +16,10 @@ extension RunMachine {
   mutating func askParent() {
     // To be paused before the next dispatch is to be asked nothing new either.
     if state.pauseRequested { return }
+    let tally = state.batch.tally
+    guard tally.approvals + tally.questions > 0 else { return }
+    // Those that were asked stay so, unless somebody decided for all of them, or they are to be asked once more.
+    if tally.unasked == 0, state.standingDecisions.isEmpty, beside.toResend.isEmpty { return }
     for call in state.awaitedCalls where call.need != .result {
       if let standing = state.standingDecision(for: call) {
         decide(call, standing)

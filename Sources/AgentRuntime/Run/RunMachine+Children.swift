@@ -25,11 +25,12 @@ extension RunState {
 
   /// The runs that answer pending calls.
   package var pendingChildren: [ULID] { hasPendingChildren ? batch.calls.compactMap { $0.isPending ? $0.child : nil } : [] }
-  package var hasPendingChildren: Bool { batch.contains { $0.isPending && $0.child != nil } }
+  package var hasPendingChildren: Bool { batch.contains { $0.child != nil } }
 
   /// Server calls that are to be begun now, in order: one that must be alone waits until nothing else runs, and then nothing else is begun.
   /// Sub-agents that wait count as running, and client calls that are out. A call that a dead process had begun is begun again.
   func serverCallsToBegin(by own: OwnerID?) -> [Call] {
+    if batch.tally.forServer == 0 { return [] }
     let mayBegin = batch.contains { $0.isForServer && $0.child == nil && ($0.attempt == 0 || $0.sender != own || own == nil) }
     guard mayBegin else { return [] }
     let pending = pendingServerCalls

@@ -281,7 +281,7 @@ package struct RunMachine {
     drive(cause: cause)
     // Interrupted server calls were all the work there was: others of the batch still wait for their clients.
     if !state.hasWork { return waitForParent() }
-    if state.batch.contains(where: { $0.isForServer }) { return dispatchServerCalls() }
+    if state.batch.tally.forServer > 0 { return dispatchServerCalls() }
     if state.pauseRequested { return append(.paused(status: .paused, fault: nil)) }
     startModelTurn()
   }
@@ -317,7 +317,7 @@ package struct RunMachine {
 
   /// The pause is in the log before a request goes out, and says of each call whether it does.
   private mutating func waitForParent() {
-    let paused = state.batch.calls.first { $0.isPending && $0.halt?.status == .paused }
+    let paused = state.batch.tally.halted == 0 ? nil : state.batch.pending.first { $0.halt?.status == .paused }
     if state.pauseRequested || paused != nil { return append(.paused(status: .paused, fault: paused?.halt?.fault)) }
     var invocations: [RunEffect] = []
     for call in callsToSend() {
@@ -340,22 +340,37 @@ package struct RunMachine {
   }
 
   private func callsToSend() -> [Call] {
-    guard sendsHere else { return [] }
-    let pending = state.pendingClientCalls
+    let tally = state.batch.tally
+    guard sendsHere, tally.unsent > 0 || !beside.toResend.isEmpty else { return [] }
+    var room = state.agent.clientTools?.maxParallelInvocations ?? 16
+    var begun = 0
+    var isAlone = false
     // Also at the parent of another process.
-    let out = pending.filter { $0.attempt > 0 && !beside.toResend.contains($0.callID) && state.isOpen($0, isAlive: context.isAlive) }
-    var room = (state.agent.clientTools?.maxParallelInvocations ?? 16) - out.count
-    let begun = out + state.pendingServerCalls.filter { $0.child != nil }
-    var isAlone = begun.contains { $0.tool?.runsAlone == true }
-    var count = begun.count
+    var sent = tally.forClient - tally.unsent
+    state.batch.forEachPending { call in
+      if sent == 0 { return false }
+      guard call.need == .result, call.attempt > 0 else { return true }
+      sent -= 1
+      if beside.toResend.contains(call.callID) || !state.isOpen(call, isAlive: context.isAlive) { return true }
+      room -= 1
+      begun += 1
+      isAlone = isAlone || call.tool?.runsAlone == true
+      return true
+    }
+    for call in state.pendingServerCalls where call.child != nil {
+      begun += 1
+      isAlone = isAlone || call.tool?.runsAlone == true
+    }
     var chosen: [Call] = []
-    for call in pending where call.attempt == 0 || beside.toResend.contains(call.callID) {
+    state.batch.forEachPending { call in
+      guard call.need == .result, call.attempt == 0 || beside.toResend.contains(call.callID) else { return true }
       let alone = call.tool?.runsAlone == true
-      if room <= 0 || isAlone || (alone && count > 0) { break }
+      if room <= 0 || isAlone || (alone && begun > 0) { return false }
       isAlone = alone
       room -= 1
-      count += 1
-      chosen.append(call)
+      begun += 1
+      chosen.append(copy call)
+      return true
     }
     return chosen
   }
@@ -369,7 +384,7 @@ package struct RunMachine {
 
   /// - Parameter words: What the model is told of a call that is still open.
   mutating func finish(_ end: RunEnd, words: (Call) -> String) {
-    for call in state.batch.calls where call.isPending {
+    for call in state.batch.pending {
       let why = words(call)
       takeBack(call, because: why)
       complete(call.callID, .failure(why))

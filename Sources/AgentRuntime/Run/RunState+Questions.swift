@@ -4,19 +4,20 @@ import JSON
 extension RunState {
   /// The run can go on: a model turn, or a server call, is next.
   package var hasWork: Bool {
-    batch.pendingCount == 0 || batch.contains { $0.isForServer && $0.isAtWork } || !serverCallsToBegin(by: nil).isEmpty
+    if batch.tally.forServer == 0 { return batch.pendingCount == 0 }
+    return batch.contains { $0.isForServer && $0.isAtWork } || !serverCallsToBegin(by: nil).isEmpty
   }
 
   /// What the run waits for, in a word, when it has no work.
   var waitingWord: RunStatus {
-    let needs = batch.calls.compactMap(\.need)
-    let halts = batch.calls.compactMap { $0.isPending ? $0.halt?.status : nil }
-    if needs.contains(.approval) || halts.contains(.waitingApproval) { return .waitingApproval }
-    return needs.contains(.input) || halts.contains(.waitingHumanInput) ? .waitingHumanInput : .waitingClientTool
+    let tally = batch.tally
+    func isHalted(_ status: RunStatus) -> Bool { tally.halted > 0 && batch.contains { $0.halt?.status == status } }
+    if tally.approvals > 0 || isHalted(.waitingApproval) { return .waitingApproval }
+    return tally.questions > 0 || isHalted(.waitingHumanInput) ? .waitingHumanInput : .waitingClientTool
   }
 
   /// The decision that was made for all calls of this very tool.
-  func standingDecision(for call: Call) -> StandingDecision? {
+  func standingDecision(for call: borrowing Call) -> StandingDecision? {
     guard call.need == .approval, !standingDecisions.isEmpty else { return nil }
     return standingDecisions.last { $0.tool == call.tool && isSameProgram($0.server, server(of: call.tool)) }
   }
@@ -29,7 +30,8 @@ extension RunState {
 
   /// Calls whose approval did not come in time.
   func expiredCalls(at now: Timestamp) -> [Call] {
-    awaitedCalls.filter { call in call.need == .approval && call.expiresAt.map { $0 <= now } ?? false }
+    if batch.tally.expiring == 0 { return [] }
+    return batch.filter { call in call.need == .approval && call.expiresAt.map { $0 <= now } ?? false }
   }
 
   mutating func applyQuestion(_ event: RunEvent) {

@@ -92,7 +92,7 @@ package struct RunState: Sendable {
   /// Client calls without a result, in call order.
   package var pendingClientCalls: [Call] { batch.filter { $0.need == .result } }
   /// Server calls that run or may be run.
-  package var pendingServerCalls: [Call] { batch.filter { $0.isForServer } }
+  package var pendingServerCalls: [Call] { batch.tally.forServer == 0 ? [] : batch.filter { $0.isForServer } }
   /// Calls that wait for somebody outside: client calls, approvals, questions.
   package var awaitedCalls: [Call] { batch.filter { $0.need != nil } }
 
@@ -223,11 +223,11 @@ package struct RunState: Sendable {
 
   /// Whether the log says that the process drives the run or has asked its parent something.
   func hasClaims(of process: OwnerID) -> Bool {
-    owner == process || awaitedCalls.contains { $0.sender == process && !$0.isParked && !$0.isDeferred }
+    owner == process || batch.contains { $0.need != nil && $0.sender == process && !$0.isParked && !$0.isDeferred }
   }
 
   /// Whether the call, or what it needs, is asked of a parent that lives.
-  package func isOpen(_ call: Call, isAlive: (OwnerID) -> Bool) -> Bool {
+  package func isOpen(_ call: borrowing Call, isAlive: (OwnerID) -> Bool) -> Bool {
     guard call.need != nil, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }
     return isAlive(sender)
   }
