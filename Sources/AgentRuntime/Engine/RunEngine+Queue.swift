@@ -72,7 +72,10 @@ extension RunEngine {
       guard let next = try turnRun(turn.branchID, turn.number + 1) else { return nil }
       if let found = try progress(of: next), found.hasBegun, found.hasEnded { return nil }
     }
-    try followQueue(of: try branch(turn.branchID, of: turn.sessionID))
+    let id = Branch.documentID(turn.sessionID, turn.branchID)
+    // Gone with its session, and nothing waits in it.
+    guard let document = try read({ () throws(StoreError) in try store.document(Branch.kind, id) }) else { return nil }
+    try followQueue(of: try Branch(document))
     return nextOpen(behind: turn.number, in: turn.branchID)
   }
 

@@ -11,7 +11,7 @@ struct BranchQueue {
     var runID: ULID
   }
 
-  /// The next turn to come. All since the last one that has begun, or since a later one than that, are known.
+  /// The number of the next turn to come. Those before it are known back to one that has begun, or to the first of the branch.
   private(set) var end: Int
   /// Those that may have to end before a later one begins, in their order.
   private(set) var open: [Turn] = []
