@@ -127,8 +127,10 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
     if isDown, now < askAgainAt { return false }
     askAgainAt = now + 1000
     // Nobody has looked for a while: look now, and have the watch go on.
-    return watch.seen(try perform(Watch.changes(besides: owner)))
+    return try changedByOthersSoFar()
   }
+
+  package func changedByOthersSoFar() throws(StoreError) -> Bool { watch.seen(try perform(Watch.changes(besides: owner))) }
 
   package func reopen() throws(StoreError) {
     if isClosed { throw StoreError(.unavailable, "\(target.name) is closed") }

@@ -28,6 +28,8 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package var portionBytes = Int.max
   /// How many documents were found by queries.
   package private(set) var documentsRead = 0
+  /// How often something was read.
+  package private(set) var readCount = 0
   /// Submits of this process that were applied.
   package private(set) var commitCount = 0
   /// How often the engine opened it again.
@@ -51,6 +53,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   }
 
   private func check() throws(StoreError) {
+    readCount += 1
     if isClosed { throw StoreError(.unavailable, "the store is closed") }
     if isKilled { throw StoreError(.unavailable, "the process is dead") }
     if let readFault { throw readFault }

@@ -101,6 +101,9 @@ final class LiveRun {
 
   func isDriven(by owner: OwnerID) -> Bool { state.status == .running && state.owner == owner }
 
+  /// Not in the log yet, and to wait behind others, for whom that changes nothing.
+  var isNewInQueue: Bool { committed == 0 && !state.hasBegun }
+
   /// Something was decided, or is to be, that is not in the log yet.
   var isDeciding: Bool { isDirty || !inputs.isEmpty }
 

@@ -131,7 +131,7 @@ extension RunEngine {
   // MARK: What came of it
 
   private func conclude(_ decided: [Decided], _ results: [AppendResult]) {
-    knownBlockers = [:]
+    if !results.allSatisfy({ $0 == .appended }) || decided.contains(where: { !$0.run.isNewInQueue }) { knownBlockers = [:] }
     var durable: [Decided] = []
     for unit in Self.units(decided) {
       guard let refused = unit.lazy.compactMap({ $0.place.map { results[$0] } }).first(where: { $0 != .appended }) else {

@@ -41,6 +41,7 @@ extension RunEngine {
     var remains = TurnRemains()
     remains.messages = state.sessionEntries.count
     remains.compactions = state.compactions
+    remains.passedOnTo = state.passedOnTo
     for index in remains.compactions.indices { remains.compactions[index].summary = whole(remains.compactions[index].summary) }
     if state.hasBegun, try isFollowed(state.runID, turn) {
       let left = wholeLeft(state)

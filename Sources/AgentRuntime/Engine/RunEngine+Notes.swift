@@ -26,10 +26,10 @@ extension RunEngine {
   ///
   /// - Throws: `run.alreadyTerminal` when that turn has ended: the run is about to end with it.
   private func turnAtWork(onInputOf run: LiveRun, _ state: RunState) throws(RuntimeError) -> ULID? {
-    guard let turn = try turn(ofInputOf: run, state), let other = state.mergedInto else { return nil }
+    guard let turn = try turn(ofInputOf: run, state) else { return nil }
     guard let row = turn.row, !row.status.hasEnded else {
-      throw RuntimeError(.runAlreadyTerminal, "run \(other), which this message was part of, has ended")
+      throw RuntimeError(.runAlreadyTerminal, "run \(turn.runID), which this message was part of, has ended")
     }
-    return turn.hasBegun ? other : nil
+    return turn.hasBegun ? turn.runID : nil
   }
 }

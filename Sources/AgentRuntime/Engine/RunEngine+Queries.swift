@@ -30,6 +30,11 @@ extension RunEngine {
     let state = tree?[state.runID] ?? state
     var outcome = state.outcome(
       own: store.owner, isAlive: { isAlive($0) }, child: { runID in if let tree { tree[runID] } else { live[runID]?.state } })
+    if !state.status.hasEnded, let next = state.mergedInto {
+      do throws(RuntimeError) { outcome.mergedInto = try taker(of: next, after: state.turn) } catch {
+        host.log("which turn run \(state.runID) is part of cannot be said: \(error.message)")
+      }
+    }
     if !state.hasBegun, let blocked = blockedBy(state), blocked.isSettled { outcome.blockedBy = blocked.runID }
     return outcome
   }

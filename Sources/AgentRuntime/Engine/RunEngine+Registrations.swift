@@ -164,11 +164,10 @@ extension RunEngine {
   /// - Parameter entries: Another branch leaves this one after so many messages of its last turn: what came of that turn later is not the other's.
   /// - Returns: `entries` when it is that turn, and its run is there.
   func lastTurn(of branch: Branch, upTo entries: Int? = nil) throws(RuntimeError) -> (runID: ULID, left: LeftInSession?, entries: Int?)? {
-    var earlier = EarlierTurns(in: branch)
+    // Another branch leaves this one where all had ended.
+    var earlier = EarlierTurns(in: branch, before: entries == nil ? try endOfBegun(in: branch) : branch.turns)
     while let turn = try earlier.nextDocument(self) {
       let entries = turn.number == branch.turns - 1 ? entries : nil
-      // What waits here has not begun elsewhere.
-      if let run = live[turn.runID], run.state.creator == store.owner, !run.state.hasBegun { continue }
       if let row = try read({ () throws(StoreError) in try store.summary(of: turn.runID) }) {
         if row.epoch > 0 { return (turn.runID, nil, entries) }
       } else if let left = turn.remains?.left(after: entries) {

@@ -82,6 +82,7 @@ extension RunEngine {
     input(run) { (_) throws(RuntimeError) in
     } committed: { [unowned self] run in
       touched.insert(runID)
+      queueHasGrown(by: run, request.concurrency)
       noteSessionRun(run)
       durable(runID, true)
       if !request.wait { reply(.success(answer(run))) }

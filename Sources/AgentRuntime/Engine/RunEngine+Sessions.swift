@@ -110,6 +110,7 @@ extension RunEngine {
       if try read({ () throws(StoreError) in try store.write(removals) }) { break }
     }
     for branch in branches {
+      queues[branch.branchID] = nil
       try remove(TurnDocument.kind, prefix: branch.branchID.text + "/", at: now)
       try remove(Chapter.kind, prefix: branch.branchID.text + "/", at: now)
     }

@@ -39,7 +39,8 @@ extension RunEngine {
     let unanswered = Shared(0)
     let allWritten = Shared(true)
     try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in
-      if concurrency.supersedes ? earlier.state.mergedInto != nil : earlier.state.mergedInto == run.runID { return }
+      // One that was passed on already is part of a turn behind it, which is among these as well.
+      if earlier.state.mergedInto != nil { return }
       unanswered.value += 1
       input(earlier) { (machine) throws(RuntimeError) in
         if concurrency.supersedes { machine.supersede(by: run.runID) } else { machine.merge(into: run.runID) }
@@ -62,27 +63,29 @@ extension RunEngine {
   ///
   /// - Parameter trustingDecided: What was decided here and is on its way to the log counts as well. It may come out otherwise.
   private func firstUnended(before turn: TurnPlace, trustingDecided: Bool = false) throws(RuntimeError) -> ULID? {
-    var earlier = EarlierTurns(turn)
-    while let runID = try earlier.next(self) {
-      guard let found = try progress(of: runID) else { continue }
-      let decided = trustingDecided ? live[runID]?.state : nil
+    var nearest: ULID?
+    try forEachOpen(before: turn) { (earlier) throws(RuntimeError) in
+      guard let found = try progress(of: earlier, in: turn.branchID) else { return true }
+      let decided = trustingDecided ? live[earlier.runID]?.state : nil
       let hasEnded = found.hasEnded || decided?.status.hasEnded == true
       // One that has begun did so when all before it had ended.
-      if found.hasBegun { return hasEnded ? nil : runID }
-      if hasEnded { continue }
-      var target = decided?.mergedInto
-      if target == nil { target = try glance(runID).mergedInto }
-      guard let target else { return runID }
-      if try hasGone(target) { return runID }
+      if found.hasBegun {
+        if !hasEnded { nearest = earlier.runID }
+        return false
+      }
+      if hasEnded { return true }
+      let logged = try glance(earlier.runID).mergedInto
+      if let next = decided?.mergedInto ?? logged {
+        guard try hasGone(try taker(of: next, after: turn)) else {
+          if let logged { note(earlier, passedOnTo: logged, in: turn.branchID) }
+          return true
+        }
+      }
+      nearest = earlier.runID
+      return false
     }
-    return nil
-  }
-
-  /// Whether a turn that others were to become part of is no more, so that their own ends say what is left of them.
-  private func hasGone(_ target: ULID) throws(RuntimeError) -> Bool {
-    guard let found = try progress(of: target) else { return true }
-    guard found.hasEnded, !found.hasBegun, let state = try stored(target) else { return false }
-    return state.leftNothing
+    if nearest == nil { nearest = try firstLost(before: turn) }
+    return nearest
   }
 
   /// The turn that keeps what was said up to a run's own input from being complete. Before one that has begun, all have ended.
@@ -92,7 +95,7 @@ extension RunEngine {
   }
 
   /// Nil for a run that was deleted.
-  private func glanceIfThere(_ runID: ULID) throws(RuntimeError) -> RunState? {
+  func glanceIfThere(_ runID: ULID) throws(RuntimeError) -> RunState? {
     do throws(RuntimeError) { return try glance(runID) } catch {
       if error.kind == .runNotFound { return nil }
       throw error
@@ -101,25 +104,39 @@ extension RunEngine {
 
   /// How far a turn is; nil for a run that was deleted. That it begins is believed as soon as it is decided here, that it has ended when the log has
   /// it: nothing begins too soon, whatever becomes of what was decided.
-  private func progress(of runID: ULID) throws(RuntimeError) -> (hasBegun: Bool, hasEnded: Bool)? {
+  func progress(of runID: ULID) throws(RuntimeError) -> TurnProgress? {
     let run = live[runID]
     // On its way to the log, or as the log has it for good.
     if let run, run.committed == 0 || !run.isDeciding && run.state.status.hasEnded {
-      return (run.state.hasBegun, run.committed > 0)
+      return TurnProgress(hasBegun: run.state.hasBegun, hasEnded: run.committed > 0, isCertain: run.committed > 0)
     }
     guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }
-    return (row.epoch > 0 || run?.state.hasBegun == true, row.status.hasEnded)
+    let isDecided = row.epoch == 0 && run?.state.hasBegun == true
+    return TurnProgress(hasBegun: row.epoch > 0 || isDecided, hasEnded: row.status.hasEnded, isCertain: !isDecided)
   }
 
-  /// The turns directly before `turn` that have not begun, the nearest first.
+  /// The turns directly before `turn` that have not begun and are part of no later one, as far as that is known, the nearest first.
   private func forEachWaiting(before turn: TurnPlace, _ body: (LiveRun) throws(RuntimeError) -> Void) throws(RuntimeError) {
+    try forEachOpen(before: turn) { (earlier) throws(RuntimeError) in
+      guard let found = try progress(of: earlier, in: turn.branchID) else { return true }
+      if found.hasBegun { return false }
+      if found.hasEnded { return true }
+      let run = try run(earlier.runID)
+      if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
+      release(run)
+      return true
+    }
+  }
+
+  /// The turns directly before one that are part of a later one, and have not ended with it, the nearest first.
+  private func forEachMerged(before turn: TurnPlace, _ body: (LiveRun) throws(RuntimeError) -> Void) throws(RuntimeError) {
     var earlier = EarlierTurns(turn)
     while let runID = try earlier.next(self) {
       guard let found = try progress(of: runID) else { continue }
       if found.hasBegun { return }
       if found.hasEnded { continue }
       let run = try run(runID)
-      if !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
+      if run.state.mergedInto != nil, !run.state.hasBegun, !run.state.status.hasEnded { try body(run) }
       release(run)
     }
   }
@@ -128,7 +145,7 @@ extension RunEngine {
   func firstWaiting(in branch: Branch) throws(RuntimeError) -> Int {
     var first = branch.turns
     var number = branch.turns
-    var earlier = EarlierTurns(in: branch)
+    var earlier = EarlierTurns(in: branch, before: branch.turns)
     while let runID = try earlier.next(self) {
       number -= 1
       guard let found = try progress(of: runID) else { continue }
@@ -149,7 +166,8 @@ extension RunEngine {
         break
       }
       passed.append(state.runID)
-      if let other = state.mergedInto {
+      if let next = state.mergedInto {
+        let other = try taker(of: next, after: turn)
         guard let target = try glanceIfThere(other), !target.status.hasEnded else { break }
         (state, blocker) = (target, other)
       } else {
@@ -186,7 +204,7 @@ extension RunEngine {
     guard !isEnding, !run.state.hasBegun, !run.state.status.hasEnded, !run.isDeciding else { return }
     guard run.state.creator == store.owner || !isAlive(run.state.creator) else { return }
     do throws(RuntimeError) {
-      if let other = run.state.mergedInto { return try endMerged(run, with: other) }
+      if let next = run.state.mergedInto { return try endMerged(run, passedOnTo: next) }
       try settleQueue(before: run)
       let quiet = concurrency(of: run).quietMilliseconds
       let left = run.state.createdAt.milliseconds + quiet - host.wallClock().milliseconds
@@ -216,13 +234,18 @@ extension RunEngine {
   /// wait is said now.
   private func givesWay(_ run: LiveRun) throws(RuntimeError) -> Bool {
     guard let turn = run.state.turn else { return false }
-    let newer = try turnRuns(of: turn.branchID, from: turn.number + 1, to: try branch(turn.branchID, of: turn.sessionID).turns)
-    for runID in newer.reversed() {
+    let branch = try branch(turn.branchID, of: turn.sessionID)
+    try followQueue(of: branch)
+    var number = branch.turns
+    while let taker = BranchQueue.last(of: queues[turn.branchID]?.takers ?? [], before: number), taker.number > turn.number {
+      number = taker.number
       // Those of this process that are in memory have said it.
-      guard live[runID]?.state.creator != store.owner else { continue }
-      guard let found = try progress(of: runID), !found.hasBegun, !found.hasEnded else { continue }
-      let later = try self.run(runID)
+      guard live[taker.runID]?.state.creator != store.owner else { continue }
+      guard let found = try progress(of: taker, in: turn.branchID), !found.hasBegun, !found.hasEnded else { continue }
+      let later = try self.run(taker.runID)
       defer { release(later) }
+      let concurrency = concurrency(of: later)
+      if !concurrency.supersedes, concurrency != .merge { queues[turn.branchID]?.takesNone(taker) }
       guard later.state.mergedInto == nil, later.state.status == .queued else { continue }
       try settleQueue(before: later)
       if run.isDeciding { return true }
@@ -242,35 +265,12 @@ extension RunEngine {
     input(run) { (machine) throws(RuntimeError) in machine.begin(with: toolbox, decisions: decisions) }
   }
 
-  /// Ends a run whose input has become part of a turn, as that turn has ended.
-  private func endMerged(_ run: LiveRun, with other: ULID) throws(RuntimeError) {
-    guard let target = try glanceIfThere(other) else {
-      return input(run) { (machine) throws(RuntimeError) in machine.endWithoutItsTurn() }
-    }
-    guard target.status.hasEnded else { return }
-    let (outcome, isWithdrawn) = (outcome(of: target), target.leftNothing)
-    input(run) { (machine) throws(RuntimeError) in machine.endAsMerged(outcome, isWithdrawn: isWithdrawn) }
-  }
-
   /// The nearest run before one that waits may itself wait only for its end: its maker is perhaps gone.
   private func endMerged(before run: LiveRun) throws(RuntimeError) {
     guard let turn = run.state.turn, run.state.status == .queued, let nearest = try firstUnended(before: turn) else { return }
     let earlier = try self.run(nearest)
     if earlier.state.mergedInto != nil { lookAfterQueued(earlier) }
     release(earlier)
-  }
-
-  /// What has become of the turn that the input of a run which has not begun is part of, or is to be; nil when it is part of none. What is decided
-  /// while that turn has not begun is appended only if that is still so.
-  ///
-  /// - Returns: `row` is nil when the turn has ended and was deleted.
-  func turn(ofInputOf run: LiveRun, _ state: RunState) throws(RuntimeError) -> (row: RunSummary?, hasBegun: Bool)? {
-    guard !state.status.hasEnded, !state.hasBegun, let other = state.mergedInto else { return nil }
-    // By its row: runs in memory must not be touched while one decides.
-    let row = try read { () throws(StoreError) in try store.summary(of: other) }
-    guard let row else { return (nil, false) }
-    if row.epoch == 0 { run.restsOn = row }
-    return (row, row.epoch > 0)
   }
 
   // MARK: The end of a turn
@@ -283,20 +283,23 @@ extension RunEngine {
     rememberHistory(of: run)
     if isEnding { return }
     do throws(RuntimeError) {
-      try forEachWaiting(before: turn) { (earlier) throws(RuntimeError) in lookAfterQueued(earlier) }
-      var number = turn.number + 1
-      while let nextID = try turnRun(turn.branchID, number) {
-        number += 1
-        guard let row = try read({ () throws(StoreError) in try store.summary(of: nextID) }) else { continue }
-        if row.status.hasEnded {
+      // What was passed on to one that was passed on itself is part of a later turn.
+      if run.state.passedOnTo == nil, concurrency(of: run) == .merge {
+        try forEachMerged(before: turn) { (earlier) throws(RuntimeError) in lookAfterQueued(earlier) }
+      }
+      var place = try firstOpen(behind: turn)
+      while let next = place {
+        place = nextOpen(behind: next.number, in: turn.branchID)
+        guard let found = try progress(of: next, in: turn.branchID) else { continue }
+        if found.hasEnded {
           // One that has begun did so after this end, and what comes behind it waits for its own.
-          if row.epoch > 0 { return }
+          if found.hasBegun { return }
           continue
         }
-        let next = try self.run(nextID)
-        if next.state.mergedInto != nil { continue }
+        let run = try self.run(next.runID)
         // Made elsewhere by a process that lives, it is begun there.
-        return afterChange(next)
+        if run.state.mergedInto == nil { return afterChange(run) }
+        release(run)
       }
     } catch { host.log("the turn after run \(run.runID) could not be begun: \(error.message)") }
   }

@@ -70,6 +70,10 @@ package final class RunEngine {
   var looksAgain = false
   /// Which run keeps a queued one from beginning, or nil for none, as far as it was found out since something changed.
   var knownBlockers: [ULID: ULID?] = [:]
+  /// The turns of branches that wait.
+  var queues: [ULID: BranchQueue] = [:]
+  /// For messages that were passed on: to which one.
+  var links: [ULID: ULID] = [:]
   /// Of the runs that wait, the one that was looked after last, when there are too many to look after all at once.
   var lastLookedAfter = ULID(high: 0, low: 0)
   private var lastID = ULID(high: 0, low: 0)
@@ -111,7 +115,7 @@ package final class RunEngine {
   /// - Returns: when to call again at the latest, on the monotonic clock.
   package func turn(_ inputs: [@Sendable (RunEngine) -> Void]) -> Int? {
     // In a turn in which nothing came in, the look at the store says whether others have changed something.
-    if !inputs.isEmpty || !isTicking { knownBlockers = [:] }
+    if !inputs.isEmpty || !isTicking { forgetBlockersIfChanged() }
     lookBeforeActing()
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
@@ -150,7 +154,7 @@ package final class RunEngine {
     committed: @escaping (LiveRun) -> Void = { _ in }, answered: @escaping (LiveRun, RuntimeError?) -> Void = { _, _ in }
   ) {
     var input = LiveRun.Input(decide: decide, committed: committed, answered: answered)
-    knownBlockers = [:]
+    if !run.isNewInQueue { knownBlockers = [:] }
     self.decide(run, &input)
     run.inputs.append(input)
     markDirty(run)

@@ -197,6 +197,9 @@ package protocol RunStore: AnyObject, Sendable {
   /// True when another process has committed since the last call. Costs microseconds.
   func changedByOthers() throws(StoreError) -> Bool
 
+  /// The same, and nothing that another process was told is in the store is missed, even if that takes a question to a server.
+  func changedByOthersSoFar() throws(StoreError) -> Bool
+
   /// Applies every append in one transaction and calls `completion` with one result each, in order, when all of it is synced.
   /// An append that conflicts changes nothing and hinders only those of its group. On failure nothing of the batch is there.
   ///
@@ -285,6 +288,7 @@ package protocol RunStore: AnyObject, Sendable {
 }
 
 extension RunStore {
+  package func changedByOthersSoFar() throws(StoreError) -> Bool { try changedByOthers() }
   package var isUntidy: Bool { false }
   package func tidy() {}
 

@@ -26,9 +26,9 @@ extension RunMachine {
     finish(end, openCallsSay: "The run was superseded.")
   }
 
-  /// Its input becomes part of another turn.
+  /// Its input becomes part of another turn, or of the one that this is passed on to.
   mutating func merge(into other: ULID) {
-    guard !state.status.hasEnded, !state.hasBegun, state.mergedInto != other else { return }
+    guard !state.status.hasEnded, !state.hasBegun, state.mergedInto == nil else { return }
     append(.merged(into: other))
   }
 
@@ -46,8 +46,8 @@ extension RunMachine {
   }
 
   /// The turn that took its input was deleted before this run could end with it.
-  mutating func endWithoutItsTurn() {
-    guard !state.status.hasEnded, let other = state.mergedInto else { return }
+  mutating func endWithoutItsTurn(_ other: ULID) {
+    guard !state.status.hasEnded, state.mergedInto != nil else { return }
     var end = RunEnd(.error)
     end.fault = RunFault(.runNotFound, "run \(other), which this message was part of, was deleted before its answer could be taken over")
     end.mergedInto = other

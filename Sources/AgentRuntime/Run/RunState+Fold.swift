@@ -61,7 +61,7 @@ extension RunState {
     case .reconfigured(let limits, let delivery, let taker): try reconfigure(limits, delivery, taker)
     case .claimDropped(let owner): disown(owner)
     case .pauseRequested: pauseRequested = true
-    case .merged(let other): mergedInto = other
+    case .merged(let other): (mergedInto, passedOnTo) = (other, other)
     case .compacted(let compaction, let usage):
       compactions.append(compaction)
       compactionsOfTurn += 1

@@ -40,8 +40,11 @@ package struct RunState: Sendable {
   package let creator: OwnerID
   /// False for a run that waits for the turn before it, and has done so from its first day.
   package internal(set) var hasBegun: Bool
-  /// The run whose turn its input is part of.
+  /// The message that its input was passed on to, to be part of that one's turn, or of the one that it is passed on to itself; nil again when this was
+  /// cancelled before that turn began.
   package internal(set) var mergedInto: ULID?
+  /// The same, however it has ended: others were perhaps passed on to it.
+  package internal(set) var passedOnTo: ULID?
 
   package internal(set) var status = RunStatus.running
   /// Who drives the run; nil while it waits, is paused or has ended.

@@ -17,10 +17,10 @@ struct EarlierTurns {
     number = turn.number
   }
 
-  /// All of a branch, the last one first.
-  init(in branch: Branch) {
+  /// Those of a branch, the last one first.
+  init(in branch: Branch, before end: Int) {
     branchID = branch.branchID
-    number = branch.turns
+    number = end
   }
 
   mutating func next(_ engine: RunEngine) throws(RuntimeError) -> ULID? {

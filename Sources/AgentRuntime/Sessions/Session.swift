@@ -125,13 +125,16 @@ package struct Branch: Sendable, Equatable {
     DocumentWrite(kind: Self.kind, id: Self.documentID(sessionID, branchID), expectedVersion: version, json: nil, updatedAt: time)
   }
 
+  /// The place of the next turn.
+  var next: TurnPlace { TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail) }
+
   /// The branch with one more turn, and what makes it so.
   func adding(_ runID: ULID, at time: Timestamp) -> (place: TurnPlace, writes: [DocumentWrite]) {
     var next = self
     next.turns += 1
     next.tail = runID
     let writes = [next.write(at: time), TurnDocument(branchID: branchID, number: turns, runID: runID).write(at: time)]
-    return (TurnPlace(sessionID: sessionID, branchID: branchID, number: turns, previous: tail), writes)
+    return (self.next, writes)
   }
 }
 

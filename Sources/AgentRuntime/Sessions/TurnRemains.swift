@@ -18,7 +18,10 @@ struct TurnRemains: Sendable, Equatable {
     var left: LeftInSession
   }
 
-  var isEmpty: Bool { messages == 0 && compactions.isEmpty && left == nil }
+  /// The message that it was passed on to: others were passed on to it.
+  var passedOnTo: ULID?
+
+  var isEmpty: Bool { messages == 0 && compactions.isEmpty && left == nil && passedOnTo == nil }
 
   /// - Parameter messages: Those of the run that a branch shares; nil: all.
   func left(after messages: Int?) -> LeftInSession? { earlier.first { $0.messages == messages }?.left ?? left }
@@ -37,6 +40,7 @@ struct TurnRemains: Sendable, Equatable {
       Compaction.write(compactions, to: &writer)
     }
     left?.writeMembers(to: &writer)
+    writer.member("passedOnTo", ifPresent: passedOnTo?.text)
     if !earlier.isEmpty {
       writer.key("earlier")
       writer.beginArray()
@@ -57,6 +61,7 @@ struct TurnRemains: Sendable, Equatable {
     messages = json["messages"]?.intValue ?? 0
     compactions = (json["compactions"]?.elements ?? []).compactMap(Compaction.init(reading:))
     left = try LeftInSession(reading: json)
+    passedOnTo = json["passedOnTo"]?.stringValue.flatMap(ULID.init)
     for place in json["earlier"]?.elements ?? [] {
       guard let messages = place["messages"]?.intValue, let compactions = place["compactionCount"]?.intValue,
         let left = try LeftInSession(reading: place)
