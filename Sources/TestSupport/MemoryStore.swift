@@ -24,6 +24,8 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   /// Called when a submit is applied, before the engine hears of it.
   package var afterSubmit: (([AppendResult]) -> Void)?
   package var afterDelete: (() -> Void)?
+  /// Before another process is looked at.
+  package var beforeLook: (() -> Void)?
   /// Reads return at most so many bytes of records, whatever they are asked for.
   package var portionBytes = Int.max
   /// How many documents were found by queries.
@@ -81,7 +83,11 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
 
   // MARK: Processes
 
-  package func isAlive(_ owner: OwnerID) -> Bool { owner == self.owner ? disk.living.contains(owner) : leaseLeft(of: owner) != 0 }
+  package func isAlive(_ owner: OwnerID) -> Bool {
+    if owner == self.owner { return disk.living.contains(owner) }
+    beforeLook?()
+    return leaseLeft(of: owner) != 0
+  }
   package func leaseLeft(of owner: OwnerID) -> Int? { disk.leaseLeft(of: owner) }
   package func keepLease(_ isNeeded: Bool) {
     keepsLease = isNeeded

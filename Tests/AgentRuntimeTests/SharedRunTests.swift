@@ -44,6 +44,34 @@ import Testing
     #expect(first.parent.invocations.count == 1)
   }
 
+  /// Has another process finish its run, and claim nothing any more, just before this one looks whether it lives.
+  private func finishBeforeNextLook(of process: VirtualProcess, _ other: VirtualProcess) {
+    process.store.beforeLook = { [unowned process] in
+      process.store.beforeLook = nil
+      try? other.parent.request(0).answer(.text("done"))
+      other.turn()
+      other.store.keepLease(false)
+    }
+  }
+
+  @Test func `whoever waits is not told that a process is gone which has finished the run`() throws {
+    let (first, second) = (launch(), launch(.call(("a", "{}")), .say("ok")))
+    let run = try #require(second.start("hi", startParams(tools: [clientTool("a")])).runID)
+    let waiting = first.wait(run)
+    world.advance(milliseconds: 100)
+    #expect(!waiting.isThere)
+    finishBeforeNextLook(of: first, second)
+    world.advance(milliseconds: 100)
+    #expect(waiting.outcome?.status == .success)
+  }
+
+  @Test func `nor whoever looks`() throws {
+    let (first, second) = (launch(), launch(.call(("a", "{}")), .say("ok")))
+    let run = try #require(second.start("hi", startParams(tools: [clientTool("a")])).runID)
+    finishBeforeNextLook(of: first, second)
+    #expect(first.look(run)?.status == .success)
+  }
+
   @Test func `calls are not sent here any more when another process has taken them from this parent`() throws {
     let first = launch(.call(("a", "{}"), ("b", "{}")))
     let params = startParams(agent: #""clientTools":{"maxParallelInvocations":1}"#, tools: [clientTool("a"), clientTool("b")])

@@ -18,11 +18,18 @@ extension RunEngine {
   }
 
   package func details(of runID: ULID) throws(RuntimeError) -> Details {
-    let state = try glance(runID)
+    var (state, outcome) = try look(at: runID)
+    // Who goes on all the time does not keep anybody from an answer.
+    for _ in 0..<4 where hasGoneOn(state) { (state, outcome) = try look(at: runID) }
     return Details(
-      outcome: outcome(of: state), createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.agentJSON,
+      outcome: outcome, createdAt: state.createdAt, updatedAt: state.updatedAt, agent: state.params.agentJSON,
       agentVersion: state.storedAgent?.version, rejectedResults: state.rejectedResults, state: state.toolbox.state,
       context: state.toolbox.contextJSON)
+  }
+
+  private func look(at runID: ULID) throws(RuntimeError) -> (RunState, RunOutcome) {
+    let state = try glance(runID)
+    return (state, outcome(of: state))
   }
 
   package func outcome(of state: RunState) -> RunOutcome {

@@ -229,6 +229,14 @@ package struct RunState: Sendable {
     owner == process || batch.contains { $0.need != nil && $0.sender == process && !$0.isParked && !$0.isDeferred }
   }
 
+  /// Whether the log names another process, and one that was not known to be dead when it was read, as at work on the run.
+  func isClaimed(besides own: OwnerID) -> Bool {
+    func isOther(_ process: OwnerID?) -> Bool { process.map { $0 != own && $0 != .departed } ?? false }
+    if status.hasEnded { return false }
+    if status == .queued { return isOther(creator) }
+    return isOther(owner) || isOther(callTaker) || batch.contains { $0.need != nil && isOther($0.sender) }
+  }
+
   /// Whether the call, or what it needs, is asked of a parent that lives.
   package func isOpen(_ call: borrowing Call, isAlive: (OwnerID) -> Bool) -> Bool {
     guard call.need != nil, !call.isDeferred, !call.isParked, let sender = call.sender else { return false }
