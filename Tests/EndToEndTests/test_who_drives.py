@@ -724,3 +724,27 @@ def test_with_drain_a_parent_that_took_later_calls_over_and_hung_up_leaves_them(
     assert other.hang_up() == 75
     assert other.result(i)["status"] == "waiting_client_tool"
     assert lab.bridge().get(run)["pendingToolCalls"][0]["name"] == "later"
+
+
+def test_a_sub_agent_that_has_all_its_results_is_driven_by_who_drives_its_tree(lab):
+    """It is taken up within a moment by the driver of the root; whoever waits for it waits for that."""
+    a, b = lab.bridge(), lab.bridge()
+    works = sub(lab, "works", [say("two", delayMs=2500)])
+    waits = sub(lab, "waits", [calls("t"), say("one")], [tool("t")])
+    run = a.call("run.start", a.params([calls(("waits", {"input": "x"}), ("works", {"input": "y"})), say("all")], [waits, works], wait=False))["runId"]
+    until(lambda: b.get(run)["pendingToolCalls"], "the call of the sub-agent")
+    call = b.get(run)["pendingToolCalls"][0]
+    o = b.submit(call["runId"], {call["callId"]: "r"})
+    assert (o["status"], o["answer"]) == ("success", "one")
+    assert a.wait_run(run)["status"] == "success"
+
+
+def test_a_run_that_another_process_has_deleted_is_not_there(lab):
+    a, b = lab.bridge(), lab.bridge()
+    request = a.start([calls("t"), say("ok")], [tool("t")], delivery="pause", wait=False)
+    run = a.result(request)["runId"]
+    wait = a.request("run.wait", {"runId": run})
+    b.call("run.cancel", {"runId": run})
+    b.call("run.delete", {"runId": run})
+    a.fails("run.get", {"runId": run}, "run.notFound")
+    assert a.wait_response(wait)

@@ -28,6 +28,8 @@ extension RunEngine {
   }
 
   private func look(at runID: ULID) throws(RuntimeError) -> (RunState, RunOutcome) {
+    // One in memory may have been deleted by another process, of which its log says nothing.
+    if let run = live[runID], run.committed > 0 { _ = try standing(of: runID) }
     let state = try glance(runID)
     return (state, outcome(of: state))
   }
@@ -37,6 +39,7 @@ extension RunEngine {
     let state = tree?[state.runID] ?? state
     var outcome = state.outcome(
       own: store.owner, isAlive: { isAlive($0) }, child: { runID in if let tree { tree[runID] } else { live[runID]?.state } })
+    outcome.driver = driver(of: state)
     if !state.status.hasEnded, let next = state.mergedInto {
       do throws(RuntimeError) { outcome.mergedInto = try taker(of: next, after: state.turn) } catch {
         host.log("which turn run \(state.runID) is part of cannot be said: \(error.message)")
@@ -169,11 +172,6 @@ extension RunEngine {
         agentID: row.agentID)
       return Details(outcome: outcome, createdAt: row.createdAt, updatedAt: row.updatedAt, agent: nil, rejectedResults: 0)
     }
-  }
-
-  private func driver(of row: RunSummary) -> RunOutcome.Driver {
-    guard let owner = row.owner, isAlive(owner) else { return .none }
-    return owner == store.owner ? .own : .other
   }
 
   /// Status and last sequence.

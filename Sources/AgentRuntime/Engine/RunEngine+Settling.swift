@@ -8,14 +8,14 @@ extension RunEngine {
   func isSettled(_ state: RunState) -> Bool {
     switch state.status {
     case .success, .error, .cancelled, .maxIterations, .paused: return true
-    case .running: return state.driver(own: store.owner, isAlive: { isAlive($0) }) == .none && !hasGoneOn(state)
+    case .running: return driver(of: state) == .none && !hasGoneOn(state)
     case .queued:
       if let blocked = blockedBy(state) { return blocked.isSettled }
       // Nothing is before it: whoever made it begins it, if it can.
       if let run = live[state.runID] { return run.couldNotBegin }
       return !isAlive(state.creator) && !hasGoneOn(state)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      return !hasOpenCall(state)
+      return !hasOpenCall(state) && driver(of: state) == .none && !hasGoneOn(state)
     }
   }
 
@@ -27,12 +27,36 @@ extension RunEngine {
     return state.pendingChildren.contains { below($0).map(hasOpenCall) ?? false }
   }
 
+  /// Who drives the run; nobody's as long as it waits. One of a sub-agent that has all it waited for is about to be taken up by whoever drives its tree.
+  func driver(of state: RunState) -> RunOutcome.Driver {
+    let claimed = state.driver(own: store.owner, isAlive: { isAlive($0) })
+    guard claimed == .none, let parent = state.parent, state.shownStatus == .running else { return claimed }
+    return driver(ofTreeOf: parent.runID)
+  }
+
+  func driver(of row: RunSummary) -> RunOutcome.Driver {
+    if let owner = row.owner, isAlive(owner) { return owner == store.owner ? .own : .other }
+    guard row.status == .running, let parent = row.parentRunID else { return .none }
+    return driver(ofTreeOf: parent)
+  }
+
+  private func driver(ofTreeOf runID: ULID) -> RunOutcome.Driver {
+    do throws(RuntimeError) {
+      var row = try read { () throws(StoreError) in try store.summary(of: runID) }
+      while let parent = row?.parentRunID { row = try read { () throws(StoreError) in try store.summary(of: parent) } }
+      return row.map { driver(of: $0) } ?? .none
+    } catch {
+      host.log("who drives the tree of run \(runID) cannot be said: \(error.message)")
+      return .none
+    }
+  }
+
   /// Whether another process has gone on with a run since it was read; the store is looked at again soon then.
   ///
   /// A process that claims nothing any more may be dead, or have done all that the run wanted meanwhile: that it is gone says something of the run only if
   /// the log, read after that was seen, still ends where it did.
   func hasGoneOn(_ state: RunState) -> Bool {
-    guard state.isClaimed(besides: store.owner) else { return false }
+    guard state.isClaimed(besides: store.owner) || (state.parent != nil && state.shownStatus == .running) else { return false }
     do throws(RuntimeError) {
       let positions = try read { () throws(StoreError) in try store.positions(of: [state.runID]) }
       if let position = positions[state.runID], position <= state.position { return false }
