@@ -124,11 +124,15 @@ def test_a_finish_reason_nobody_knows_is_the_end(chat):
     assert chat.bridge().succeeds(model, answer="Fine.")["stopReason"] == "end_turn"
 
 
-def test_a_server_that_does_not_stream_is_understood_or_refused(chat):
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "a BOM"])
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream", "text/plain"])
+def test_a_server_that_does_not_stream_is_understood_whatever_it_calls_its_answer(chat, kind, mark):
     body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Here."},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
-    model = chat.script(*[Raw(body, "application/json")] * 5)
-    o = chat.bridge().run(model, timeout=30)
-    assert o.get("answer") == "Here." or o["status"] in ("paused", "error")
+    model = chat.script(Raw(mark + body, kind))
+    chat.bridge().succeeds(model, answer="Here.")
+    refused = chat.script(Raw(mark + b'{"error":{"message":"no such model","code":"model_not_found"}}', kind))
+    error = chat.bridge().run(refused)["error"]
+    assert error["kind"] == "model.rejected" and "no such model" in error["message"]
 
 
 def test_several_choices_are_not_mixed(chat):
@@ -144,6 +148,7 @@ WIRES = {
     "one byte at a time": {"piece": 1}, "seven bytes at a time": {"piece": 7}, "CRLF": {"crlf": True}, "CR": {"cr": True}, "CRLF, one byte at a time": {"crlf": True, "piece": 1},
     "a BOM": {"bom": True}, "a BOM, one byte at a time": {"bom": True, "piece": 1}, "comments": {"comments": True}, "fields": {"fields": True}, "comments and CRLF, three bytes": {"comments": True, "crlf": True, "piece": 3},
     "data over several lines": {"multiline": True}, "no space after the colon": {"tight": True}, "no event names": {"unnamed": True},
+    "a ping without data": {"insert": (1, b"event: ping\ndata:\n\n")}, "words under a name of their own": {"insert": (1, b"event: keepalive\ndata: hello\n\n")},
     "a content length": {"length": True}, "a body that ends with the connection": {"close": True}, "all at once": {"piece": 1 << 20},
 }
 

@@ -118,6 +118,30 @@ import Testing
         """)
   }
 
+  @Test(arguments: [
+    // What the service's own tool found is repaired.
+    (
+      #"{"type":"server_tool_use","id":"s1","name":"web_search","input":{"q":"a\ud83d"}},{"type":"thinking","thinking":"Hm\ud83d\ude00","signature":"s"}"#,
+      #"{"type":"server_tool_use","id":"s1","name":"web_search","input":{"q":"a\ufffd"}},{"type":"thinking","thinking":"Hm\ud83d\ude00","signature":"s"},"#
+    ),
+    // Signed text would not be what was signed, and no other thinking holds without it.
+    (
+      #"{"type":"redacted_thinking","data":"r"},{"type":"server_tool_use","id":"s1","name":"web_search","input":{}},{"type":"thinking","thinking":"Hm\ud83d","signature":"s"}"#,
+      #"{"type":"server_tool_use","id":"s1","name":"web_search","input":{}},"#
+    ),
+    // Services that only resemble Anthropic's do not sign.
+    (#"{"type":"thinking","thinking":"Hm\ude00","signature":""}"#, #"{"type":"thinking","thinking":"Hm\ufffd","signature":""},"#),
+  ])
+  func `half a surrogate pair does not go back, and no signed thinking in which there is one`(parts: String, sent: String) throws {
+    let notes = #"{"provider":"anthropic","model":"m","parts":[\#(parts),{"type":"call","id":"toolu_1"}]}"#
+    let transcript = [
+      Sample.user("Go."), try Sample.said("", [(Sample.callA, "a", "{}")], notes: notes), try Sample.tool(Sample.callA, "a", "{}"),
+    ]
+    try expect(
+      Sample.body("anthropic:m", transcript, tools: [Sample.tool("a")])["messages"]?.elements[1]["content"],
+      is: "[\(sent){\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"a\",\"input\":{}}]")
+  }
+
   @Test func `what another provider said has the bridge's ids, and a made-up name is made fit`() throws {
     for notes in [nil, "{\"provider\":\"openai\",\"model\":\"m\",\"parts\":[{\"type\":\"call\",\"id\":\"call_9\"}]}"] {
       let transcript = [

@@ -336,31 +336,56 @@ import Testing
     TurnStream.expect(AnthropicTurnReader(model: "m"), event, [wanted])
   }
 
-  @Test(arguments: ["application/json", "text/html"], ["", "\r\n", ": OPENROUTER PROCESSING\n\n"])
+  @Test(arguments: [
+    "event: ping\ndata:\n\n", "event: ping\ndata: \n\n", "data:\n\n", "data:  \n\n", "event: keepalive\ndata: hello\n\n",
+    "event: keepalive\ndata: 1\n\n", "event: keepalive\ndata: [DONE\n\n",
+  ])
+  func `an event without JSON that says nothing of the answer is passed over`(event: String) {
+    let text = #"{"content":"Hi"}"#
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), event + chunks(text, finish: nil, usage: false, done: false) + event + chunks("{}"),
+      ["text Hi", #"finished end_turn "Hi" [] 10/4 cache 6/0"#])
+    let early = "passing: the stream ended before the answer did"
+    TurnStream.expect(ResponsesTurnReader(model: "m"), event, [early])
+    TurnStream.expect(AnthropicTurnReader(model: "m"), event, [early])
+  }
+
+  @Test func `an event that may say something of the answer is JSON`() {
+    let broken = "passing: an event that is not JSON"
+    TurnStream.expect(ChatTurnReader(model: "m"), "event: chunk\ndata: {\"choices\n\n", [broken])
+    TurnStream.expect(ResponsesTurnReader(model: "m"), "event: response.output_text.delta\ndata: words\n\n", [broken])
+    TurnStream.expect(AnthropicTurnReader(model: "m"), "event: message_delta\ndata: words\n\n", [broken])
+    TurnStream.expect(
+      AnthropicTurnReader(model: "m"), "event: content_block_stop\ndata: 1\n\n", ["passing: an event that is no JSON object"])
+  }
+
+  @Test(arguments: ["[DONE] ", " [DONE]", "[DONE]\t", "[DONE]\ndata:"])
+  func `blanks beside the word that ends a stream do not matter`(word: String) {
+    TurnStream.expect(
+      ChatTurnReader(model: "m"), chunks(#"{"content":"Hi"}"#, done: false) + "data: \(word)\n\n",
+      ["text Hi", #"finished end_turn "Hi" [] 10/4 cache 6/0"#])
+    TurnStream.expect(
+      ResponsesTurnReader(model: "m"), "data: \(word)\n\n", ["passing: the stream ended before the answer did"])
+  }
+
+  @Test(
+    arguments: ["application/json", "text/html", "text/plain", "text/event-stream"],
+    ["", "\r\n", ": OPENROUTER PROCESSING\n\n", "\u{FEFF}", "\u{FEFF}\n"])
   func `a stream is one whatever it is called`(type: String, before: String) throws {
-    let text = before + chunks(#"{"content":"Hi"}"#)
-    for size in [1, text.utf8.count] {
+    let text = Bytes(before + chunks(#"{"content":"Hi"}"#))
+    for size in [1, text.count] {
       var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
       var signals: [ModelSignal] = []
       var turn = try response.take(.head(200, "content-type: \(type)"), &signals)
-      for start in stride(from: 0, to: text.utf8.count, by: size) where turn == nil {
-        turn = try response.take(.body(String(text.utf8.dropFirst(start).prefix(size)) ?? ""), &signals)
+      for start in stride(from: 0, to: text.count, by: size) where turn == nil {
+        turn = try response.take(.body(text[start..<start + size]), &signals)
       }
       #expect(signals.map(\.words) + [turn?.words ?? "nothing"] == ["text Hi", #"end_turn "Hi" [] 10/4 cache 6/0"#])
     }
   }
 
   @Test func `an answer that is no stream`() throws {
-    func whole(_ json: String) throws -> [String] {
-      var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
-      var signals: [ModelSignal] = []
-      do throws(ProviderFault) {
-        _ = try response.take(.head(200, "content-type: application/json"), &signals)
-        if !json.isEmpty { _ = try response.take(.body(json), &signals) }
-        let turn = try response.take(.finished, &signals)
-        return signals.map(\.words) + [turn?.words ?? "nothing"]
-      } catch { return ["\(error.kind): \(error.reason)"] }
-    }
+    func whole(_ json: String) throws -> [String] { Self.whole(json, .head(200, "content-type: application/json")) }
     #expect(
       try whole(
         #"{"choices":[{"message":{"content":"Hi","tool_calls":[{"id":"c","function":{"name":"a","arguments":{}}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#
@@ -374,5 +399,43 @@ import Testing
     #expect(try whole("<html>") == ["passing: it answered with a page of HTML"])
     #expect(try whole("") == ["passing: it answered with nothing"])
     #expect(try whole("{") == ["passing: it answered with something that is not JSON"])
+    #expect(try whole("dat") == ["passing: it answered with something that is not JSON"])
+    #expect(try whole(" \n") == ["passing: it answered with nothing"])
+  }
+
+  /// What comes of a body, piece by piece.
+  private static func whole(_ body: String, _ head: HTTPEvent, by step: Int = .max) -> [String] {
+    var response = ResponseReader(ChatTurnReader(model: "m"), now: { 0 })
+    var signals: [ModelSignal] = []
+    do throws(ProviderFault) {
+      _ = try response.take(head, &signals)
+      let bytes = Bytes(body)
+      for start in stride(from: 0, to: bytes.count, by: min(step, max(bytes.count, 1))) {
+        _ = try response.take(.body(bytes[start..<min(bytes.count, start + min(step, bytes.count))]), &signals)
+      }
+      let turn = try response.take(.finished, &signals)
+      return signals.map(\.words) + [turn?.words ?? "nothing"]
+    } catch { return ["\(error.kind): \(error.reason)"] }
+  }
+
+  @Test(
+    arguments: [
+      HTTPEvent.head(200), .head(200, "content-type: text/event-stream"), .head(200, "content-type: text/plain"),
+      .head(200, "content-type: application/json"),
+    ], ["", "\u{FEFF}", " \r\n", "\u{FEFF}\n\n"])
+  func `JSON is JSON whatever it is called`(head: HTTPEvent, before: String) {
+    for step in [1, 2, .max] {
+      #expect(
+        Self.whole(before + #"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"# + "\n", head, by: step)
+          == ["text Hi", #"end_turn "Hi" [] 0/0"#])
+      #expect(
+        Self.whole(before + #"{"error":{"message":"no","code":"model_not_found"}}"#, head, by: step) == ["refused: model_not_found: no"])
+      #expect(Self.whole(before + #"[{"error":{"code":400,"message":"m"}}]"#, head, by: step) == ["refused: m"])
+      #expect(Self.whole(before + "<html>", head, by: step) == ["passing: it answered with a page of HTML"])
+    }
+  }
+
+  @Test func `a byte order mark before an error's body does not hide what it says`() {
+    #expect(Self.whole("\u{FEFF}{\"error\":{\"message\":\"no\",\"code\":\"c\"}}", .head(400)) == ["refused: status 400: c: no"])
   }
 }

@@ -136,6 +136,37 @@ import Testing
     #expect(try Sample.body("openai:n", transcript)["messages"]?.elements[1]["thinking_blocks"] == nil)
   }
 
+  @Test(arguments: [
+    (#"{"reasoning_content":"a\ud83d"}"#, #","reasoning_content":"a\ufffd""#),
+    (#"{"reasoning_content":"a\ud83d","thinking_blocks":[{"type":"thinking","thinking":"a\ud83d","signature":"s"}]}"#, ""),
+    (#"{"reasoning_details":[{"type":"reasoning.text","text":"\ude00","signature":"s"}]}"#, ""),
+  ])
+  func `half a surrogate pair does not go back to a chat, and no signed thinking in which there is one`(members: String, sent: String)
+    throws
+  {
+    let notes =
+      #"{"provider":"openai","model":"m","parts":[{"type":"reasoning","members":\#(members)},{"type":"call","id":"c1","extra_content":{"k":"\ud83d"}}]}"#
+    let transcript = [
+      Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")], notes: notes), try Sample.tool(Sample.callA, "x", "{}"),
+    ]
+    try expect(
+      Sample.body("openai:m", transcript)["messages"]?.elements[1],
+      is:
+        #"{"role":"assistant","content":null\#(sent),"tool_calls":[{"id":"c1","type":"function","function":{"name":"x","arguments":"{}"},"extra_content":{"k":"\ufffd"}}]}"#
+    )
+  }
+
+  @Test func `half a surrogate pair does not go back in an item`() throws {
+    let notes =
+      #"{"provider":"openai-responses","model":"m","parts":[{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"\ud83dx"}],"encrypted_content":"e"},{"type":"call","id":"c1"}]}"#
+    let transcript = [
+      Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")], notes: notes), try Sample.tool(Sample.callA, "x", "{}"),
+    ]
+    try expect(
+      Sample.body("openai-responses:m", transcript)["input"]?.elements[1],
+      is: #"{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"\ufffdx"}],"encrypted_content":"e"}"#)
+  }
+
   @Test func `an answer without text has null beside its calls, and one without anything is left out`() throws {
     let transcript = [
       Sample.user("a"), try Sample.said("", [(Sample.callA, "x", "{}")]), try Sample.tool(Sample.callA, "x", "{}"), try Sample.said(""),

@@ -106,6 +106,22 @@ import Testing
         """)
   }
 
+  @Test func `half a surrogate pair does not go to the client's model`() throws {
+    let half = #"{"k":"\ud83d"}"#
+    let notes = #"{"provider":"parent","model":"m","parts":[{"type":"call","id":"u\ud83d","_meta":\#(half)}]}"#
+    _ = try start(
+      [Sample.user("Go."), try Sample.said("", [(Sample.callA, "a", half)], notes: notes), try Sample.tool(Sample.callA, "a", "{}")],
+      agent: #""providerOptions":\#(half)"#, tools: [Sample.tool("a", schema: half)])
+    let params = try #require(client.asked.first).request.params
+    let mended = #"{"k":"\ufffd"}"#
+    try expect(
+      params["messages"]?.elements[1]["content"],
+      is: #"{"type":"tool_use","id":"u\ufffd","name":"a","input":\#(mended),"_meta":\#(mended)}"#)
+    try expect(params["messages"]?.elements[2]["content"]?.elements[0]["toolUseId"], is: #""u\ufffd""#)
+    try expect(params["tools"]?.elements[0]["inputSchema"], is: #"{"type":"object","k":"\ufffd"}"#)
+    try expect(params["metadata"], is: mended)
+  }
+
   @Test func `text of its progress is shown, then what progress has left out`() throws {
     _ = try start([Sample.user("x")])
     client.asked[0].progress(try CarriedJSON("{\"progress\":1,\"message\":\"One, \"}"))

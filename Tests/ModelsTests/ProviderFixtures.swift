@@ -116,10 +116,10 @@ enum Sample {
     return try RunParams.read(Agent.self, CarriedJSON(text), at: "/agent", carrying: Agent.carriedPaths)
   }
 
-  static func tool(_ name: String) throws -> Tool {
+  static func tool(_ name: String, schema: String = "{\"type\":\"object\",\"x\":0.10}") throws -> Tool {
     try RunParams.read(
       Tool.self,
-      CarriedJSON("{\"name\":\"\(name)\",\"description\":\"does \\\"\(name)\\\"\",\"inputSchema\":{\"type\":\"object\",\"x\":0.10}}"),
+      CarriedJSON("{\"name\":\"\(name)\",\"description\":\"does \\\"\(name)\\\"\",\"inputSchema\":\(schema)}"),
       at: "/tools/0", carrying: ["/inputSchema"])
   }
 

@@ -67,7 +67,7 @@ struct AnthropicFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"input_schema\":")
-      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
+      writer.raw(tool.schemaForModels)
       if index == tools.count - 1 { writer.raw(mark) }
       writer.raw("}")
     }

@@ -42,11 +42,13 @@ struct AnthropicTurnReader: TurnReader {
 
   init(model: String) { self.model = model }
 
+  static func knows(_ eventName: String) -> Bool { eventName.hasPrefix("message_") || eventName.hasPrefix("content_block_") }
+
   mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
     var type: String?
     var index: Int?
     var body: CarriedJSON?
-    let json = try CarriedJSON(event: event)
+    guard let json = try json(of: event) else { return }
     json.forEachMember { name, value in
       switch name {
       case "type": type = value.stringValue

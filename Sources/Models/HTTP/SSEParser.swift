@@ -37,12 +37,6 @@ struct SSEParser: ~Copyable {
   /// - Parameter maxEventBytes: the bound of an event's data and of a line.
   init(maxEventBytes: Int = 32 << 20) { self.maxEventBytes = maxEventBytes }
 
-  /// Whether a body begins as a stream of events does, and as JSON or HTML never do. False while that is not known.
-  static func isStream(_ body: [UInt8]) -> Bool {
-    let start = body.prefix(64).drop { $0 <= 0x20 }
-    return [":", "data:", "event:", "id:", "retry:"].contains { start.starts(with: $0.utf8) }
-  }
-
   /// Takes the next bytes of the stream; `next` gives the events that they end.
   mutating func feed(_ bytes: Bytes) {
     if at < piece.count {
@@ -109,8 +103,7 @@ struct SSEParser: ~Copyable {
     }
     if isFirstLine {
       isFirstLine = false
-      // A byte order mark is no part of the stream.
-      if line.count >= 3, line[0] == 0xEF, line[1] == 0xBB, line[2] == 0xBF { line = line[3..<line.count] }
+      line = line.withoutByteOrderMark
     }
     return line
   }

@@ -64,7 +64,7 @@ struct ChatFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"parameters\":")
-      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
+      writer.raw(tool.schemaForModels)
       writer.raw("}}")
     }
     writer.add(own, toEmptyList: tools.isEmpty)
@@ -165,7 +165,7 @@ extension ChatFormat {
         writer.raw(",")
         writer.string(name.text)
         writer.raw(":")
-        writer.raw(EscapedText.wellFormed(value.bytes))
+        writer.raw(value.bytes)
       }
     }
     var isFirst = true

@@ -25,12 +25,12 @@ struct ChatTurnReader: TurnReader {
   var mayEndHere: Bool { finish != nil }
 
   mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
-    if event.data == Self.done {
+    if event.isDone {
       guard finish != nil else { throw .passing("the stream ended before the answer did") }
       isDone = true
       return
     }
-    let json = try CarriedJSON(event: event)
+    guard let json = try json(of: event) else { return }
     var choices: CarriedJSON?
     var error: CarriedJSON?
     json.forEachMember { name, value in
@@ -61,7 +61,6 @@ struct ChatTurnReader: TurnReader {
     isDone = true
   }
 
-  private static let done = Bytes("[DONE]")
   private static let errorObject = Bytes("\"error\"")
 
   private mutating func take(choice: CarriedJSON, as name: StaticString, _ signals: inout [ModelSignal]) {

@@ -79,7 +79,7 @@ struct ResponsesFormat: HTTPProviderFormat {
       writer.raw(",\"description\":")
       writer.string(tool.description)
       writer.raw(",\"parameters\":")
-      writer.raw(EscapedText.wellFormed(tool.schemaForModels))
+      writer.raw(tool.schemaForModels)
       writer.raw(",\"strict\":false}")
     }
     writer.add(own, toEmptyList: tools.isEmpty)

@@ -16,16 +16,18 @@ struct ResponsesTurnReader: TurnReader {
 
   init(model: String) { self.model = model }
 
+  static func knows(_ eventName: String) -> Bool { eventName.hasPrefix("response.") }
+
   mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault) {
     // Some servers end the stream as Chat Completions does.
-    if event.data == Self.done { return }
+    if event.isDone { return }
     var type: String?
     var place: Int?
     var id: CarriedJSON?
     var delta: CarriedJSON?
     var item: CarriedJSON?
     var response: CarriedJSON?
-    let json = try CarriedJSON(event: event)
+    guard let json = try json(of: event) else { return }
     json.forEachMember { name, value in
       switch name {
       case "type": type = value.stringValue
@@ -58,8 +60,6 @@ struct ResponsesTurnReader: TurnReader {
     default: if type == nil, json["error"].map({ !$0.isNull }) == true { throw ProviderFault(inAnswer: json) }
     }
   }
-
-  private static let done = Bytes("[DONE]")
 
   private mutating func end(_ response: CarriedJSON) {
     isComplete = true

@@ -166,7 +166,7 @@ struct SamplingFormat: TranscriptFormat {
     if !request.tools.isEmpty { Self.write(request.tools, to: &writer) }
     if let options = request.agent.providerOptions {
       writer.raw(",\"metadata\":")
-      writer.raw(options.bytes)
+      writer.raw(EscapedText.wellFormed(options.bytes))
     }
     writer.raw(",\"_meta\":{\"progressToken\":")
     writer.string(request.messageID.text)

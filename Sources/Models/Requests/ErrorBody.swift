@@ -10,6 +10,7 @@ struct ErrorBody {
   private var nature: String?
 
   init(_ body: Bytes) {
+    let body = body.withoutByteOrderMark
     let json: CarriedJSON
     do throws(JSONError) { json = try CarriedJSON(validating: body) } catch {
       let text = body.string

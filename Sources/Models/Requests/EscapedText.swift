@@ -3,10 +3,13 @@ import JSON
 /// Text as it stands between the quotes of a JSON string: it goes from the log into a request without being decoded.
 enum EscapedText {
   /// The same JSON, or inside of a string, with U+FFFD for escapes that are one half of a surrogate pair: servers refuse these.
-  static func wellFormed(_ json: Bytes) -> Bytes {
-    guard var at = json.firstIndex(of: backslash) else { return json }
+  static func wellFormed(_ json: Bytes) -> Bytes { repaired(json) ?? json }
+
+  /// What `wellFormed` makes of JSON that has such escapes; nil when it has none.
+  static func repaired(_ json: Bytes) -> Bytes? {
+    guard var at = json.firstIndex(of: backslash) else { return nil }
     // Of a long text it is worth a look whether any escape is longer than two bytes.
-    if json.count >= longText, json.countOfShortEscapes != nil { return json }
+    if json.count >= longText, json.countOfShortEscapes != nil { return nil }
     var repaired = ByteBuffer(capacity: 0)
     var copied = 0
     while true {
@@ -22,7 +25,7 @@ enum EscapedText {
       guard let next = json.firstIndex(of: backslash, from: at) else { break }
       at = next
     }
-    if copied == 0 { return json }
+    if copied == 0 { return nil }
     repaired.append(json[copied..<json.count])
     return repaired.finish()
   }

@@ -11,7 +11,7 @@ struct SpokenMessage {
     /// The inside of a JSON string; `extras` is the part as the provider noted it.
     case text(Bytes, extras: CarriedJSON?)
     case call(Int, extras: CarriedJSON?)
-    /// Sent back as it came.
+    /// Sent back as it came, but for what `SentBack` says.
     case carried(CarriedJSON)
   }
 
@@ -48,7 +48,7 @@ struct SpokenMessage {
     var parts: [Part] = []
     var walk = EscapeWalk()
     var call = 0
-    noted.forEachElement { part in
+    SentBack.parts(noted).forEachElement { part in
       switch part["type"]?.stringValue {
       case "text":
         let start = walk.encoded
@@ -98,7 +98,7 @@ struct CallIDs {
     }
     for (index, call) in message.calls.enumerated() {
       let id = given.count == message.calls.count ? given[index] : nil
-      all.append((call.callID, id?.bytes ?? Self.own(call.callID)))
+      all.append((call.callID, id.map { EscapedText.wellFormed($0.bytes) } ?? Self.own(call.callID)))
     }
   }
 

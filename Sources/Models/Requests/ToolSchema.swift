@@ -5,11 +5,12 @@ extension Tool {
   /// The schema of its arguments as models' services want it: an object's. Arguments are an object whatever the schema says of other types.
   var schemaForModels: Bytes {
     guard let schema, schema.kind == .object else { return Bytes("{\"type\":\"object\"}") }
-    if schema.hasMember("type") { return schema.bytes }
-    var writer = JSONWriter(capacity: schema.bytes.count + 20)
+    let bytes = EscapedText.wellFormed(schema.bytes)
+    if schema.hasMember("type") { return bytes }
+    var writer = JSONWriter(capacity: bytes.count + 20)
     writer.beginObject()
     writer.member("type", "object")
-    schema.forEachMember { name, value in
+    CarriedJSON(trusted: bytes).forEachMember { name, value in
       writer.key(escaping: name.text)
       writer.value(value)
     }

@@ -3,6 +3,9 @@ import JSON
 
 /// Reads the answer of one provider, event by event, and puts the turn together.
 protocol TurnReader: Sendable {
+  /// Whether the format has events of that name that say something of the answer; those without a name always may.
+  static func knows(_ eventName: String) -> Bool
+
   /// Takes the data of one event; appends what observers shall see.
   /// - Throws: what the event says is wrong, or what is wrong with it.
   mutating func take(_ event: SSEEvent, _ signals: inout [ModelSignal]) throws(ProviderFault)
@@ -31,10 +34,12 @@ extension [ModelSignal] {
 }
 
 extension TurnReader {
+  static func knows(_ eventName: String) -> Bool { false }
+
   var mayEndHere: Bool { false }
 
   mutating func takeWhole(_ json: CarriedJSON, _ signals: inout [ModelSignal]) throws(ProviderFault) {
-    if json["error"] != nil { throw ProviderFault(inAnswer: json) }
+    if let error = json["error"], !error.isNull { throw ProviderFault(inAnswer: json) }
     throw .passing("it answered with JSON instead of a stream")
   }
 }
@@ -45,7 +50,9 @@ struct ResponseReader: ~Copyable {
   static let longestErrorBody = 64 << 10
 
   private enum Phase {
-    case head, stream, whole
+    case head
+    case opening(BodyOpening)
+    case stream, whole
     case error(HTTPHead)
   }
 
@@ -80,25 +87,25 @@ struct ResponseReader: ~Copyable {
     guard (200..<300).contains(head.status) else { return .error(head) }
     // A server that does so once does so always.
     if let coding = head.contentCoding { throw ProviderFault(.unusable, ErrorBody(coding: coding).words) }
-    let type = head.first("content-type")?.mediaType ?? ""
-    // Servers that say nothing, or something odd, may still stream.
-    return ["application/json", "text/html", "application/xhtml+xml"].contains(type) ? .whole : .stream
+    return .opening(BodyOpening(head))
   }
 
   private mutating func take(_ bytes: Bytes, _ signals: inout [ModelSignal]) throws(ProviderFault) -> ModelTurn? {
     switch phase {
     case .head: return nil
+    case .opening(var opening):
+      guard let (nature, start) = opening.take(bytes) else {
+        phase = .opening(opening)
+        return nil
+      }
+      phase = nature == .stream ? .stream : .whole
+      return try take(start, &signals)
     case .stream:
       parser.feed(bytes)
       return try takeEvents(&signals)
     case .whole:
       append(bytes)
-      guard SSEParser.isStream(body) else { return nil }
-      // Some servers and what stands between call a stream JSON.
-      phase = .stream
-      parser.feed(Bytes(body))
-      body = []
-      return try takeEvents(&signals)
+      return nil
     case .error(let head):
       append(bytes[0..<min(bytes.count, Self.longestErrorBody - body.count)])
       if body.count == Self.longestErrorBody { throw ProviderFault(head, body: Bytes(body), now: now()) }
@@ -126,6 +133,11 @@ struct ResponseReader: ~Copyable {
     switch phase {
     case .head: throw .passing("an answer without a head")
     case .error(let head): throw ProviderFault(head, body: Bytes(body), now: now())
+    case .opening(let opening):
+      // Nothing has come, or no more than the beginning of a word.
+      phase = opening.isCalledWhole ? .whole : .stream
+      append(opening.start)
+      return try end(&signals)
     case .stream:
       guard reader.mayEndHere else { throw .passing("the stream ended before the answer did") }
       return try reader.turn()
@@ -142,16 +154,31 @@ struct ResponseReader: ~Copyable {
   }
 }
 
-extension CarriedJSON {
-  /// The JSON of an event.
+extension TurnReader {
+  /// The JSON of an event; nil when it says nothing of the answer, as what only keeps the connection alive.
   /// - Throws: what the event says is wrong, when it is called an error, whatever its data is, or is a list of errors.
-  init(event: SSEEvent) throws(ProviderFault) {
+  func json(of event: SSEEvent) throws(ProviderFault) -> CarriedJSON? {
     if event.name == "error" { throw ProviderFault(inAnswer: ErrorBody(event.data)) }
-    do throws(JSONError) { try self.init(validating: event.data) } catch { throw .passing("an event that is not JSON") }
-    if isListOfErrors { throw ProviderFault(inAnswer: self) }
-    if kind != .object { throw .passing("an event that is no JSON object") }
+    let json: CarriedJSON
+    do throws(JSONError) { json = try CarriedJSON(validating: event.data) } catch {
+      if isIdle(event) { return nil }
+      throw .passing("an event that is not JSON")
+    }
+    if json.kind == .object { return json }
+    if json.isListOfErrors { throw ProviderFault(inAnswer: json) }
+    if isIdle(event) { return nil }
+    throw .passing("an event that is no JSON object")
   }
 
+  /// Whether an event that is no JSON object is none of the format's: without data, or with words under a name that the format does not know.
+  /// What begins as an object may be a piece of the answer that has come broken, whatever it is called.
+  private func isIdle(_ event: SSEEvent) -> Bool {
+    let data = event.data.withoutLeadingBlanks
+    return data.isEmpty || data[0] != 0x7B && event.name != "message" && !Self.knows(event.name)
+  }
+}
+
+extension CarriedJSON {
   /// `[{"error": ...}]`, as Google's services say it.
   fileprivate var isListOfErrors: Bool {
     guard kind == .array, let error = elements.first?["error"] else { return false }
