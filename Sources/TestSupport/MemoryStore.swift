@@ -28,6 +28,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package var portionBytes = Int.max
   /// How many documents were found by queries.
   package private(set) var documentsRead = 0
+  package private(set) var blobBytesRead = 0
   /// Submits of this process that were applied.
   package private(set) var commitCount = 0
   /// How often the engine opened it again.
@@ -168,7 +169,9 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(StoreError) -> Bytes {
     try check()
     guard let blob = disk.blobs[id], offset < blob.value.count else { return Bytes() }
-    return blob.value[offset..<min(blob.value.count, offset + length)]
+    let end = min(blob.value.count, offset + length)
+    blobBytesRead += end - offset
+    return blob.value[offset..<end]
   }
 
   package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int {
