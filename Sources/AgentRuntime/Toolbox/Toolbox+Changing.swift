@@ -145,23 +145,38 @@ extension Toolbox {
   }
 
   private mutating func changeContext(_ augmentation: Augmentation) {
-    if !augmentation.addContext.isEmpty {
-      var places = Dictionary(context.enumerated().map { ($1.exactKey, $0) }, uniquingKeysWith: { first, _ in first })
-      for item in augmentation.addContext {
-        if let place = places[item.exactKey] {
-          context[place] = item
-        } else {
-          places[item.exactKey] = context.count
-          context.append(item)
-        }
-      }
-    }
-    if !augmentation.removeContext.isEmpty {
-      let gone = Set(augmentation.removeContext.map { Bytes($0) })
-      context.removeAll { gone.contains($0.exactKey) }
-    }
+    addContext(augmentation.addContext)
+    removeContext(augmentation.removeContext)
     if let update = augmentation.updateState { state = update }
     if let patch = augmentation.patchState { state = CarriedJSON.merge(patch, into: state) }
     if state?.isNull == true { state = nil }
+  }
+
+  /// One by itself is looked for without a dictionary of all keys, which takes far longer to make.
+  private mutating func addContext(_ items: [ContextItem]) {
+    if items.count == 1 {
+      if let place = context.firstIndex(where: { $0.isCalled(items[0].key) }) {
+        context[place] = items[0]
+      } else {
+        context.append(items[0])
+      }
+    }
+    if items.count < 2 { return }
+    var places = Dictionary(context.enumerated().map { ($1.exactKey, $0) }, uniquingKeysWith: { first, _ in first })
+    for item in items {
+      if let place = places[item.exactKey] {
+        context[place] = item
+      } else {
+        places[item.exactKey] = context.count
+        context.append(item)
+      }
+    }
+  }
+
+  private mutating func removeContext(_ names: [String]) {
+    if names.count == 1 { context.removeAll { $0.isCalled(names[0]) } }
+    if names.count < 2 { return }
+    let gone = Set(names.map { Bytes($0) })
+    context.removeAll { gone.contains($0.exactKey) }
   }
 }
