@@ -28,12 +28,15 @@ final class LiveBoard {
   private var versionAtRead = -1
   private var others: [(run: ULID, owner: OwnerID)] = []
   private var versionAtOthers = -1
+  /// How many times more this process may begin or end to observe before the rows of dead processes are looked for again.
+  private var changesUntilSweep = 0
 
   private let dataVersion = Statement("PRAGMA data_version")
   private let lastChunk = Statement("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
   private let addObserver = Statement("INSERT OR IGNORE INTO observers (run_id, owner) VALUES (?, ?)")
   private let removeObserver = Statement("DELETE FROM observers WHERE run_id = ? AND owner = ?")
   private let observers = Statement("SELECT run_id, owner FROM observers")
+  private let observerCounts = Statement("SELECT owner, count(*) FROM observers GROUP BY owner")
   private let addChunk = Statement("INSERT INTO chunks (run_id, publisher, at, after, event) VALUES (?, ?, ?, ?, ?)")
   private let removeChunks = Statement("DELETE FROM chunks WHERE at < ?")
   private let earlyChunks = Statement("SELECT event, after FROM chunks WHERE run_id = ? AND after > ? AND publisher <> ? ORDER BY number")
@@ -84,7 +87,7 @@ final class LiveBoard {
         after INTEGER NOT NULL, event BLOB NOT NULL);
       """)
     connection = opened
-    (versionAtRead, versionAtOthers) = (-1, -1)
+    (versionAtRead, versionAtOthers, changesUntilSweep) = (-1, -1, 0)
     return opened
   }
 
@@ -92,15 +95,30 @@ final class LiveBoard {
   func observe(_ run: ULID, _ isWanted: Bool, after sequence: Int, isAlive: (OwnerID) -> Bool) throws(StoreError) {
     guard isWanted || wanted[run] != nil, let connection = try open(creating: isWanted) else { return }
     let last = try connection.int(lastChunk) ?? 0
-    let dead = try readObservers(connection).map(\.owner).filter { !isAlive($0) }
+    let dead = try deadObservers(connection, isAlive)
     try connection.transaction { (connection) throws(StoreError) in
       try connection.run(isWanted ? self.addObserver : self.removeObserver, .id(run), .int(self.owner.number))
-      for owner in Set(dead) { try connection.execute("DELETE FROM observers WHERE owner = \(owner.number)") }
+      for owner in dead { try connection.execute("DELETE FROM observers WHERE owner = \(owner.number)") }
     }
     if wanted.isEmpty { lastRead = last }
     if isWanted, wanted[run] == nil { try takeEarly(run, after: sequence, connection) }
     wanted[run] = isWanted ? wanted[run] ?? last : nil
     if !isWanted { early.removeAll { $0.runID == run } }
+  }
+
+  /// The owners of rows that nobody needs any more, looked for seldom enough that a row is read once for each change, however many rows there are.
+  private func deadObservers(_ connection: Connection, _ isAlive: (OwnerID) -> Bool) throws(StoreError) -> [OwnerID] {
+    guard changesUntilSweep == 0 else {
+      changesUntilSweep -= 1
+      return []
+    }
+    var rows = try connection.rows(observerCounts)
+    var owners: [OwnerID] = []
+    while try rows.next() {
+      owners.append(OwnerID(number: rows.int(0)))
+      changesUntilSweep += rows.int(1)
+    }
+    return owners.filter { !isAlive($0) }
   }
 
   private func takeEarly(_ run: ULID, after sequence: Int, _ connection: Connection) throws(StoreError) {

@@ -32,6 +32,7 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package private(set) var documentsRead = 0
   /// How often something was read.
   package private(set) var readCount = 0
+  package private(set) var blobBytesRead = 0
   /// Submits of this process that were applied.
   package private(set) var commitCount = 0
   /// How often the engine opened it again.
@@ -177,7 +178,9 @@ package final class MemoryStore: RunStore, @unchecked Sendable {
   package func blobBytes(_ id: ULID, offset: Int, length: Int) throws(StoreError) -> Bytes {
     try check()
     guard let blob = disk.blobs[id], offset < blob.value.count else { return Bytes() }
-    return blob.value[offset..<min(blob.value.count, offset + length)]
+    let end = min(blob.value.count, offset + length)
+    blobBytesRead += end - offset
+    return blob.value[offset..<end]
   }
 
   package func appendToBlob(_ id: ULID, type: BlobType, chunk: Bytes, last: Bool) throws(StoreError) -> Int {

@@ -78,6 +78,44 @@ import Testing
     #expect(whole.finish() == Bytes(written))
   }
 
+  @Test("a part of a long text is what it is of a short one, wherever it begins", arguments: [1, 40, 3000, 70_000])
+  func parts(length: Int) throws {
+    let written = Self.characters.map(\.written)
+    let count = 30_000
+    let store = try Self.store(String(repeating: written.joined(), count: count))
+    let text = try BlobText(store: store, id: Self.id, storedBytes: written.joined().utf8.count * count)
+    let borders = Self.borders
+    let round = borders[borders.count - 1]
+    /// The place of the character that holds the byte at `offset`, counted from the first of the text.
+    func place(_ offset: Int) -> Int { offset / round * written.count + borders.lastIndex { $0 <= offset % round }! }
+    func start(_ place: Int) -> Int { place / written.count * round + borders[place % written.count] }
+    var chance = Chance(UInt64(length))
+    for _ in 0..<300 {
+      let offset = chance.below(round * count)
+      let first = place(offset)
+      let end = min(start(first) + length, round * count)
+      let last = max(end == round * count ? written.count * count : place(end), first + 1)
+      let piece = try text.read(offset: offset, length: length)
+      let expected = (first..<last).map { written[$0 % written.count] }.joined()
+      guard piece.escaped.string == expected, piece.start == start(first), piece.bytes == start(last) - start(first) else {
+        Issue.record("\(length) bytes from \(offset): \(piece.bytes) bytes from \(piece.start)")
+        return
+      }
+    }
+  }
+
+  @Test("to read a text in parts reads about what there is of it", arguments: ["x", #"\n"#, #"\u0001"#])
+  func cost(character: String) throws {
+    let written = String(repeating: character, count: 3 << 20)
+    let stored = written.utf8.count
+    let store = try Self.store(written)
+    let text = try BlobText(store: store, id: Self.id, storedBytes: stored)
+    #expect(store.blobBytesRead < stored + 1000)
+    var offset = 0
+    while offset < text.decodedBytes { offset += try text.read(offset: offset, length: 1 << 16).bytes }
+    #expect(offset == text.decodedBytes && store.blobBytesRead < 4 * stored)
+  }
+
   @Test func `a stored text that is no inside of a JSON string is still read to its end`() throws {
     let store = try Self.store(#"broken \"#)
     let text = try BlobText(store: store, id: Self.id, storedBytes: 8)

@@ -223,7 +223,8 @@ struct FlowTests {
     try conversation.send(Self.echo(2, 10) + #"{"method":"note"}"# + "\n")
     try conversation.endInput()
     conversation.waitForLog("output lost")
-    #expect(conversation.handler.log == ["note -", "end of file", "output lost"] || conversation.handler.log == ["note -", "output lost"])
+    conversation.waitForLog("end of file")
+    #expect(conversation.handler.log.first == "note -")
     #expect(conversation.handler.state.withLock { $0.echoCount } == 2)
   }
 

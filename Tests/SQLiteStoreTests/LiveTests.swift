@@ -122,4 +122,29 @@ import Testing
     driver.close()
     #expect(board() == [])
   }
+
+  @Test func `to observe many runs asks seldom who lives, and what the dead have left goes all the same`() throws {
+    let board = LiveBoard(try StoreFile(preparing: folder.database), OwnerID(number: 1 << 40))
+    defer { board.close() }
+    var asked = 0
+    func observe(_ run: UInt64, _ isWanted: Bool) throws {
+      try board.observe(T.id(run), isWanted, after: .max) { _ in
+        asked += 1
+        return true
+      }
+    }
+    for run in 1...512 { try observe(UInt64(run), true) }
+    for run in 1...512 { try observe(UInt64(run), false) }
+    // It asks again after as many changes as it found rows.
+    #expect(asked <= 24)
+
+    let dead = OwnerID(number: 1 << 41)
+    let other = LiveBoard(try StoreFile(preparing: folder.database), dead)
+    for run in 1...8 { try other.observe(T.id(UInt64(run)), true, after: .max) { _ in true } }
+    other.close()
+    for run in 1...32 { try board.observe(T.id(UInt64(run)), true, after: .max) { $0 != dead } }
+    let rows = try Connection(file: folder.database + "-live", path: "board", busyMilliseconds: 0)
+    #expect(try rows.integer("SELECT count(*) FROM observers WHERE owner = \(dead.number)") == 0)
+    #expect(try rows.integer("SELECT count(*) FROM observers") == 32)
+  }
 }

@@ -24,17 +24,16 @@ struct ConnectionRegistrations {
     case .register(let newTools, let newToolkits):
       for toolkit in newToolkits { toolkits[toolkit.name, default: Times(came: count, changed: count)].changed = count }
       for tool in newTools { tools[tool.key, default: Times(came: count, changed: count)].changed = count }
-    case .unregisterToolkits, .unregisterTools, .augment: break
-    }
-    // A toolkit takes with it the tools that joined it.
-    let level = toolbox[.connection]
-    if toolkits.count > level.toolkits.count {
-      let names = Set(level.toolkits.map(\.name))
-      toolkits = toolkits.filter { names.contains($0.key) }
-    }
-    if tools.count > level.tools.count {
-      let keys = Set(level.tools.map(\.key))
+    case .unregisterTools(let names):
+      for name in names {
+        for target in [Tool.Target.client, .server] { tools[Tool.Key(name: name, target: target)] = nil }
+      }
+    case .unregisterToolkits(let names):
+      for name in names { toolkits[name] = nil }
+      // A toolkit takes with it the tools that joined it.
+      let keys = Set(toolbox[.connection].tools.map(\.key))
       tools = tools.filter { keys.contains($0.key) }
+    case .augment: break
     }
   }
 
@@ -47,7 +46,6 @@ struct ConnectionRegistrations {
     box[.connection].put(level.tools.filter { tools[$0.key].map { $0.changed > taken } ?? true || gone.contains($0.name) })
     // Of what was replaced more than once the run sees the first and the last only.
     box[.connection].keepGates(level.gates)
-    box.index = ToolboxIndex(box)
   }
 
   /// Unregisters what is not registered any more, or was not for a while: with it goes what was chosen for it.

@@ -64,6 +64,8 @@ package struct ContextItem: Sendable, Codable, Equatable {
 
   /// Keys are told apart by their bytes: Swift holds some strings equal that are different.
   var exactKey: Bytes { Bytes(key) }
+
+  func isCalled(_ name: String) -> Bool { key == name && key.utf8.elementsEqual(name.utf8) }
 }
 
 extension Augmentation: Codable {

@@ -42,7 +42,7 @@ struct Registrations: Sendable, Equatable {
 
   /// Adds `new`, no two of which have one name; each takes the place of its namesake.
   mutating func put(_ new: [Toolkit]) {
-    let places = Self.places(toolkits.map(\.name))
+    let places = Self.places(of: new.map(\.name), in: toolkits.lazy.map(\.name))
     for toolkit in new {
       guard let place = places[toolkit.name] else {
         toolkits.append(toolkit)
@@ -59,7 +59,7 @@ struct Registrations: Sendable, Equatable {
       tools = new
       return
     }
-    let places = Self.places(tools.map(\.key))
+    let places = Self.places(of: new.map(\.key), in: tools.lazy.map(\.key))
     for tool in new {
       guard let place = places[tool.key] else {
         tools.append(tool)
@@ -70,8 +70,13 @@ struct Registrations: Sendable, Equatable {
     }
   }
 
-  private static func places<Name: Hashable>(_ names: [Name]) -> [Name: Int] {
-    Dictionary(names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+  /// Where what is called as one of `new` stands already. One by itself is looked for without a dictionary of all, which takes far longer to make.
+  private static func places<Name: Hashable>(of new: [Name], in names: some Collection<Name>) -> [Name: Int] {
+    if new.count == 1 {
+      for (place, name) in names.enumerated() where name == new[0] { return [name: place] }
+      return [:]
+    }
+    return Dictionary(names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
   }
 }
 

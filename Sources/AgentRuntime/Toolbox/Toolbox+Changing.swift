@@ -9,11 +9,10 @@ extension Toolbox {
   /// - Returns: What the model is told: the result of the call.
   /// - Throws: `toolkit.notFound`.
   @discardableResult package mutating func expand(toolkit name: String, pointer: String? = nil) throws(RuntimeError) -> String {
-    let kit = try kit(named: name, at: pointer)
+    let kit = try Self.kit(named: name, in: index, at: pointer)
     let functions = ToolboxView.list(index.functions(of: kit))
     if kit.isExpanded { return "\(name) is expanded already. Available functions: \(functions)" }
-    try setExpansion(of: name, true, at: pointer)
-    index = ToolboxIndex(self)
+    try setExpansion(of: name, true, in: index, at: pointer)
     let text = "\(name) expanded. Available functions: \(functions)"
     guard let more = kit.toolkit.functionResult, !more.isEmpty else { return text }
     return "\(text)\n\n\(more)"
@@ -22,13 +21,14 @@ extension Toolbox {
   /// Collapses a toolkit: its tools, its `systemPrompt` and its skills go, until it is expanded again.
   /// - Throws: `toolkit.notFound`.
   package mutating func collapse(toolkit name: String, pointer: String? = nil) throws(RuntimeError) {
-    try setExpansion(of: name, false, at: pointer)
-    index = ToolboxIndex(self)
+    try setExpansion(of: name, false, in: index, at: pointer)
   }
 
-  /// Without the index, which is made once for many.
-  private mutating func setExpansion(of name: String, _ isExpanded: Bool, at pointer: String?) throws(RuntimeError) {
-    let kit = try kit(named: name, at: pointer)
+  /// - Parameter index: As it was before the first of several, so that it is made once for all of them.
+  private mutating func setExpansion(
+    of name: String, _ isExpanded: Bool, in index: ToolboxIndex, at pointer: String?
+  ) throws(RuntimeError) {
+    let kit = try Self.kit(named: name, in: index, at: pointer)
     guard (expansion[name] ?? kit.isExpanded) != isExpanded else { return }
     expansion[name] = isExpanded
     if !isExpanded { activeSkills.removeAll { $0.toolkit == name } }
@@ -47,10 +47,7 @@ extension Toolbox {
     let expansion = kit.isExpanded ? nil : try expand(toolkit: kit.toolkit.name)
     let active = ActiveSkill(toolkit: kit.toolkit.name, skill: name)
     let isNew = !activeSkills.contains(active)
-    if isNew {
-      activeSkills.append(active)
-      index = ToolboxIndex(self)
-    }
+    if isNew { activeSkills.append(active) }
     let text: String
     if isNew, let result = skill.functionResult, !result.isEmpty {
       text = result
@@ -61,7 +58,7 @@ extension Toolbox {
     return expansion.map { "\($0)\n\n\(text)" } ?? text
   }
 
-  private func kit(named name: String, at pointer: String?) throws(RuntimeError) -> ToolboxIndex.Kit {
+  private static func kit(named name: String, in index: ToolboxIndex, at pointer: String?) throws(RuntimeError) -> ToolboxIndex.Kit {
     guard let kit = index.kit(named: name) else {
       throw RuntimeError(.toolkitNotFound, "there is no toolkit '\(name.prefix(64))'", pointer: pointer)
     }
@@ -85,17 +82,21 @@ extension Toolbox {
       }
       try box.put(
         Declaration(toolkits: augmentation.injectToolkits, toolkitsPointer: pointer + "/injectToolkits"), at: .augmentation)
-      if !augmentation.removeToolkits.isEmpty || !augmentation.injectToolkits.isEmpty { box.index = ToolboxIndex(box) }
-      for (place, name) in augmentation.expandToolkits.enumerated() {
-        try box.setExpansion(of: name, true, at: "\(pointer)/expandToolkits/\(place)")
-      }
-      for (place, name) in augmentation.collapseToolkits.enumerated() {
-        try box.setExpansion(of: name, false, at: "\(pointer)/collapseToolkits/\(place)")
-      }
-      if !augmentation.expandToolkits.isEmpty || !augmentation.collapseToolkits.isEmpty { box.index = ToolboxIndex(box) }
+      try box.setExpansions(augmentation, at: pointer)
       try box.hide(augmentation.hideTools, pointer + "/hideTools")
       try box.show(augmentation.showTools, pointer + "/showTools")
       box.changeContext(augmentation)
+    }
+  }
+
+  private mutating func setExpansions(_ augmentation: Augmentation, at pointer: String) throws(RuntimeError) {
+    if augmentation.expandToolkits.isEmpty, augmentation.collapseToolkits.isEmpty { return }
+    let index = index
+    for (place, name) in augmentation.expandToolkits.enumerated() {
+      try setExpansion(of: name, true, in: index, at: "\(pointer)/expandToolkits/\(place)")
+    }
+    for (place, name) in augmentation.collapseToolkits.enumerated() {
+      try setExpansion(of: name, false, in: index, at: "\(pointer)/collapseToolkits/\(place)")
     }
   }
 
@@ -144,23 +145,38 @@ extension Toolbox {
   }
 
   private mutating func changeContext(_ augmentation: Augmentation) {
-    if !augmentation.addContext.isEmpty {
-      var places = Dictionary(context.enumerated().map { ($1.exactKey, $0) }, uniquingKeysWith: { first, _ in first })
-      for item in augmentation.addContext {
-        if let place = places[item.exactKey] {
-          context[place] = item
-        } else {
-          places[item.exactKey] = context.count
-          context.append(item)
-        }
-      }
-    }
-    if !augmentation.removeContext.isEmpty {
-      let gone = Set(augmentation.removeContext.map { Bytes($0) })
-      context.removeAll { gone.contains($0.exactKey) }
-    }
+    addContext(augmentation.addContext)
+    removeContext(augmentation.removeContext)
     if let update = augmentation.updateState { state = update }
     if let patch = augmentation.patchState { state = CarriedJSON.merge(patch, into: state) }
     if state?.isNull == true { state = nil }
+  }
+
+  /// One by itself is looked for without a dictionary of all keys, which takes far longer to make.
+  private mutating func addContext(_ items: [ContextItem]) {
+    if items.count == 1 {
+      if let place = context.firstIndex(where: { $0.isCalled(items[0].key) }) {
+        context[place] = items[0]
+      } else {
+        context.append(items[0])
+      }
+    }
+    if items.count < 2 { return }
+    var places = Dictionary(context.enumerated().map { ($1.exactKey, $0) }, uniquingKeysWith: { first, _ in first })
+    for item in items {
+      if let place = places[item.exactKey] {
+        context[place] = item
+      } else {
+        places[item.exactKey] = context.count
+        context.append(item)
+      }
+    }
+  }
+
+  private mutating func removeContext(_ names: [String]) {
+    if names.count == 1 { context.removeAll { $0.isCalled(names[0]) } }
+    if names.count < 2 { return }
+    let gone = Set(names.map { Bytes($0) })
+    context.removeAll { gone.contains($0.exactKey) }
   }
 }

@@ -69,7 +69,6 @@ extension Toolbox {
     activeSkills = []
     state = nil
     context = []
-    index = ToolboxIndex(self)
   }
 
   /// What a session keeps of a run, for the next one to begin with: its registrations and the toolkits of the run, all as the session's, what is
@@ -85,7 +84,6 @@ extension Toolbox {
       kept[level] = Registrations()
     }
     kept[.session].keepGates(self[.augmentation].gates)
-    kept.index = ToolboxIndex(kept)
     return kept
   }
 

@@ -11,7 +11,6 @@ extension Toolbox {
     guard tools != self[.servers].tools || failures != failedServers else { return }
     self[.servers] = Registrations(tools: tools)
     failedServers = failures
-    index = ToolboxIndex(self)
   }
 
   /// For people: servers that offer nothing, tools whose arguments cannot be judged here, and gates that fit no tool.

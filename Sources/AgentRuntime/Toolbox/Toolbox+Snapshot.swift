@@ -59,7 +59,6 @@ extension Toolbox {
     state = snapshot.state
     context = snapshot.context ?? []
     failedServers = snapshot.failedServers ?? [:]
-    index = ToolboxIndex(self)
   }
 }
 

@@ -11,21 +11,21 @@ package import JSON
 /// wins. What hides what never depends on what is expanded.
 package struct Toolbox: Sendable {
   /// By `RegistrationLevel.place`.
-  var levels: [Registrations]
+  var levels: [Registrations] { didSet { later = LaterIndex() } }
   /// Of toolkits that were expanded or collapsed since they came; the others are as they start.
-  var expansion: [String: Bool]
+  var expansion: [String: Bool] { didSet { later = LaterIndex() } }
   /// Names of tools and skills, sorted; also of some that are not there now.
-  var hidden: [String]
+  var hidden: [String] { didSet { later = LaterIndex() } }
   /// In the order of their calls.
-  var activeSkills: [ActiveSkill]
+  var activeSkills: [ActiveSkill] { didSet { later = LaterIndex() } }
   /// The shared state; JSON's null is none.
   package internal(set) var state: CarriedJSON?
   /// In the order in which their keys came.
   package internal(set) var context: [ContextItem]
   /// MCP servers of which no tools are known, and why, in sentences.
   package internal(set) var failedServers: [String: String] = [:]
-  /// What all this comes to; made anew by each change.
-  var index: ToolboxIndex
+  /// Another one after each change of what it is made of.
+  private(set) var later = LaterIndex()
 
   struct ActiveSkill: Sendable, Equatable, Codable {
     var toolkit: String
@@ -38,8 +38,10 @@ package struct Toolbox: Sendable {
     hidden = []
     activeSkills = []
     context = []
-    index = .empty
   }
+
+  /// What all this comes to.
+  var index: ToolboxIndex { later.index(of: self) }
 
   static let noLevels = [Registrations](repeating: Registrations(), count: RegistrationLevel.allCases.count)
 
@@ -55,7 +57,6 @@ package struct Toolbox: Sendable {
   mutating func change<R>(_ body: (inout Toolbox) throws(RuntimeError) -> R) throws(RuntimeError) -> R {
     var changed = self
     let result = try body(&changed)
-    changed.index = ToolboxIndex(changed)
     self = changed
     return result
   }

@@ -2,7 +2,7 @@ import JSON
 
 /// What the registrations of a toolbox come to: what counts under each name, and what of it all a model sees.
 ///
-/// Made whole by each change and never changed itself, so that a turn and a call only look things up.
+/// Made whole when it is first asked for and never changed itself, so that a turn and a call only look things up.
 final class ToolboxIndex: Sendable {
   /// A toolkit that no later level replaces.
   struct Kit: Sendable {
@@ -35,8 +35,6 @@ final class ToolboxIndex: Sendable {
   /// Why a tool is not offered, by its place; those that are offered are not in here.
   private let covers: [Int: ToolboxView.Cover]
   private let hidden: Set<String>
-
-  static let empty = ToolboxIndex(Toolbox.noLevels, [:], [], [])
 
   convenience init(_ box: Toolbox) {
     self.init(box.levels, box.expansion, Set(box.hidden), box.activeSkills)

@@ -124,6 +124,19 @@ import Testing
     #expect(box.shownState == nil)
   }
 
+  @Test func `context items that come and go one by one lead to where all at once do`() throws {
+    func item(_ key: String, _ value: Int) -> String { #"{"key":"\#(key)","description":"","value":\#(value)}"# }
+    let items = [item("a", 1), item("\\u00e9", 2), item("b", 3), item("e\\u0301", 4), item("a", 5), item("\\u00e9", 6), item("", 7)]
+    let gone = [#""b""#, #""e\u0301""#, #""nope""#, #""a""#]
+    var (apart, atOnce) = (Toolbox(), Toolbox())
+    for item in items { try apart.augment(#""addContext":[\#(item)]"#) }
+    try atOnce.augment(#""addContext":[\#(items.joined(separator: ","))]"#)
+    #expect(apart.context == atOnce.context && apart.context.map(\.value) == [5, 6, 3, 4, 7].map { json("\($0)") })
+    for name in gone { try apart.augment(#""removeContext":[\#(name)]"#) }
+    try atOnce.augment(#""removeContext":[\#(gone.joined(separator: ","))]"#)
+    #expect(apart.context == atOnce.context && apart.context.map(\.value) == [6, 7].map { json("\($0)") })
+  }
+
   @Test func `the state is replaced, patched and cleared`() throws {
     var box = Toolbox()
     try box.augment(#""patchState":{"a":{"b":1.0,"c":null}}"#)

@@ -87,4 +87,25 @@ import Testing
     connection.bring(&box, from: 201)
     #expect(box.offeredNames == ["t", "kit"])
   }
+
+  @Test func `of many changes one after the other none makes an index, which is made when it is asked for, once`() throws {
+    var connection = ConnectionRegistrations()
+    for number in 1...9 {
+      try connection.make(.register(tools: [client("t\(number)")], toolkits: [toolkit("k\(number)", clients("a\(number)"))]))
+      #expect(!connection.toolbox.later.isMade)
+    }
+    try connection.make(.unregisterTools(["t1"]))
+    try connection.make(.unregisterToolkits(["k1"]))
+    #expect(!connection.toolbox.later.isMade)
+    let names = (2...9).map { "t\($0)" } + (2...9).map { "k\($0)" }
+    #expect(connection.toolbox.offeredNames == names)
+    let index = connection.toolbox.index
+    #expect(connection.toolbox.index === index)
+    var copy = connection.toolbox
+    try copy.augment(#""addContext":[{"key":"a","description":"","value":1}],"updateState":{"b":2}"#)
+    #expect(copy.index === index, "nothing of what it is made of has changed")
+    try copy.expand(toolkit: "k2")
+    #expect(copy.offeredNames == names.map { $0 == "k2" ? "a2" : $0 })
+    #expect(connection.toolbox.index === index)
+  }
 }
