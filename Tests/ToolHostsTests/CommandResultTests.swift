@@ -118,8 +118,8 @@ struct CommandResultTests {
     limits.outputBytes = 1000
     let workshop = Workshop(limits: limits)
     let gate = workshop.fifo("gate")
-    // It writes when the command has ended.
-    let rest = "echo up >\(gate); until grep -q '^State:.Z' /proc/$$/status; do :; done; exec yes"
+    // It writes when the command has ended, and not so soon that both come between a look and the reading after it.
+    let rest = "echo up >\(gate); until grep -q '^State:.Z' /proc/$$/status; do :; done; sleep 0.03; exec yes"
     let result = workshop.run("echo did the work; setsid sh -c \"\(rest)\" & read x <\(gate); exit \(code)")
     #expect(result.exitCode == code)
     let output =
