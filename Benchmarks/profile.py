@@ -43,8 +43,9 @@ def main():
         measure = [sys.executable, Path(__file__).with_name("run.py"), "--quick", *(word for name in FIGURES for word in ("--only", name))]
         subprocess.run(measure, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **counting})
         counted = sorted(Path(folder).glob("*.profraw"))
-        # Sparse: a function that was never called is compiled as if nothing had been counted, and not as one that is rare.
-        subprocess.run([tool("llvm-profdata"), "merge", "-sparse", "-o", COUNTS, *counted], check=True)
+        # Sparse: a function that was never called is compiled as if nothing had been counted, and not as one that is rare. A process that did not end well has
+        # left a file that cannot be read; the others do.
+        subprocess.run([tool("llvm-profdata"), "merge", "-sparse", "-failure-mode=all", "-o", COUNTS, *counted], check=True)
     print(f"{len(counted)} processes counted, {COUNTS.stat().st_size:,} bytes; now build, run layout.py, and build again")
 
 
