@@ -128,7 +128,8 @@ private struct ReadingDesk: ~Copyable {
   }
 
   private mutating func watch(input: PollEvents?) {
-    polls.watch(0, input == nil ? nil : peer.input.rawValue, for: input ?? [])
+    // An empty list of options would have the standard library make types for it, which a start feels.
+    polls.watch(0, input == nil ? nil : peer.input.rawValue, for: input ?? PollEvents(rawValue: 0))
     // For errors only: they are reported without being asked for.
     if case .usable = output { polls.watch(1, peer.output.rawDescriptor) } else { polls.watch(1, nil) }
     polls.watch(2, wake.descriptor, for: .readable)
