@@ -48,7 +48,12 @@ extension RunEngine {
         for run in live.values where !run.state.hasBegun { afterChange(run) }
       }
       try takeForeignText()
-      for runID in foreignText.keys { showForeignText(runID, before: (watched[runID] ?? 0) + 1) }
+      for (runID, chunks) in foreignText {
+        let seen = watched[runID] ?? 0
+        // What was streamed before events that the client has seen, and was not known when they were shown, would stand in the wrong place.
+        foreignText[runID] = chunks.filter { $0.afterSequence >= seen }
+        showForeignText(runID, before: seen + 1)
+      }
     } catch { host.log("the store could not be asked for changes: \(error.message)") }
     freeRunsLetGo()
     lookAfterOrphans()
