@@ -127,10 +127,17 @@ package final class PostgresStore: RunStore, @unchecked Sendable {
     if isDown, now < askAgainAt { return false }
     askAgainAt = now + 1000
     // Nobody has looked for a while: look now, and have the watch go on.
-    return try changedByOthersSoFar()
+    return try askForChanges()
   }
 
-  package func changedByOthersSoFar() throws(StoreError) -> Bool { watch.seen(try perform(Watch.changes(besides: owner))) }
+  package func changedByOthersSoFar() throws(StoreError) -> Bool {
+    let now = Clock.monotonicMilliseconds()
+    if isDown, now < askAgainAt { return false }
+    if isDown { askAgainAt = now + 1000 }
+    return try askForChanges()
+  }
+
+  private func askForChanges() throws(StoreError) -> Bool { watch.seen(try perform(Watch.changes(besides: owner))) }
 
   package func reopen() throws(StoreError) {
     if isClosed { throw StoreError(.unavailable, "\(target.name) is closed") }

@@ -109,6 +109,9 @@ final class LiveRun {
 
   private func hasAsked(_ owner: OwnerID) -> Bool { state.batch.contains { $0.need != nil && $0.sender == owner && !$0.isParked } }
 
+  /// All that the run says here is in the log. What is on its way there may still be refused.
+  var isInLog: Bool { !isDeciding && state.position == committed }
+
   /// Whether anything in this process still needs the run in memory.
   func isNeeded(by owner: OwnerID) -> Bool {
     isDeciding || !waiters.isEmpty || modelCall != nil || !runningTools.isEmpty || !callTimers.isEmpty || !questions.isEmpty

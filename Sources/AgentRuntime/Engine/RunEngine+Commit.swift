@@ -34,6 +34,7 @@ extension RunEngine {
       switch submit(appends, meanwhile: preparation(of: decided, appends)) {
       case .success(let results): conclude(decided, results)
       case .failure(let error):
+        knownBlockers = [:]
         for one in decided { forgetPreparedTurn(one.run) }
         // Of a tree none stays when one goes.
         for one in decided where one.place != nil {

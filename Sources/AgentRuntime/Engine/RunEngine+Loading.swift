@@ -28,7 +28,7 @@ extension RunEngine {
 
   /// A run that is only looked at: not kept. What is decided in this turn and not in the log yet is not told.
   func glance(_ runID: ULID) throws(RuntimeError) -> RunState {
-    if let run = live[runID], run.committed == 0 || !run.isDeciding {
+    if let run = live[runID], run.committed == 0 || run.isInLog {
       try refresh(run)
       return run.state
     }
@@ -40,7 +40,7 @@ extension RunEngine {
 
   /// As the log has it, and nothing happens by looking; nil for a run that is not there.
   func stored(_ runID: ULID) throws(RuntimeError) -> RunState? {
-    if let run = live[runID], !run.isDeciding {
+    if let run = live[runID], run.isInLog {
       let position = try read { () throws(StoreError) in try store.positions(of: [runID])[runID] }
       if position == run.committed { return run.state }
     }

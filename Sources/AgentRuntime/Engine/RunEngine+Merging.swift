@@ -6,23 +6,26 @@ import JSON
 /// it is part of is the last of that chain. So a message that comes writes one record, however many wait. A link stays when the message in the middle
 /// is cancelled, and in the document of its turn when that is deleted.
 extension RunEngine {
-  /// What is remembered of links; they do not change, and are found again in the store.
-  private static let mostLinks = 65_536
-
   /// The turn that a message has become part of, or is to be, when it was passed on to `other`.
   ///
   /// - Parameter turn: A place before those that it was passed on to.
   func taker(of other: ULID, after turn: TurnPlace?) throws(RuntimeError) -> ULID {
+    var ends: Set<ULID> = []
+    return try taker(of: other, after: turn, &ends)
+  }
+
+  /// - Parameter ends: What was found to be the end of a chain, for whoever follows many.
+  private func taker(of other: ULID, after turn: TurnPlace?, _ ends: inout Set<ULID>) throws(RuntimeError) -> ULID {
     var last = other
     var passed: [ULID] = []
     while true {
       var next = links[last]
-      if next == nil { next = try link(of: last, after: turn) }
+      if next == nil, !ends.contains(last) { next = try link(of: last, after: turn) }
       guard let next else { break }
       passed.append(last)
       last = next
     }
-    if links.count > Self.mostLinks { links = [:] }
+    ends.insert(last)
     for runID in passed { links[runID] = last }
     return last
   }
@@ -54,8 +57,11 @@ extension RunEngine {
   }
 
   /// One of the merged messages before a turn whose turn is no more, and which does not say so yet.
-  func firstLost(before turn: TurnPlace) throws(RuntimeError) -> ULID? {
+  ///
+  /// - Parameter trustingDecided: As for `firstUnended`.
+  func firstLost(before turn: TurnPlace, trustingDecided: Bool) throws(RuntimeError) -> ULID? {
     var gone: [ULID: Bool] = [:]
+    var ends: Set<ULID> = []
     for merged in queues[turn.branchID]?.merged ?? [] where merged.number < turn.number {
       guard let other = links[merged.runID] else {
         // Forgotten: it is looked at again.
@@ -66,11 +72,12 @@ extension RunEngine {
         }
         continue
       }
-      let taker = try taker(of: other, after: turn)
+      let taker = try taker(of: other, after: turn, &ends)
       let isGone: Bool
       if let known = gone[taker] { isGone = known } else { isGone = try hasGone(taker) }
       gone[taker] = isGone
-      if isGone, let found = try progress(of: merged, in: turn.branchID), !found.hasEnded { return merged.runID }
+      if !isGone || trustingDecided && live[merged.runID]?.state.status.hasEnded == true { continue }
+      if let found = try progress(of: merged, in: turn.branchID), !found.hasEnded { return merged.runID }
     }
     return nil
   }

@@ -4,6 +4,8 @@ import JSON
 extension RunEngine {
   /// Branches of which something is remembered. What is forgotten is found again in the store.
   private static let mostQueues = 256
+  /// What is remembered of links (`taker`); they do not change.
+  private static let mostLinks = 65_536
 
   /// How far a turn is, and whether that can be believed for good: what was decided here may come out otherwise.
   struct TurnProgress {
@@ -27,7 +29,6 @@ extension RunEngine {
     var queue = BranchQueue(first: first)
     if !isComplete, let known, known.end == first { queue = known }
     for runID in runs.reversed() { queue.add(runID) }
-    if queues.count >= Self.mostQueues { queues = [:] }
     queues[turn.branchID] = queue
   }
 
@@ -97,6 +98,12 @@ extension RunEngine {
       front = nextOpen(behind: turn.number, in: branch.branchID)
     }
     return min(branch.turns, queues[branch.branchID]?.left ?? 0)
+  }
+
+  /// Between turns of the engine: nobody looks through what is forgotten.
+  func forgetOldQueues() {
+    if queues.count > Self.mostQueues { queues = [:] }
+    if links.count > Self.mostLinks { links = [:] }
   }
 
   /// The blockers that were found out are to be found out again, if another process may have changed something since.

@@ -15,7 +15,7 @@ extension RunEngine {
       if let run = live[state.runID] { return run.couldNotBegin }
       return !isAlive(state.creator) && !hasGoneOn(state)
     case .waitingClientTool, .waitingApproval, .waitingHumanInput:
-      return !hasOpenCall(state) && driver(of: state) == .none && !hasGoneOn(state)
+      return !hasOpenCall(state) && driver(of: state) == .none && (state.parent == nil || !hasGoneOn(state))
     }
   }
 
@@ -35,7 +35,8 @@ extension RunEngine {
   }
 
   func driver(of row: RunSummary) -> RunOutcome.Driver {
-    if let owner = row.owner, isAlive(owner) { return owner == store.owner ? .own : .other }
+    // One that this process had to let go is claimed by it in the log, and driven by nobody.
+    if let owner = row.owner, isAlive(owner), !letGo.contains(row.runID) { return owner == store.owner ? .own : .other }
     guard row.status == .running, let parent = row.parentRunID else { return .none }
     return driver(ofTreeOf: parent)
   }

@@ -84,7 +84,7 @@ extension RunEngine {
       nearest = earlier.runID
       return false
     }
-    if nearest == nil { nearest = try firstLost(before: turn) }
+    if nearest == nil { nearest = try firstLost(before: turn, trustingDecided: trustingDecided) }
     return nearest
   }
 
@@ -107,7 +107,7 @@ extension RunEngine {
   func progress(of runID: ULID) throws(RuntimeError) -> TurnProgress? {
     let run = live[runID]
     // On its way to the log, or as the log has it for good.
-    if let run, run.committed == 0 || !run.isDeciding && run.state.status.hasEnded {
+    if let run, run.committed == 0 || run.isInLog && run.state.status.hasEnded {
       return TurnProgress(hasBegun: run.state.hasBegun, hasEnded: run.committed > 0, isCertain: run.committed > 0)
     }
     guard let row = try read({ () throws(StoreError) in try store.summary(of: runID) }) else { return nil }

@@ -116,6 +116,7 @@ package final class RunEngine {
   package func turn(_ inputs: [@Sendable (RunEngine) -> Void]) -> Int? {
     // In a turn in which nothing came in, the look at the store says whether others have changed something.
     if !inputs.isEmpty || !isTicking { forgetBlockersIfChanged() }
+    forgetOldQueues()
     lookBeforeActing()
     for input in inputs { input(self) }
     for body in timers.takeDue(at: host.monotonicClock()) { body() }
