@@ -107,8 +107,6 @@ final class LiveRun {
   /// Something was decided, or is to be, that is not in the log yet.
   var isDeciding: Bool { isDirty || !inputs.isEmpty }
 
-  private func hasAsked(_ owner: OwnerID) -> Bool { state.batch.contains { $0.need != nil && $0.sender == owner && !$0.isParked } }
-
   /// All that the run says here is in the log. What is on its way there may still be refused.
   var isInLog: Bool { !isDeciding && state.position == committed }
 
@@ -118,6 +116,8 @@ final class LiveRun {
       || waitsForPlace || isDriven(by: owner) || quietTimer != nil || (!state.hasBegun && !state.status.hasEnded && state.creator == owner)
       || (!state.status.hasEnded && (state.callTaker == owner || hasAsked(owner)))
   }
+
+  private func hasAsked(_ owner: OwnerID) -> Bool { state.batch.contains { $0.need != nil && $0.sender == owner && !$0.isParked } }
 }
 
 /// The streamed text of a message so far; written by the provider's thread, read when the run is cancelled.
