@@ -168,8 +168,10 @@ extension RunEngine {
       }
       for one in unit { for effect in one.effects { perform(effect, one.run) } }
     }
-    // A request to the parent leaves in one write with the events that announce it.
-    if let parent, unit.contains(where: { $0.effects.contains(where: \.asksParent) }) { parent.together(tell) } else { tell() }
+    // A request to the parent leaves in one write with the events that announce it. One to a model that is ready leaves before that write, since its
+    // server works meanwhile.
+    let isBrief = unit.contains { $0.run.preparedTurn?.turn != nil || $0.effects.contains(where: \.asksParent) }
+    if let parent, isBrief { parent.together(tell) } else { tell() }
     var runs = unit.map(\.run)
     for one in unit {
       for input in one.inputs { input.answered(one.run, input.error) }
